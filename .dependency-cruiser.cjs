@@ -1,0 +1,64 @@
+/** Who may import whom, edge by edge: what is not listed here is an error. CONTRIBUTING.md draws the same picture. */
+const rooms = {
+  cli: ['kyconnect', 'pairing', 'registry', 'events', 'kubernetes', 'identity'],
+  index: ['kyconnect', 'pairing', 'registry', 'events', 'kubernetes', 'identity'],
+  kyconnect: ['pairing', 'registry', 'events', 'kubernetes', 'identity', 'connector', 'transport', 'pki'],
+  pairing: ['identity', 'connector', 'pki', 'transport'],
+  kubernetes: ['identity', 'transport'],
+  registry: ['identity', 'transport'],
+  events: ['identity', 'transport'],
+  identity: ['pki', 'transport'],
+  connector: ['transport', 'pki'],
+  pki: [],
+  transport: [],
+}
+/** A room is a folder of src/, or a single file beside the folders (index.ts, kyconnect.ts). */
+const place = (room) => `^src/${room}(/|\\.ts$)`
+const inRoom = (names) => `^src/(${names.join('|')})(/|\\.ts$)`
+
+module.exports = {
+  forbidden: [
+    ...Object.entries(rooms).map(([room, may]) => ({
+      name: `${room}-imports-only-its-own`,
+      severity: 'error',
+      from: {
+        path: place(room),
+        ...(room === 'cli' ? { pathNot: '^src/cli/commands/sandbox\\.ts$' } : {}),
+      },
+      to: { path: '^src/', pathNot: inRoom([room, ...may, 'errors']) },
+    })),
+    {
+      name: 'sandbox-command-alone-opens-the-sandbox',
+      severity: 'error',
+      from: { path: '^src/cli/commands/sandbox\\.ts$' },
+      to: { path: '^src/', pathNot: inRoom(['cli', ...rooms.cli, 'errors', 'sandbox']) },
+    },
+    {
+      name: 'sandbox-is-loaded-lazily',
+      severity: 'error',
+      from: { path: '^src/cli/' },
+      to: { path: '^src/sandbox/', dependencyTypesNot: ['dynamic-import', 'type-only'] },
+    },
+    {
+      name: 'sandbox-is-the-other-side',
+      severity: 'error',
+      from: { path: '^src/sandbox/' },
+      to: { path: '^src/', pathNot: '^src/sandbox/' },
+    },
+    { name: 'errors-import-nothing', severity: 'error', from: { path: '^src/errors\\.ts$' }, to: { path: '^src/' } },
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    { name: 'http-in-one-place', severity: 'error', from: { pathNot: '^src/transport/' }, to: { path: 'undici' } },
+    {
+      name: 'heavy-modules-are-loaded-lazily',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/sandbox/' },
+      to: { path: 'node_modules/(@peculiar|inquirer|@kubernetes|undici|reflect-metadata)', dependencyTypesNot: ['dynamic-import', 'type-only'] },
+    },
+    { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+  },
+}
