@@ -1,0 +1,32 @@
+import { UntrustedUrlError } from '../errors.js'
+import { stripControl } from '../transport/server-text.js'
+import { text } from './json-answer.js'
+
+/** The names the services give their URLs, as far as a client calls them. */
+export const endpointNames = ['infoUrl', 'metadataUrl', 'eventsUrl', 'renewCertUrl', 'revokeCertUrl'] as const
+export type EndpointName = (typeof endpointNames)[number]
+
+/** URLs as received: https, without NodePort. One that is absent or empty is not there: it may be assigned later. */
+export type EndpointUrls = Readonly<Partial<Record<EndpointName, string>>>
+
+/**
+ * Reads the URLs of an answer. `revocationCertUrl` is an old spelling (contract section 8).
+ * @throws UntrustedUrlError for one that is not https
+ */
+export function parseEndpointUrls(urls: object): EndpointUrls {
+  const found: Partial<Record<EndpointName, string>> = {}
+  for (const name of endpointNames) {
+    const url = text(urls, name) ?? (name === 'revokeCertUrl' ? text(urls, 'revocationCertUrl') : undefined)
+    if (url === undefined) continue
+    if (!URL.canParse(url) || new URL(url).protocol !== 'https:') {
+      throw new UntrustedUrlError(
+        `the service names a ${name} that is no https URL: ${stripControl(url).slice(0, 200)}`,
+        {
+          hint: 'tell the administrator of the cluster',
+        },
+      )
+    }
+    found[name] = url
+  }
+  return found
+}

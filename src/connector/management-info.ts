@@ -1,0 +1,29 @@
+import type { Answer, HttpClient } from '../transport/client.js'
+import { refusalError } from '../transport/refusal.js'
+import { type EndpointUrls, parseEndpointUrls } from './endpoint-urls.js'
+import { jsonObject, malformed, member, text } from './json-answer.js'
+
+/** What the gateway tells the holder of a client certificate (contract section 6). The authority for the URLs. */
+export interface ManagementInfo {
+  /** Absent for what is no App (a runtime). */
+  readonly application: string | undefined
+  /** Without infoUrl: the answer does not name itself. */
+  readonly urls: EndpointUrls
+}
+
+const what = 'the management info'
+
+/** @throws ClientCertificateRefusedError, AnswerMalformedError and whatever the transport throws */
+export async function fetchManagementInfo(http: HttpClient, infoUrl: URL): Promise<ManagementInfo> {
+  const answer = await http.send({ method: 'GET', url: infoUrl }, 'idempotent')
+  if (answer.status !== 200) throw refusalError(answer, what)
+  return parseManagementInfo(answer)
+}
+
+/** Parses the answer. `certificate` is not read: early releases have none, and nothing here needs it. */
+export function parseManagementInfo(answer: Answer): ManagementInfo {
+  const body = jsonObject(answer, what)
+  const urls = member(body, 'urls')
+  if (!('urls' in body)) throw malformed(answer, what, 'lacks urls')
+  return { application: text(member(body, 'clientIdentity'), 'application'), urls: parseEndpointUrls(urls) }
+}

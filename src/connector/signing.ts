@@ -1,0 +1,71 @@
+import { X509Certificate } from 'node:crypto'
+import { AnswerLostError, TokenRejectedError } from '../errors.js'
+import { pemBlocks } from '../pki/pem.js'
+import type { Answer, HttpClient } from '../transport/client.js'
+import { refusalError } from '../transport/refusal.js'
+import { tokenRejected } from './csr-info.js'
+import { jsonObject, malformed, text } from './json-answer.js'
+
+const what = 'the signed certificate'
+
+/**
+ * Sends a CSR to be signed and returns every certificate that came back, in the order of the answer, unverified.
+ * Sent again as long as no 201 was seen: only a 201 consumes the token (contract section 5).
+ * @param csr PEM
+ * @throws TokenRejectedError, AnswerLostError (a 201, but the answer did not arrive whole), AnswerMalformedError and whatever the transport throws
+ */
+export async function requestSigning(http: HttpClient, csrUrl: URL, csr: string): Promise<X509Certificate[]> {
+  let signed = false
+  let answer: Answer
+  try {
+    answer = await http.send(
+      {
+        method: 'POST',
+        url: csrUrl,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ csr: Buffer.from(csr).toString('base64') }),
+      },
+      'until-201',
+      (status) => (signed = status === 201),
+    )
+  } catch (cause) {
+    if (!signed) throw cause
+    throw new AnswerLostError('the certificate was signed, but the answer did not arrive whole', {
+      cause,
+      hint: 'the token is spent: ask the administrator for a new token URL, then: kyconnect pair --url -',
+    })
+  }
+  if (answer.status === 403) throw answer.attempts > 1 ? answerLost(answer) : tokenRejected(answer)
+  if (answer.status !== 201) throw refusalError(answer, 'the certificate signing request')
+  return parseSignedCertificates(answer)
+}
+
+/** A refusal of a CSR that was sent before without an answer: most likely it had been signed. */
+function answerLost(answer: Answer): TokenRejectedError {
+  return new TokenRejectedError(
+    'the one-time token was refused when the certificate signing request was sent again: it was signed the first time, most likely, and the answer was lost',
+    {
+      hint: 'get a new token URL from the administrator, then: kyconnect pair --url -',
+      details: { status: answer.status, host: answer.url.host, attempts: answer.attempts },
+    },
+  )
+}
+
+/** Reads `crt`, `clientCrt` and `caCrt`, each base64 of PEM text with one or more certificates. */
+export function parseSignedCertificates(answer: Answer): X509Certificate[] {
+  const body = jsonObject(answer, what)
+  const fields = ['crt', 'clientCrt', 'caCrt'] as const
+  const missing = fields.filter((name) => text(body, name) === undefined)
+  if (missing.length > 0) throw malformed(answer, what, `lacks ${missing.join(', ')}`)
+  return fields.flatMap((name) => {
+    const ders = pemBlocks(Buffer.from(text(body, name) ?? '', 'base64').toString('utf8'), 'CERTIFICATE')
+    if (ders.length === 0) throw malformed(answer, what, `is unreadable: ${name} holds no certificate in PEM`)
+    return ders.map((der) => {
+      try {
+        return new X509Certificate(der)
+      } catch (cause) {
+        throw malformed(answer, what, `is unreadable: ${name} holds no X.509 certificate`, cause)
+      }
+    })
+  })
+}

@@ -1,0 +1,191 @@
+/**
+ * Every error a caller can meet. Each has a stable `code`, one sentence for a person, a hint with the way out and,
+ * where there was one, the HTTP exchange without secrets.
+ */
+export interface ErrorContext {
+  /** What to do next, usually with the command to run. */
+  readonly hint?: string
+  /** Facts for a program: the exchange, the path, the names involved. Never a token, never key material. */
+  readonly details?: Readonly<Record<string, unknown>>
+  readonly cause?: unknown
+}
+
+export abstract class KyconnectError extends Error {
+  abstract readonly code: string
+  readonly hint: string | undefined
+  readonly details: Readonly<Record<string, unknown>> | undefined
+
+  constructor(message: string, context: ErrorContext = {}) {
+    super(message, context.cause === undefined ? undefined : { cause: context.cause })
+    this.name = new.target.name
+    this.hint = context.hint
+    this.details = context.details
+  }
+}
+
+/** A fault of ours, or of the machine, that no other error describes. */
+export class UnexpectedError extends KyconnectError {
+  readonly code = 'ERR_UNEXPECTED'
+}
+
+/** The command line, or a value given in the environment, cannot be used as it is. */
+export class UsageError extends KyconnectError {
+  readonly code = 'ERR_USAGE'
+}
+
+/** What was given as token URL is no https URL, also after cleaning. */
+export class TokenUrlInvalidError extends KyconnectError {
+  readonly code = 'ERR_TOKEN_URL_INVALID'
+}
+
+/** The name cannot be that of a profile: only letters, digits, `.`, `_` and `-`. */
+export class ProfileNameError extends KyconnectError {
+  readonly code = 'ERR_PROFILE_NAME'
+}
+
+/** An identity is already stored under the profile. */
+export class ProfileExistsError extends KyconnectError {
+  readonly code = 'ERR_PROFILE_EXISTS'
+}
+
+/** Several identities are stored and none was named. */
+export class ProfileAmbiguousError extends KyconnectError {
+  readonly code = 'ERR_PROFILE_AMBIGUOUS'
+}
+
+/** The token URL is for another App than the one expected. */
+export class AppMismatchError extends KyconnectError {
+  readonly code = 'ERR_APP_MISMATCH'
+}
+
+/** The key given, or the algorithm asked for, cannot be used: the service signs RSA keys only (contract section 5). */
+export class KeyUnsuitableError extends KyconnectError {
+  readonly code = 'ERR_KEY_UNSUITABLE'
+}
+
+/** Something needs a yes, and there is nobody to ask. */
+export class ConfirmationNeededError extends KyconnectError {
+  readonly code = 'ERR_CONFIRMATION_NEEDED'
+}
+
+/** One-time token was refused: it is missing, unknown, already used or too old; the service does not say which. */
+export class TokenRejectedError extends KyconnectError {
+  readonly code = 'ERR_TOKEN_REJECTED'
+}
+
+/** The server's certificate was not accepted. */
+export class ServerCertificateError extends KyconnectError {
+  readonly code = 'ERR_SERVER_CERTIFICATE'
+}
+
+/** The gateway did not accept our client certificate. */
+export class ClientCertificateRefusedError extends KyconnectError {
+  readonly code = 'ERR_CLIENT_CERTIFICATE_REFUSED'
+}
+
+/** A URL from an answer points where it must not: another origin, another gateway, no https. */
+export class UntrustedUrlError extends KyconnectError {
+  readonly code = 'ERR_UNTRUSTED_URL'
+}
+
+/** The certificate that came back is not the one asked for, or its chain does not link up. */
+export class CertificateUnverifiedError extends KyconnectError {
+  readonly code = 'ERR_CERTIFICATE_UNVERIFIED'
+}
+
+/** No identity is stored under the profile, or none at all. */
+export class NoIdentityError extends KyconnectError {
+  readonly code = 'ERR_NO_IDENTITY'
+}
+
+/** An identity is there but cannot be used: damaged, of a newer format, or lacking the endpoint asked for. */
+export class IdentityUnusableError extends KyconnectError {
+  readonly code = 'ERR_IDENTITY_UNUSABLE'
+}
+
+/** The service answered with a 4xx that has no error of its own here. */
+export class RequestRefusedError extends KyconnectError {
+  readonly code = 'ERR_REQUEST_REFUSED'
+}
+
+/** The service answered with a 5xx. */
+export class ServiceFailedError extends KyconnectError {
+  readonly code = 'ERR_SERVICE_FAILED'
+}
+
+/** A success that makes no sense: not JSON, fields missing, too large, a redirect where none belongs. */
+export class AnswerMalformedError extends KyconnectError {
+  readonly code = 'ERR_ANSWER_MALFORMED'
+}
+
+/** No connection, or it broke. */
+export class NetworkError extends KyconnectError {
+  readonly code = 'ERR_NETWORK'
+}
+
+/** A time limit ran out. */
+export class TimeoutError extends KyconnectError {
+  readonly code = 'ERR_TIMEOUT'
+}
+
+/** The service said 201, so the token is spent, but the certificate did not arrive whole. */
+export class AnswerLostError extends KyconnectError {
+  readonly code = 'ERR_ANSWER_LOST'
+}
+
+/** Local files could not be read or written. */
+export class FilesError extends KyconnectError {
+  readonly code = 'ERR_FILES'
+}
+
+/** The folder that holds the identities is not ours alone. */
+export class HomeUnsafeError extends KyconnectError {
+  readonly code = 'ERR_HOME_UNSAFE'
+}
+
+/** Another process is changing the same profile. */
+export class LockHeldError extends KyconnectError {
+  readonly code = 'ERR_LOCK_HELD'
+}
+
+/** Ctrl-C. */
+export class InterruptedError extends KyconnectError {
+  readonly code = 'ERR_INTERRUPTED'
+}
+
+/** SIGTERM. */
+export class TerminatedError extends KyconnectError {
+  readonly code = 'ERR_TERMINATED'
+}
+
+/** All of them: `switch (error.code)` narrows. */
+export type AnyKyconnectError =
+  | UnexpectedError
+  | UsageError
+  | TokenUrlInvalidError
+  | ProfileNameError
+  | ProfileExistsError
+  | ProfileAmbiguousError
+  | AppMismatchError
+  | KeyUnsuitableError
+  | ConfirmationNeededError
+  | TokenRejectedError
+  | ServerCertificateError
+  | ClientCertificateRefusedError
+  | UntrustedUrlError
+  | CertificateUnverifiedError
+  | NoIdentityError
+  | IdentityUnusableError
+  | RequestRefusedError
+  | ServiceFailedError
+  | AnswerMalformedError
+  | NetworkError
+  | TimeoutError
+  | AnswerLostError
+  | FilesError
+  | HomeUnsafeError
+  | LockHeldError
+  | InterruptedError
+  | TerminatedError
+
+export type ErrorCode = AnyKyconnectError['code']

@@ -1,0 +1,99 @@
+import type { KeyObject, X509Certificate } from 'node:crypto'
+import { CertificateUnverifiedError } from '../errors.js'
+import { attributeOid, formatRfc4514, sameAttributes, type DistinguishedName } from './distinguished-name.js'
+import { publicKeyDer } from './key.js'
+import { loadX509 } from './x509.js'
+
+/** A client certificate with the way up to its trust anchor. */
+export interface Chain {
+  readonly leaf: X509Certificate
+  /** From the leaf's issuer upwards: the order TLS sends them in (RFC 8446, 4.4.2). */
+  readonly intermediates: readonly X509Certificate[]
+  /** What the chain ends at, and any other self-signed certificate that came along. */
+  readonly roots: readonly X509Certificate[]
+}
+
+/**
+ * Puts certificates that came in any order into a verified chain: the leaf carries our public key and the subject we asked
+ * for, and every link holds by issuer name and signature. Dates, versions and CA flags are not judged: Kyma's own CA is a v1
+ * certificate that expired in 2019, and a fresh leaf is not yet valid for a slow clock (contract section 5, traps 16 and 19).
+ * @throws CertificateUnverifiedError
+ */
+export async function verifyChain(
+  certificates: readonly X509Certificate[],
+  key: KeyObject,
+  subject: DistinguishedName,
+): Promise<Chain> {
+  const distinct = [...new Map(certificates.map((certificate) => [certificate.fingerprint256, certificate])).values()]
+  const ours = publicKeyDer(key)
+  const leaf = distinct.find((certificate) => publicKeyDer(certificate.publicKey).equals(ours))
+  if (leaf === undefined) {
+    throw new CertificateUnverifiedError('the certificate that came back is for another key than ours', {
+      details: { subjects: distinct.map((certificate) => subjectLine(certificate)) },
+    })
+  }
+  const issued = await subjectOf(leaf)
+  if (!sameAttributes(issued, subject)) {
+    throw new CertificateUnverifiedError(
+      `the certificate that came back is for ${formatRfc4514(issued)}, not for ${formatRfc4514(subject)}`,
+    )
+  }
+  const path = climb(leaf, distinct)
+  const top = path.at(-1)
+  if (top === undefined) {
+    throw new CertificateUnverifiedError(
+      `no certificate that came back has signed the client certificate (issuer ${oneLine(leaf.issuer)})`,
+    )
+  }
+  const strays = distinct.filter((certificate) => certificate !== leaf && !path.includes(certificate))
+  for (const stray of strays) {
+    if (!isSelfSigned(stray) && climb(stray, distinct).length === 0) {
+      throw new CertificateUnverifiedError(`the chain does not link up at ${subjectLine(stray)}`)
+    }
+  }
+  return { leaf, intermediates: path.slice(0, -1), roots: [top, ...strays.filter(isSelfSigned)] }
+}
+
+/** The issuers of a certificate, nearest first, up to a self-signed one or the last that is there. */
+function climb(from: X509Certificate, among: readonly X509Certificate[]): X509Certificate[] {
+  const path: X509Certificate[] = []
+  for (let current = from; !isSelfSigned(current);) {
+    const issuer = among.find(
+      (candidate) => candidate !== from && !path.includes(candidate) && hasSigned(candidate, current),
+    )
+    if (issuer === undefined) break
+    path.push(issuer)
+    current = issuer
+  }
+  return path
+}
+
+function isSelfSigned(certificate: X509Certificate): boolean {
+  return hasSigned(certificate, certificate)
+}
+
+function hasSigned(issuer: X509Certificate, certificate: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
+}
+
+async function subjectOf(certificate: X509Certificate): Promise<DistinguishedName> {
+  const { x509 } = await loadX509()
+  return new x509.X509Certificate(certificate.raw).subjectName
+    .toJSON()
+    .map((part) => Object.entries(part).flatMap(([type, values]) => values.map((value) => ({ type, value }))))
+    .filter((part) => part.every(({ type }) => attributeOid(type) !== undefined))
+}
+
+/** SHA-256 of the DER in lower-case hex: serial numbers are always 2 here and identify nothing (contract trap 4). */
+export function fingerprint(certificate: X509Certificate): string {
+  return certificate.fingerprint256.replaceAll(':', '').toLowerCase()
+}
+
+/** The subject on one line, in the certificate's order. */
+export function subjectLine(certificate: X509Certificate): string {
+  return oneLine(certificate.subject)
+}
+
+function oneLine(name: string): string {
+  return name.replaceAll(' + ', '+').split('\n').join(',')
+}

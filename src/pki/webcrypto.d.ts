@@ -1,0 +1,18 @@
+import type { webcrypto } from 'node:crypto'
+
+/** The names that @peculiar's declarations take for granted in a browser, bound to what Node has. */
+declare global {
+  type Crypto = Omit<webcrypto.Crypto, 'CryptoKey'>
+  type SubtleCrypto = webcrypto.SubtleCrypto
+  type CryptoKey = webcrypto.CryptoKey
+  type CryptoKeyPair = webcrypto.CryptoKeyPair
+  type Algorithm = webcrypto.Algorithm
+  type KeyAlgorithm = webcrypto.KeyAlgorithm
+  type KeyUsage = webcrypto.KeyUsage
+  type BufferSource = webcrypto.BufferSource
+  type EcdsaParams = webcrypto.EcdsaParams
+  type EcKeyGenParams = webcrypto.EcKeyGenParams
+  type EcKeyImportParams = webcrypto.EcKeyImportParams
+  type RsaHashedKeyGenParams = webcrypto.RsaHashedKeyGenParams
+  type RsaHashedImportParams = webcrypto.RsaHashedImportParams
+}

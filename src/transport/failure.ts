@@ -1,0 +1,153 @@
+import { ClientCertificateRefusedError, KyconnectError, NetworkError, ServerCertificateError } from '../errors.js'
+import type { Route, Target } from './route.js'
+
+/** What OpenSSL, through Node, calls the reasons for not believing a server. */
+const serverCertificateCode =
+  /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH|ERR_TLS_CERT_|CRL_|ERROR_IN_CERT_|ERR_OSSL_X509)/
+
+/** Turns what Node and undici throw while a URL is called into our errors: what happened, to which place, and the way out. */
+export function networkFailure(error: unknown, route: Route, target: Target): KyconnectError {
+  if (error instanceof KyconnectError) return error
+  const cause = innermost(error)
+  const code = codeOf(cause)
+  const host = target.url.hostname
+  const place = target.address === host ? `${host}:${target.port}` : `${host} (${target.address}:${target.port})`
+  const details = { host, address: target.address, port: target.port, reason: code === '' ? cause.message : code }
+  const context = { cause: error, details }
+
+  if (serverCertificateCode.test(code)) return serverCertificateError(code, cause, place, context)
+  if (/ALERT/.test(code) || /alert number/i.test(cause.message))
+    return alertError(code, cause, place, target, route, context)
+  switch (code) {
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'EAI_NODATA':
+    case 'EAI_NONAME':
+      return new NetworkError(`the name ${host} does not resolve`, {
+        ...context,
+        hint: `if you know its address, add --resolve '${host}:${target.port}:<address>' (as curl's), or the line "<address> ${host}" to /etc/hosts`,
+      })
+    case 'ECONNREFUSED':
+      return new NetworkError(`nothing listens at ${place}`, { ...context, hint: portHint(route, target) })
+    case 'ERR_SSL_WRONG_VERSION_NUMBER':
+    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
+    case 'ERR_SSL_HTTP_REQUEST':
+      return new NetworkError(`what listens at ${place} does not speak TLS`, {
+        ...context,
+        hint: portHint(route, target),
+      })
+    case 'ECONNRESET':
+    case 'EPIPE':
+    case 'UND_ERR_SOCKET':
+      return new NetworkError(`the connection to ${place} was closed before the answer was whole`, {
+        ...context,
+        hint:
+          route.clientCertificate === null
+            ? 'try again; when it happens again, ask the administrator what stands in front of the service'
+            : 'try again; some gateways also close the connection like this when they refuse the client certificate: see "kyconnect info" for its dates',
+      })
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'EADDRNOTAVAIL':
+      return new NetworkError(`there is no way to ${place} from this machine (${code})`, {
+        ...context,
+        hint: 'check the address, the network and any VPN it needs',
+      })
+    case 'ETIMEDOUT':
+      return new NetworkError(`no connection to ${place}: the system gave up waiting`, {
+        ...context,
+        hint: 'check the address and the firewalls on the way',
+      })
+    default:
+      return new NetworkError(`the connection to ${place} failed: ${code === '' ? cause.message : code}`, {
+        ...context,
+        hint: 'run the command again with --verbose to see the exchange',
+      })
+  }
+}
+
+function serverCertificateError(
+  code: string,
+  cause: Error,
+  place: string,
+  context: { cause: unknown; details: Record<string, unknown> },
+): ServerCertificateError {
+  switch (code) {
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return new ServerCertificateError(`the server at ${place} presents a certificate for another name`, {
+        ...context,
+        hint: `something else may listen there: check the host, --node-port and --resolve (${cause.message})`,
+      })
+    case 'CERT_HAS_EXPIRED':
+      return new ServerCertificateError(`the certificate of the server at ${place} has expired`, {
+        ...context,
+        hint: "tell the administrator of the cluster; check this machine's clock too",
+      })
+    case 'CERT_NOT_YET_VALID':
+      return new ServerCertificateError(`the certificate of the server at ${place} is not valid yet`, {
+        ...context,
+        hint: "check this machine's clock",
+      })
+    default:
+      return new ServerCertificateError(
+        `the certificate of the server at ${place} is signed by nobody this machine trusts (${code})`,
+        {
+          ...context,
+          hint: 'ask the administrator for the CA certificate of the cluster and pass it with --ca-file <pem>',
+        },
+      )
+  }
+}
+
+/** Alerts that speak of the protocol, not of a certificate. */
+const protocolAlert =
+  /PROTOCOL_VERSION|UNRECOGNIZED_NAME|NO_APPLICATION_PROTOCOL|INTERNAL_ERROR|DECODE_ERROR|RECORD_OVERFLOW/
+
+function alertError(
+  code: string,
+  cause: Error,
+  place: string,
+  target: Target,
+  route: Route,
+  context: { cause: unknown; details: Record<string, unknown> },
+): KyconnectError {
+  const reason = code === '' ? cause.message : code.replace(/^ERR_SSL_/, '')
+  if (protocolAlert.test(reason)) {
+    return new ServerCertificateError(`the server at ${place} refused the TLS connection (${reason})`, {
+      ...context,
+      hint: portHint(route, target),
+    })
+  }
+  return clientCertificateRefused(`TLS alert ${reason}`, place, context)
+}
+
+/** One wording for a refused client certificate, however it showed: a TLS alert or NGINX's page (contract section 7). */
+export function clientCertificateRefused(
+  how: string,
+  place: string,
+  context: { cause?: unknown; details?: Record<string, unknown> } = {},
+): ClientCertificateRefusedError {
+  return new ClientCertificateRefusedError(`the gateway at ${place} refused the client certificate (${how})`, {
+    ...context,
+    hint: 'it may have expired, not be valid yet, or be from another cluster; with a new token URL: kyconnect pair --force --url -',
+  })
+}
+
+function portHint(route: Route, target: Target): string {
+  if (target.url.hostname !== route.gatewayHost) return 'check the address and port of the URL'
+  return route.nodePort === null
+    ? 'when the gateway is behind a NodePort (a local cluster), name it: --node-port <port>'
+    : `check the NodePort: kubectl -n kyma-system get svc application-connector-ingress-nginx-ingress-controller -o 'jsonpath={.spec.ports[?(@.port==443)].nodePort}'`
+}
+
+/** Node wraps several connection attempts in an AggregateError, undici its own reasons in `cause`. */
+function innermost(error: unknown): Error {
+  if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0])
+  if (error instanceof Error && error.cause instanceof Error && codeOf(error.cause) !== '')
+    return innermost(error.cause)
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : ''
+}

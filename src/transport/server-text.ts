@@ -1,0 +1,57 @@
+/**
+ * Takes control characters out of text that somebody else wrote, before a person sees it: a server must not be able to move
+ * the cursor, colour the screen, or turn the reading direction. Newline and tab stay.
+ */
+export function stripControl(text: string): string {
+  return text
+    .replace(/\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])/g, '')
+    .replace(/[^\P{C}\n\t]/gu, '')
+}
+
+const longest = 300
+
+/** What an error answer says, on one line: the `error` or `message` of JSON, the heading of HTML, else the beginning of the text. */
+export function serverText(body: string, contentType: string): string {
+  const text =
+    fromJson(body) ?? (contentType.includes('html') || /^\s*<(!doctype|html)/i.test(body) ? fromHtml(body) : body)
+  const line = stripControl(text).replace(/\s+/g, ' ').trim()
+  return line.length > longest ? `${line.slice(0, longest)}…` : line
+}
+
+function fromJson(body: string): string | undefined {
+  // Some failures hold two documents (contract trap 22): the first line is the error.
+  for (const candidate of [body, body.split('\n', 1)[0] ?? '']) {
+    try {
+      const parsed: unknown = JSON.parse(candidate)
+      if (typeof parsed !== 'object' || parsed === null) return undefined
+      const said = [field(parsed, 'error'), field(parsed, 'message'), details(parsed)].filter((part) => part !== '')
+      return said.length > 0 ? said.join(': ') : undefined
+    } catch {
+      continue
+    }
+  }
+  return undefined
+}
+
+function field(value: object, name: string): string {
+  const found: unknown = Reflect.get(value, name)
+  return typeof found === 'string' ? found : ''
+}
+
+/** The Event service names the field in `details` (contract section 10). */
+function details(value: object): string {
+  const list: unknown = Reflect.get(value, 'details')
+  if (!Array.isArray(list)) return field(value, 'moreInfo')
+  return list
+    .filter((item): item is object => typeof item === 'object' && item !== null)
+    .map((item) => [field(item, 'field'), field(item, 'message')].filter((part) => part !== '').join(': '))
+    .join('; ')
+}
+
+function fromHtml(body: string): string {
+  const pieces = [...body.matchAll(/<(title|center|h1)>([^<]*)</gi)].map(([, , text]) => text ?? '')
+  return (
+    [...new Set(pieces.filter((piece) => piece !== '' && !piece.startsWith('nginx/')))].join(' / ') ||
+    body.replace(/<[^>]*>/g, ' ')
+  )
+}
