@@ -12,14 +12,25 @@ export interface ErrorContext {
 
 export abstract class KyconnectError extends Error {
   abstract readonly code: string
-  readonly hint: string | undefined
+  #hint: string | undefined
   readonly details: Readonly<Record<string, unknown>> | undefined
 
   constructor(message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause })
     this.name = new.target.name
-    this.hint = context.hint
+    this.#hint = context.hint
     this.details = context.details
+  }
+
+  /** The way out. */
+  get hint(): string | undefined {
+    return this.#hint
+  }
+
+  /** Adds what only a caller further up knows: that something was kept, say, and how to go on with it. */
+  addHint(text: string): this {
+    this.#hint = this.#hint === undefined ? text : `${this.#hint}; ${text}`
+    return this
   }
 }
 

@@ -15,7 +15,7 @@ const what = 'the signed certificate'
  * @throws TokenRejectedError, AnswerLostError (a 201, but the answer did not arrive whole), AnswerMalformedError and whatever the transport throws
  */
 export async function requestSigning(http: HttpClient, csrUrl: URL, csr: string): Promise<X509Certificate[]> {
-  let signed = false
+  const seen = { status: 0 }
   let answer: Answer
   try {
     answer = await http.send(
@@ -26,10 +26,10 @@ export async function requestSigning(http: HttpClient, csrUrl: URL, csr: string)
         body: JSON.stringify({ csr: Buffer.from(csr).toString('base64') }),
       },
       'until-201',
-      (status) => (signed = status === 201),
+      (status) => (seen.status = status),
     )
   } catch (cause) {
-    if (!signed) throw cause
+    if (seen.status !== 201) throw cause
     throw new AnswerLostError('the certificate was signed, but the answer did not arrive whole', {
       cause,
       hint: 'the token is spent: ask the administrator for a new token URL, then: kyconnect pair --url -',

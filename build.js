@@ -1,0 +1,108 @@
+// Bundles the program: one file with our own code, one for each heavy module that is loaded only where it is used, and one for
+// the sandbox. CommonJS, so that launch.ts can keep V8's compiled code between runs.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = dirname(fileURLToPath(import.meta.url))
+const require = createRequire(import.meta.url)
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const at = (...path) => join(root, ...path)
+
+/** What is imported dynamically becomes a file of its own; the name it is imported by, and that file. */
+const chunks = new Map([
+  ['undici', 'undici.js'],
+  ['inquirer', 'inquirer.js'],
+  ['yocto-spinner', 'spinner.js'],
+  ['./peculiar.js', 'peculiar.js'],
+  ['../../sandbox/sandbox.js', 'sandbox.js'],
+])
+const chunksApart = {
+  name: 'chunks-apart',
+  setup(bundle) {
+    bundle.onResolve({ filter: /.*/ }, ({ kind, path }) => {
+      if (kind !== 'dynamic-import') return undefined
+      const chunk = chunks.get(path)
+      // Third-party code may load what it likes; ours has each dynamic import listed above.
+      return chunk === undefined ? undefined : { path: `./${chunk}`, external: true }
+    })
+  },
+}
+
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20.19',
+  // import() of a chunk becomes a require() that launch.ts answers.
+  supported: { 'dynamic-import': false },
+  plugins: [chunksApart],
+  define: { KYCONNECT_VERSION: JSON.stringify(version) },
+  minifySyntax: true,
+  minifyWhitespace: true,
+  metafile: true,
+  logLevel: 'warning',
+}
+
+/** undici's own index loads fetch, caches, mocks and WebSockets too: twice the time, and nothing here uses them. */
+const undici = `
+const Client = require('undici/lib/dispatcher/client.js')
+const Dispatcher = require('undici/lib/dispatcher/dispatcher.js')
+Dispatcher.prototype.request = require('undici/lib/api/api-request.js')
+module.exports = { Client }
+`
+
+rmSync(at('dist'), { recursive: true, force: true })
+mkdirSync(at('dist'))
+const bundles = await Promise.all([
+  build({ ...common, entryPoints: [at('src/cli/launch.ts')], outfile: at('dist/launch.js') }),
+  build({ ...common, entryPoints: [at('src/cli/start.ts')], outfile: at('dist/kyconnect.js') }),
+  build({ ...common, entryPoints: [at('src/index.ts')], outfile: at('dist/index.js') }),
+  build({ ...common, entryPoints: [at('src/pki/peculiar.ts')], outfile: at('dist/peculiar.js') }),
+  build({ ...common, entryPoints: [at('src/sandbox/sandbox.ts')], outfile: at('dist/sandbox.js') }),
+  build({ ...common, stdin: { contents: undici, resolveDir: root }, outfile: at('dist/undici.js') }),
+  build({
+    ...common,
+    stdin: { contents: `export { default } from 'inquirer'`, resolveDir: root },
+    outfile: at('dist/inquirer.js'),
+  }),
+  build({
+    ...common,
+    stdin: { contents: `export { default } from 'yocto-spinner'`, resolveDir: root },
+    outfile: at('dist/spinner.js'),
+  }),
+])
+writeFileSync(at('dist/package.json'), '{ "type": "commonjs" }\n')
+writeFileSync(at('dist/THIRD-PARTY.txt'), thirdParty(bundles.flatMap(({ metafile }) => Object.keys(metafile.inputs))))
+execFileSync(process.execPath, [require.resolve('typescript/bin/tsc'), '-p', at('tsconfig.types.json')], {
+  stdio: 'inherit',
+})
+
+/** The licences of everything that is bundled, as they ask to be passed on. */
+function thirdParty(inputs) {
+  const folders = new Set(
+    inputs.map((input) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1]).filter(Boolean),
+  )
+  return [...folders]
+    .sort()
+    .map((folder) => {
+      const { name, version, license } = JSON.parse(readFileSync(at(folder, 'package.json'), 'utf8'))
+      return `${name} ${version} (${license})\n\n${licenceText(folder)}\n`
+    })
+    .join(`\n${'-'.repeat(80)}\n\n`)
+}
+
+function licenceText(folder) {
+  for (const file of ['LICENSE', 'LICENSE.md', 'LICENSE.txt', 'license', 'license.md', 'LICENCE']) {
+    try {
+      return readFileSync(at(folder, file), 'utf8').trim()
+    } catch {
+      continue
+    }
+  }
+  return '(the package has no licence file of its own)'
+}

@@ -1,0 +1,138 @@
+import { readFile } from 'node:fs/promises'
+import { type Command, Option } from 'commander'
+import { FilesError, UsageError } from '../errors.js'
+import { parseResolveRule, type ResolveRule, type RouteChoice } from '../identity/route.js'
+import type { Context } from './context.js'
+
+/** What every command that uses the network takes. */
+export interface NetworkOptions {
+  readonly nodePort?: string
+  readonly resolve?: readonly string[]
+  readonly caFile?: string
+  readonly insecure?: true
+  readonly timeout?: string
+}
+
+export interface OutputOptions {
+  readonly json?: true
+  readonly verbose?: true
+}
+
+const defaultTimeoutSeconds = 30
+const largestCaFile = 4 * 1024 * 1024
+
+export function addNetworkOptions(command: Command): Command {
+  return command
+    .option(
+      '--node-port <port>',
+      'port of the gateway on a local cluster, put into every gateway URL [KYCONNECT_NODE_PORT]',
+    )
+    .addOption(
+      new Option(
+        '--resolve <host:port:addr>',
+        'connect to this address instead, as curl does; * as port, *.kyma.local as host; repeatable [KYCONNECT_RESOLVE]',
+      ).argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]),
+    )
+    .option('--ca-file <pem>', 'trust these certificates too [KYCONNECT_CA_FILE]')
+    .option('-k, --insecure', "do not check the server's certificate [KYCONNECT_INSECURE]")
+    .option('--timeout <seconds>', `how long an answer may take (default: ${defaultTimeoutSeconds})`)
+}
+
+export function addProfileOption(command: Command): Command {
+  return command.option('--profile <name>', 'the stored identity to use; default: the only one [KYCONNECT_PROFILE]')
+}
+
+export function addOutputOptions(command: Command): Command {
+  return command
+    .option('--json', 'one JSON document on stdout; an error is one JSON line on stderr')
+    .option('--verbose', 'show the exchanges, tokens taken out, and stack traces')
+}
+
+/** The profile named: by flag, else by environment. */
+export function namedProfile(option: string | undefined, context: Context): string | undefined {
+  return option ?? variable(context, 'KYCONNECT_PROFILE')
+}
+
+/**
+ * Flags, then environment, into how services are reached.
+ * @throws UsageError naming the flag or variable, FilesError
+ */
+export async function routeChoice(options: NetworkOptions, context: Context): Promise<Omit<RouteChoice, 'rootFiles'>> {
+  const [nodePort, nodePortName] = either(options.nodePort, '--node-port', 'KYCONNECT_NODE_PORT', context)
+  const [caFile, caFileName] = either(options.caFile, '--ca-file', 'KYCONNECT_CA_FILE', context)
+  const fromVariable = variable(context, 'KYCONNECT_RESOLVE')?.split(',')
+  const rules = options.resolve ?? fromVariable
+  const rulesName = options.resolve === undefined ? 'KYCONNECT_RESOLVE' : '--resolve'
+  return {
+    nodePort: nodePort === undefined ? undefined : parsePort(nodePort, nodePortName),
+    resolve: rules?.map((rule) => parseRule(rule, rulesName)),
+    serverCa: caFile === undefined ? undefined : await readCaFile(caFile, caFileName),
+    insecure: options.insecure ?? parseFlag(variable(context, 'KYCONNECT_INSECURE'), 'KYCONNECT_INSECURE'),
+    timeoutMs:
+      options.timeout === undefined ? defaultTimeoutSeconds * 1000 : parseSeconds(options.timeout, '--timeout') * 1000,
+  }
+}
+
+/** @throws UsageError */
+export function parsePort(text: string, name: string): number {
+  const port = Number(text)
+  if (/^\d{1,5}$/.test(text) && port >= 1 && port <= 65535) return port
+  throw new UsageError(`${name} takes a port from 1 to 65535, not ${quoted(text)}`)
+}
+
+/** @throws UsageError */
+export function parseSeconds(text: string, name: string): number {
+  const seconds = Number(text)
+  if (/^\d+(\.\d+)?$/.test(text) && seconds > 0 && seconds <= 3600) return seconds
+  throw new UsageError(`${name} takes seconds, more than 0 and up to 3600, not ${quoted(text)}`)
+}
+
+/** An environment variable; an empty one counts as unset. */
+export function variable({ around }: Context, name: string): string | undefined {
+  const value = around.environment[name]
+  return value === '' ? undefined : value
+}
+
+function either(
+  option: string | undefined,
+  flag: string,
+  name: string,
+  context: Context,
+): [string | undefined, string] {
+  return option === undefined ? [variable(context, name), name] : [option, flag]
+}
+
+function parseFlag(text: string | undefined, name: string): boolean {
+  if (text === undefined || /^(0|false|no)$/i.test(text)) return false
+  if (/^(1|true|yes)$/i.test(text)) return true
+  throw new UsageError(`${name} takes 1 or 0, not ${quoted(text)}`)
+}
+
+function parseRule(text: string, name: string): ResolveRule {
+  const rule = parseResolveRule(text)
+  if (rule !== undefined) return rule
+  throw new UsageError(`${name} takes host:port:address, not ${quoted(text)}`, {
+    hint: "for instance gateway.kyma.local:30443:192.168.64.2, '*.kyma.local:*:127.0.0.1' or host:443:[::1]; one address a rule",
+  })
+}
+
+async function readCaFile(path: string, name: string): Promise<string> {
+  let pem: string
+  try {
+    const content = await readFile(path)
+    pem = content.length > largestCaFile ? '' : content.toString('utf8')
+  } catch (cause) {
+    throw new FilesError(`${name}: ${quoted(path)} cannot be read`, {
+      cause,
+      hint: 'check the path and its permissions',
+    })
+  }
+  if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(pem)) return pem
+  throw new UsageError(`${name}: ${quoted(path)} holds no certificate in PEM`, {
+    hint: 'a DER file becomes PEM with: openssl x509 -inform der -in ca.der -out ca.pem',
+  })
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.slice(0, 100))
+}

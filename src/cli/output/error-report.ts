@@ -1,0 +1,45 @@
+import { KyconnectError, UnexpectedError } from '../../errors.js'
+import type { Context } from '../context.js'
+import { exitCodeOf } from '../exit-codes.js'
+import { styleFor } from './style.js'
+
+/** Shows an error, the last thing on stderr: for a person, or as one line of JSON. @returns the exit code */
+export async function reportError(
+  error: unknown,
+  { json, verbose }: { json: boolean; verbose: boolean },
+  context: Context,
+): Promise<number> {
+  const { stderr, around, kyconnect } = context
+  const known =
+    error instanceof KyconnectError
+      ? error
+      : new UnexpectedError(describe(error), {
+          cause: error,
+          hint: 'run it again with --verbose, and report what it says',
+        })
+  const exitCode = exitCodeOf(known.code)
+  const clean = (text: string): string => kyconnect.showable(text)
+  if (json) {
+    const details = known.details === undefined ? {} : { details: known.details }
+    const report = { error: { code: known.code, message: known.message, hint: known.hint ?? '', exitCode, ...details } }
+    await stderr.write(`${clean(JSON.stringify(report))}\n`)
+    return exitCode
+  }
+  const style = styleFor(stderr, around.environment)
+  const lines = [`${style.red('error:')} ${clean(known.message)}`]
+  if (known.hint !== undefined)
+    lines.push(...known.hint.split('; ').map((hint) => `  ${style.dim('→')} ${clean(hint)}`))
+  if (verbose) lines.push(...stacks(known).map((stack) => style.dim(clean(stack))))
+  await stderr.write(`${lines.join('\n')}\n`)
+  return exitCode
+}
+
+/** The stack of an error and of what caused it. */
+function stacks(error: Error): string[] {
+  const own = error.stack ?? error.message
+  return error.cause instanceof Error ? [own, ...stacks(error.cause).map((stack) => `caused by ${stack}`)] : [own]
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

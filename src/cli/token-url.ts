@@ -1,0 +1,74 @@
+import { TokenUrlInvalidError, UsageError } from '../errors.js'
+import type { Context } from './context.js'
+import { askTokenUrl } from './prompts.js'
+
+/** Bytes; a token URL has 180. */
+const longest = 64 * 1024
+
+/** A token URL, and whether it had to be cleaned. */
+export interface TokenUrl {
+  readonly url: URL
+  readonly cleaned: boolean
+}
+
+/**
+ * Finds the token URL: `--url`, standard input for `-`, KYCONNECT_TOKEN_URL, else asked for on a terminal.
+ * @throws UsageError, TokenUrlInvalidError
+ */
+export async function findTokenUrl(option: string | undefined, json: boolean, context: Context): Promise<TokenUrl> {
+  if (option === '-') return parseTokenUrl(await readInput(context))
+  if (option !== undefined) {
+    context.hideArguments()
+    return parseTokenUrl(option)
+  }
+  const variable = context.around.environment['KYCONNECT_TOKEN_URL']
+  if (variable !== undefined && variable !== '') return parseTokenUrl(variable)
+  if (!json && context.stdin.isTerminal && context.stderr.isTerminal)
+    return parseTokenUrl(await askTokenUrl(context.signal))
+  throw new UsageError('no token URL was given', {
+    hint: 'pipe it in (kyconnect pair --url -) or set KYCONNECT_TOKEN_URL; the administrator of the cluster has it',
+  })
+}
+
+/**
+ * Reads a token URL as people paste it: quotes, angle brackets, blanks, line breaks and a shell's backslashes are taken off.
+ * The query is left as it is (contract trap 17). Errors never repeat the text: it holds a token.
+ */
+export function parseTokenUrl(text: string): TokenUrl {
+  const clean = text
+    .replace(/[\s\u200b\u200e\u200f\ufeff]+/g, '')
+    .replace(/\\(?=[?=&])/g, '')
+    .replace(/^["'`<“”‘’]+|["'`>“”‘’]+$/g, '')
+  if (!URL.canParse(clean)) {
+    throw new TokenUrlInvalidError(clean === '' ? 'the token URL is empty' : 'what was given as token URL is no URL', {
+      hint: 'it looks like https://connector-service.<domain>/v1/applications/signingRequests/info?token=…, all of it',
+    })
+  }
+  const url = new URL(clean)
+  if (url.protocol !== 'https:') {
+    throw new TokenUrlInvalidError(
+      `the token URL begins with ${url.protocol.slice(0, 20)}//, and only https:// is called`,
+      {
+        hint: 'ask the administrator for the https URL',
+      },
+    )
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new TokenUrlInvalidError('the token URL holds a user name: it is none of a Connector Service', {
+      hint: 'ask the administrator for the URL again',
+    })
+  }
+  return { url, cleaned: clean !== text.replace(/\n$/, '') }
+}
+
+async function readInput({ stdin }: Context): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stdin.stream) {
+    const bytes = Buffer.from(chunk as Uint8Array)
+    size += bytes.length
+    if (size > longest) throw new TokenUrlInvalidError('standard input holds more than a token URL')
+    chunks.push(bytes)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

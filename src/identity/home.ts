@@ -1,0 +1,72 @@
+import { lstat, mkdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { FilesError, HomeUnsafeError } from '../errors.js'
+import { filesError } from './durable-files.js'
+
+/** What the place of the identities depends on. */
+export interface Surroundings {
+  readonly platform: NodeJS.Platform
+  /** The user's home directory. */
+  readonly userHome: string
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+/** Where identities are kept when nothing else is said: the platform's own convention. */
+export function defaultHome({ platform, userHome, environment }: Surroundings): string {
+  switch (platform) {
+    case 'darwin':
+      return join(userHome, 'Library', 'Application Support', 'kyconnect')
+    case 'win32':
+      return join(environment['LOCALAPPDATA'] ?? join(userHome, 'AppData', 'Local'), 'kyconnect')
+    default:
+      return join(environment['XDG_DATA_HOME'] ?? join(userHome, '.local', 'share'), 'kyconnect')
+  }
+}
+
+/**
+ * Refuses a folder that is not ours or that others can write to: they could put their own key and certificate there. Its
+ * parents are not judged. One that does not exist is fine.
+ * @param userId ours; undefined where the platform has none
+ * @returns whether it exists
+ */
+export async function checkOwnFolder(folder: string, userId: number | undefined): Promise<boolean> {
+  let found
+  try {
+    found = await stat(folder)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && !(await isLink(folder))) return false
+    throw filesError(error, `read ${folder}`)
+  }
+  if (!found.isDirectory()) {
+    throw new FilesError(`${folder} is not a folder`, { hint: 'name another place with KYCONNECT_HOME' })
+  }
+  if (userId === undefined) return true
+  if (found.uid !== userId) {
+    throw new HomeUnsafeError(`${folder} belongs to another user (uid ${found.uid}, we are ${userId})`, {
+      hint: 'keys are kept only where nobody else can change them: name another place with KYCONNECT_HOME, or run as its owner',
+    })
+  }
+  if ((found.mode & 0o022) !== 0) {
+    throw new HomeUnsafeError(`${folder} can be written by others (mode ${(found.mode & 0o777).toString(8)})`, {
+      hint: `take that right away: chmod go-w ${JSON.stringify(folder)}`,
+    })
+  }
+  return true
+}
+
+/** Makes a folder that only we can enter, whatever the umask, unless it is there. */
+export async function makeOwnFolder(folder: string, userId: number | undefined): Promise<void> {
+  if (await checkOwnFolder(folder, userId)) return
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw filesError(error, `make ${folder}`)
+  }
+}
+
+async function isLink(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (found) => found.isSymbolicLink(),
+    () => false,
+  )
+}

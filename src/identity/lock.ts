@@ -1,0 +1,146 @@
+import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { LockHeldError } from '../errors.js'
+import { isCode, writeOwnFile } from './durable-files.js'
+import type { Lock } from './store.js'
+
+/** Who takes a lock, and what of the machine that takes. */
+export interface LockDeps {
+  readonly pid: number
+  readonly hostname: string
+  /** Tells a process apart from a later one with the same pid (its start time); undefined when there is no such process. */
+  readonly processIdentity: (pid: number) => Promise<string | undefined>
+  readonly now: () => Date
+  readonly randomHex: (bytes: number) => string
+  readonly sleep: (milliseconds: number) => Promise<void>
+}
+
+interface Holder {
+  readonly pid: number
+  readonly hostname: string
+  readonly identity: string
+  readonly since: string
+}
+
+/** Milliseconds. */
+const waitAtMost = 3000
+const waitBetween = 100
+const heartbeatEvery = 5000
+/** A lock of another machine (a container, say) that was not touched for so long is of a process that died. */
+const silentFor = 60_000
+
+/**
+ * Takes the lock of a profile: a file that appears in one step with its holder's name in it. The lock of a process that died,
+ * also by kill -9, is taken over.
+ * @throws LockHeldError after a brief wait
+ */
+export async function takeLock(path: string, profile: string, deps: LockDeps): Promise<Lock> {
+  const own = `${path}.${deps.randomHex(8)}`
+  const holder: Holder = {
+    pid: deps.pid,
+    hostname: deps.hostname,
+    identity: (await deps.processIdentity(deps.pid)) ?? '',
+    since: deps.now().toISOString(),
+  }
+  const content = `${JSON.stringify(holder)}\n`
+  await writeOwnFile(own, content)
+  try {
+    for (let waited = 0; ; waited += waitBetween) {
+      if (await linkTo(own, path)) return held(path, content)
+      await removeIfDead(path, own, deps)
+      if (waited >= waitAtMost) throw await heldBy(path, profile)
+      await deps.sleep(waitBetween)
+    }
+  } finally {
+    await unlink(own).catch(() => undefined)
+  }
+}
+
+async function linkTo(own: string, path: string): Promise<boolean> {
+  try {
+    await link(own, path)
+    return true
+  } catch (error) {
+    if (isCode(error, 'EEXIST')) return false
+    throw error
+  }
+}
+
+function held(path: string, content: string): Lock {
+  const heartbeat = setInterval(() => {
+    touch(path).catch(() => undefined)
+  }, heartbeatEvery)
+  heartbeat.unref()
+  return {
+    release: async () => {
+      clearInterval(heartbeat)
+      // Only our own: it may have been taken over, were we stopped for long.
+      if ((await readFile(path, 'utf8').catch(() => '')) === content) await unlink(path).catch(() => undefined)
+    },
+  }
+}
+
+/** Sets a lock file's time to the file system's now, by writing its first byte again. */
+async function touch(path: string): Promise<void> {
+  const file = await open(path, 'r+')
+  try {
+    await file.write('{', 0)
+  } finally {
+    await file.close()
+  }
+}
+
+async function removeIfDead(path: string, own: string, deps: LockDeps): Promise<void> {
+  const content = await readFile(path, 'utf8').catch(() => undefined)
+  if (content === undefined || !(await isDead(path, own, content, deps))) return
+  // Two may find it dead at once: what was moved aside must still be what was judged.
+  const aside = `${own}.dead`
+  try {
+    await rename(path, aside)
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return
+    throw error
+  }
+  if ((await readFile(aside, 'utf8')) !== content) await link(aside, path).catch(() => undefined)
+  await unlink(aside)
+}
+
+async function isDead(path: string, own: string, content: string, deps: LockDeps): Promise<boolean> {
+  const holder = parseHolder(content)
+  // Written in one step, so what cannot be read was never a lock of ours.
+  if (holder === undefined) return true
+  if (holder.hostname === deps.hostname) return (await deps.processIdentity(holder.pid)) !== holder.identity
+  // Both times are the file system's own, so clocks of different machines do not matter.
+  await touch(own)
+  const [theirs, ours] = await Promise.all([stat(path).catch(() => undefined), stat(own)])
+  return theirs !== undefined && ours.mtimeMs - theirs.mtimeMs > silentFor
+}
+
+async function heldBy(path: string, profile: string): Promise<LockHeldError> {
+  const holder = parseHolder(await readFile(path, 'utf8').catch(() => ''))
+  const who =
+    holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.hostname} (since ${holder.since})`
+  return new LockHeldError(`the profile "${profile}" is being changed by ${who}`, {
+    hint: 'wait until it is done and run the command again',
+    details: { profile, ...holder },
+  })
+}
+
+function parseHolder(content: string): Holder | undefined {
+  try {
+    const parsed: unknown = JSON.parse(content)
+    if (typeof parsed !== 'object' || parsed === null) return undefined
+    const [pid, hostname, identity, since]: unknown[] = ['pid', 'hostname', 'identity', 'since'].map((name): unknown =>
+      Reflect.get(parsed, name),
+    )
+    if (
+      typeof pid !== 'number' ||
+      typeof hostname !== 'string' ||
+      typeof identity !== 'string' ||
+      typeof since !== 'string'
+    )
+      return undefined
+    return { pid, hostname, identity, since }
+  } catch {
+    return undefined
+  }
+}

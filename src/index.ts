@@ -1,0 +1,16 @@
+/**
+ * What other programs may import: the same way into the house that the commands take.
+ *
+ * @example
+ * const kyconnect = createKyconnect()
+ * const identity = await kyconnect.identity('shop')
+ * https.request(url, { key: identity.material.key, cert: identity.material.chain })
+ */
+export * from './errors.js'
+export type { CallableEndpoint } from './identity/endpoint-call.js'
+export type { Identity, Material, Metadata, Pending, StoredRoute, Urls } from './identity/identity.js'
+export type { RouteChoice } from './identity/route.js'
+export type { IdentityStore, Lock } from './identity/store.js'
+export { Kyconnect, type RunOptions, type Surroundings } from './kyconnect.js'
+export type { PairPolicy, PairRequest } from './pairing/pair.js'
+export type { Progress } from './pairing/progress.js'

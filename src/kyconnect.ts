@@ -1,0 +1,232 @@
+import { createHash, type KeyObject } from 'node:crypto'
+import { readFile, symlink } from 'node:fs/promises'
+import { join, resolve as absolute } from 'node:path'
+import { NoIdentityError, ProfileAmbiguousError } from './errors.js'
+import { calledUrls, callEndpoint, type CallableEndpoint, endpointUrl } from './identity/endpoint-call.js'
+import { FolderStore } from './identity/folder-store.js'
+import { defaultHome } from './identity/home.js'
+import type { Identity, Urls } from './identity/identity.js'
+import { completeRoute, type RouteChoice } from './identity/route.js'
+import type { IdentityStore } from './identity/store.js'
+import { refreshEndpoints } from './pairing/endpoints.js'
+import { beginKey, type KeyChoice } from './pairing/key-choice.js'
+import { pair, type PairPolicy, type PairRequest, resumePairing } from './pairing/pair.js'
+import type { Progress } from './pairing/progress.js'
+import type { Request, StreamedAnswer, TransportDeps } from './transport/client.js'
+import { Redactor } from './transport/redaction.js'
+import { stripControl } from './transport/server-text.js'
+
+export { stripControl }
+
+/** What the process gives: gathered once, at the top, and handed down from here. */
+export interface Surroundings {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly platform: NodeJS.Platform
+  readonly userHome: string
+  /** undefined where the platform has none. */
+  readonly userId: number | undefined
+  readonly pid: number
+  readonly hostname: string
+  /** Whether a process with this pid lives. */
+  readonly isAlive: (pid: number) => boolean
+  readonly now: () => Date
+  /** Milliseconds that only go forward. */
+  readonly monotonic: () => number
+  readonly randomHex: (bytes: number) => string
+}
+
+/** What one run wants. */
+export interface RunOptions {
+  readonly choice: Omit<RouteChoice, 'rootFiles'>
+  readonly progress: Progress
+  /** Takes the lines of --verbose. */
+  readonly trace: ((line: string) => void) | undefined
+  /** Aborted with the error that everything under way shall end with. */
+  readonly signal: AbortSignal
+}
+
+/** The parts put together: the one way from a command, or from another program, into the house. */
+export class Kyconnect {
+  readonly store: IdentityStore
+  readonly #redactor = new Redactor()
+  readonly #around: Surroundings
+
+  constructor(around: Surroundings) {
+    this.#around = around
+    const { environment } = around
+    const home = environment['KYCONNECT_HOME']
+    this.store = new FolderStore({
+      home: home === undefined || home === '' ? defaultHome(around) : absolute(home),
+      userId: around.userId,
+      pid: around.pid,
+      hostname: around.hostname,
+      processIdentity: (pid) => processIdentity(pid, around),
+      now: around.now,
+      randomHex: around.randomHex,
+      sleep: (milliseconds) => sleep(milliseconds),
+      makeLink: symlink,
+    })
+  }
+
+  /** Text as it may be shown: one-time tokens and control characters taken out. */
+  showable(text: string): string {
+    return stripControl(this.#redactor.redact(text))
+  }
+
+  /**
+   * The profile to use: the one named, else the only one stored.
+   * @throws NoIdentityError, ProfileAmbiguousError
+   */
+  async selectProfile(named: string | undefined): Promise<string> {
+    if (named !== undefined) return named
+    const [only, ...others] = await this.store.list()
+    if (only === undefined) {
+      throw new NoIdentityError('no identity is stored on this machine', {
+        hint: 'get a token URL from the administrator of the cluster, then: kyconnect pair --url -   (to try without a cluster: kyconnect sandbox)',
+      })
+    }
+    if (others.length === 0) return only
+    throw ambiguous([only, ...others], 'identities are stored')
+  }
+
+  /** Begins to make the key that the choice will most likely want; hand it to {@link pair}. */
+  beginKey(choice: KeyChoice): Promise<KeyObject> | undefined {
+    return beginKey(choice)
+  }
+
+  async pair(
+    request: PairRequest,
+    policy: PairPolicy,
+    run: RunOptions,
+    earlyKey?: Promise<KeyObject>,
+  ): Promise<Identity> {
+    this.#redactor.learn(request.tokenUrl)
+    return pair(request, policy, this.#pairDeps(run, earlyKey))
+  }
+
+  /** Takes up a pending pairing: of the profile named, else the only pending one. */
+  async resume(named: string | undefined, policy: PairPolicy, run: RunOptions): Promise<Identity> {
+    const pending = named === undefined ? await this.store.listPending() : [named]
+    const [only, ...others] = pending
+    if (only === undefined) {
+      throw new NoIdentityError('no pairing is pending', {
+        hint: 'ask the administrator for a token URL, then: kyconnect pair --url -',
+      })
+    }
+    if (others.length > 0) throw ambiguous(pending, 'pairings are pending')
+    return resumePairing(only, policy, this.#pairDeps(run, undefined))
+  }
+
+  /** Puts the identity back that the last replacement took the place of. */
+  async rollback(named: string | undefined): Promise<Identity> {
+    const profile = await this.selectProfile(named)
+    const lock = await this.store.lock(profile)
+    try {
+      return await this.store.rollback(profile)
+    } finally {
+      await lock.release()
+    }
+  }
+
+  /** Asks the gateway for the App's URLs, and stores new ones. */
+  async info(
+    named: string | undefined,
+    acceptHosts: (hosts: readonly string[]) => Promise<boolean>,
+    run: RunOptions,
+  ): Promise<Identity> {
+    const identity = await this.store.load(await this.selectProfile(named))
+    const choice = this.#choice(run)
+    const policy = { acceptHosts, store: !choice.insecure }
+    return refreshEndpoints(this.store, identity, choice, policy, this.#transport(run), run.progress)
+  }
+
+  /** An authenticated request to one of the App's endpoints. End it with the returned `close`. */
+  async call(
+    identity: Identity,
+    endpoint: CallableEndpoint,
+    path: string,
+    request: Omit<Request, 'url'>,
+    run: RunOptions,
+  ): Promise<{ answer: StreamedAnswer; close: () => Promise<void> }> {
+    const url = endpointUrl(identity, endpoint, path)
+    return callEndpoint(identity, this.#choice(run), this.#transport(run), { ...request, url })
+  }
+
+  /** The identity of a profile, as it is stored. */
+  async identity(named: string | undefined): Promise<Identity> {
+    return this.store.load(await this.selectProfile(named))
+  }
+
+  /** NodePort and URLs as this run calls them. */
+  called(identity: Identity, run: RunOptions): { nodePort: number | null; calledUrls: Urls } {
+    const choice = this.#choice(run)
+    return {
+      nodePort: completeRoute(choice, identity.metadata.route).nodePort,
+      calledUrls: calledUrls(identity, choice),
+    }
+  }
+
+  #pairDeps(run: RunOptions, earlyKey: Promise<KeyObject> | undefined): Parameters<typeof pair>[2] {
+    return {
+      store: this.store,
+      choice: this.#choice(run),
+      transport: this.#transport(run),
+      progress: run.progress,
+      now: this.#around.now,
+      earlyKey,
+    }
+  }
+
+  #choice({ choice }: RunOptions): RouteChoice {
+    const { environment } = this.#around
+    const rootFiles = [environment['NODE_EXTRA_CA_CERTS'] ?? '', environment['SSL_CERT_FILE'] ?? '']
+    return { ...choice, rootFiles: rootFiles.filter((file) => file !== '') }
+  }
+
+  #transport({ trace, signal }: RunOptions): TransportDeps {
+    return { redactor: this.#redactor, trace, signal, now: this.#around.monotonic, sleep }
+  }
+}
+
+function ambiguous(names: readonly string[], what: string): ProfileAmbiguousError {
+  return new ProfileAmbiguousError(`several ${what}: ${names.join(', ')}`, {
+    hint: `name one: --profile ${names[0] ?? '<name>'}, or KYCONNECT_PROFILE`,
+    details: { profiles: names },
+  })
+}
+
+/** Ends early, with the signal's reason, when the signal is aborted. */
+function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer)
+      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'))
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop)
+      resolve()
+    }, milliseconds)
+    signal?.addEventListener('abort', stop, { once: true })
+    if (signal?.aborted === true) stop()
+  })
+}
+
+/** On Linux the boot and the start time of a process, elsewhere only whether it lives; undefined when it does not. */
+async function processIdentity(pid: number, { platform, isAlive }: Surroundings): Promise<string | undefined> {
+  if (platform === 'linux') {
+    try {
+      const [stat, boot] = await Promise.all([
+        readFile(join('/proc', String(pid), 'stat'), 'utf8'),
+        readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => ''),
+      ])
+      // The second field, the program's name, may hold blanks and brackets; after it come the state and, 22nd in all, the start time.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const [state, started = ''] = [fields[0], fields[19]]
+      if (state === 'Z') return undefined
+      return createHash('sha256').update(`${boot}${started}`).digest('hex').slice(0, 16)
+    } catch {
+      return undefined
+    }
+  }
+  return isAlive(pid) ? 'alive' : undefined
+}

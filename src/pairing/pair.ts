@@ -1,0 +1,348 @@
+import type { KeyObject } from 'node:crypto'
+import { type CsrInfo, fetchCsrInfo } from '../connector/csr-info.js'
+import { requestSigning } from '../connector/signing.js'
+import {
+  AnswerLostError,
+  AnswerMalformedError,
+  AppMismatchError,
+  CertificateUnverifiedError,
+  ConfirmationNeededError,
+  FilesError,
+  KyconnectError,
+  NoIdentityError,
+  ProfileExistsError,
+  TokenRejectedError,
+} from '../errors.js'
+import type { Identity, Metadata, Pending } from '../identity/identity.js'
+import { checkProfileName, toProfileName } from '../identity/profile-name.js'
+import { completeRoute, connectorRoute, nothingStored, type RouteChoice } from '../identity/route.js'
+import type { IdentityStore, Lock } from '../identity/store.js'
+import { fingerprint, subjectLine, verifyChain } from '../pki/chain.js'
+import { createCsr } from '../pki/csr.js'
+import { commonName, formatRfc4514 } from '../pki/distinguished-name.js'
+import { keyToPem } from '../pki/key.js'
+import { toPem } from '../pki/pem.js'
+import { loadX509 } from '../pki/x509.js'
+import { HttpClient, type TransportDeps } from '../transport/client.js'
+import { learnEndpoints } from './endpoints.js'
+import { type KeyChoice, takeKey } from './key-choice.js'
+import type { Progress } from './progress.js'
+
+/** What is asked of a pairing. */
+export interface PairRequest {
+  readonly tokenUrl: URL
+  /** The App expected; checked before a CSR is sent. */
+  readonly app: string | undefined
+  /** Default: the App. */
+  readonly profile: string | undefined
+  readonly key: KeyChoice
+}
+
+/** What a pairing may do to what is there. */
+export interface PairPolicy {
+  /** Whether an existing identity may be replaced. */
+  readonly replace: boolean
+  /** Asked when the new identity is of another domain than the one it replaces. */
+  readonly otherDomain: (from: string, to: string) => Promise<boolean>
+  readonly acceptHosts: (hosts: readonly string[]) => Promise<boolean>
+  /** Whether the management info is called at the end. */
+  readonly verify: boolean
+}
+
+export interface PairDeps {
+  readonly store: IdentityStore
+  readonly choice: RouteChoice
+  readonly transport: TransportDeps
+  readonly progress: Progress
+  readonly now: () => Date
+  /** Begun before anything else, see {@link KeyChoice}. */
+  readonly earlyKey: Promise<KeyObject> | undefined
+}
+
+/**
+ * From a token URL to a stored identity: CSR information, key, CSR, signing, verified chain, commit, endpoints. What can be
+ * refused without using up the token is refused before it is.
+ * @throws every error of the exit-code table; once the identity is stored, an error says so
+ */
+export async function pair(request: PairRequest, policy: PairPolicy, deps: PairDeps): Promise<Identity> {
+  const { store, progress, choice } = deps
+  const named = request.profile ?? request.app
+  const early = named === undefined ? undefined : await reserve(named, request.tokenUrl, policy, deps)
+  const http = new HttpClient(connectorRoute(choice), deps.transport)
+  let lock: Lock | undefined = early
+  try {
+    progress.begin('CSR information')
+    const info = await fetchCsrInfo(http, request.tokenUrl)
+    progress.done('CSR information', info.subjectText)
+    deps.transport.redactor.learn(info.csrUrl)
+    // Signing code loads while the key is still being made.
+    void loadX509().catch(() => undefined)
+    const cn = checkApp(info, request.app, progress)
+
+    progress.begin('Private key')
+    const key = await takeKey(request.key, info.keyAlgorithm, deps.earlyKey, progress)
+    progress.done('Private key', `${request.key.kind === 'given' ? 'as given' : 'made here'}, ${describeKey(key)}`)
+
+    const pending = (profile: string): Pending => ({
+      profile,
+      csrUrl: info.csrUrl,
+      subject: info.subject,
+      app: request.app ?? cn,
+      commonName: cn,
+      gatewayHost: info.gatewayHost,
+      connectorHost: request.tokenUrl.hostname,
+      urls: Object.fromEntries(Object.entries(info.urls)),
+      route: completeRoute(choice, nothingStored),
+      insecure: choice.insecure,
+      createdAt: deps.now(),
+      key,
+    })
+    const profile = named ?? cn
+    lock ??= await reserveLate(profile, request.tokenUrl, policy, deps, pending)
+    await store.begin(pending(profile))
+    if (policy.replace)
+      await checkDomain(profile, info.gatewayHost, 'gatewayHost', policy, deps, resumeHint(profile, '--force --yes'))
+    return await finish(pending(profile), policy, deps, http)
+  } finally {
+    await http.close()
+    await lock?.release()
+  }
+}
+
+/** Takes up a pairing whose CSR was not answered with a 201. @throws as pair, and NoIdentityError when nothing is pending */
+export async function resumePairing(profile: string, policy: PairPolicy, deps: PairDeps): Promise<Identity> {
+  const { store, choice } = deps
+  checkProfileName(profile)
+  const lock = await store.lock(profile)
+  try {
+    const pending = await store.pending(profile)
+    if (pending === undefined) {
+      throw new NoIdentityError(`no pairing is pending under the profile "${profile}"`, {
+        hint: 'ask the administrator for a token URL, then: kyconnect pair --url -',
+      })
+    }
+    deps.transport.redactor.learn(pending.csrUrl)
+    await checkReplace(profile, policy, deps)
+    if (policy.replace)
+      await checkDomain(profile, pending.gatewayHost, 'gatewayHost', policy, deps, resumeHint(profile, '--force --yes'))
+    const route = completeRoute(choice, pending.route)
+    const http = new HttpClient(connectorRoute(choice, pending.route), deps.transport)
+    try {
+      return await finish({ ...pending, route, insecure: pending.insecure || choice.insecure }, policy, deps, http)
+    } finally {
+      await http.close()
+    }
+  } finally {
+    await lock.release()
+  }
+}
+
+/** From a pending pairing, on disk, to the stored identity. */
+async function finish(pending: Pending, policy: PairPolicy, deps: PairDeps, http: HttpClient): Promise<Identity> {
+  const { store, progress } = deps
+  progress.begin('Certificate')
+  const signed = await sign(pending, deps, http)
+  const identity = await store.commit(...signed).catch((error: unknown) => {
+    throw error instanceof FilesError
+      ? error.addHint(
+          'the certificate is lost, and the token is spent: make room, then pair again with a new token URL',
+        )
+      : error
+  })
+  const { metadata } = identity
+  progress.done(
+    'Certificate',
+    `valid until ${metadata.notAfter.toISOString().slice(0, 10)}, stored in ${identity.directory}`,
+  )
+  warnOfDates(metadata, deps)
+  if (!policy.verify) return identity
+
+  progress.begin('Management info')
+  try {
+    const learned = await learnEndpoints(identity, deps.choice, { ...policy, store: true }, deps.transport, progress)
+    const complete = await store.update(identity, learned)
+    progress.done('Management info', `${Object.keys(learned.urls).length} URLs`)
+    return complete
+  } catch (error) {
+    throw error instanceof KyconnectError
+      ? error.addHint(
+          `the identity is stored in ${identity.directory}, and "kyconnect info --profile ${metadata.profile}" completes it`,
+        )
+      : error
+  }
+}
+
+/** CSR, signing, verification. A pending pairing whose token is spent is forgotten; any other is kept, and the error says how to go on. */
+async function sign(pending: Pending, deps: PairDeps, http: HttpClient): Promise<[Metadata, Identity['material']]> {
+  const { store } = deps
+  try {
+    const csr = await createCsr(pending.subject, pending.key)
+    const certificates = await requestSigning(http, pending.csrUrl, csr)
+    const { leaf, intermediates, roots } = await verifyChain(certificates, pending.key, pending.subject)
+    const pem = (certificate: typeof leaf): string => toPem('CERTIFICATE', certificate.raw)
+    const { profile, app, commonName: cn, gatewayHost, connectorHost, urls, route, insecure } = pending
+    return [
+      {
+        profile,
+        app,
+        commonName: cn,
+        subject: subjectLine(leaf),
+        fingerprint: fingerprint(leaf),
+        notBefore: new Date(leaf.validFrom),
+        notAfter: new Date(leaf.validTo),
+        gatewayHost,
+        acceptedHosts: [],
+        connectorHost,
+        urls,
+        route,
+        insecure,
+        pairedAt: deps.now(),
+      },
+      {
+        key: keyToPem(pending.key),
+        leaf: pem(leaf),
+        chain: [leaf, ...intermediates].map(pem).join(''),
+        ca: roots.map(pem).join(''),
+      },
+    ]
+  } catch (error) {
+    if (
+      error instanceof TokenRejectedError ||
+      error instanceof AnswerLostError ||
+      error instanceof CertificateUnverifiedError ||
+      error instanceof AnswerMalformedError
+    ) {
+      await store.discard(pending.profile)
+      if (error instanceof CertificateUnverifiedError || error instanceof AnswerMalformedError) {
+        error.addHint(
+          'nothing of it was stored; the token is spent: tell the administrator, and ask for a new token URL',
+        )
+      }
+    } else if (error instanceof KyconnectError) {
+      error.addHint(`the pairing waits for 5 minutes: ${resumeHint(pending.profile)}`)
+    }
+    throw error
+  }
+}
+
+/** Checks and locks a profile whose name is known before the token is used. */
+async function reserve(profile: string, tokenUrl: URL, policy: PairPolicy, deps: PairDeps): Promise<Lock> {
+  checkProfileName(profile)
+  const lock = await deps.store.lock(profile)
+  try {
+    await checkReplace(profile, policy, deps)
+    if (policy.replace) await checkDomain(profile, tokenUrl.hostname, 'connectorHost', policy, deps, undefined)
+    return lock
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+/**
+ * The same for a name that only the CSR information told: the token is used up, so what is pending is kept, under a name that
+ * is free, and the error says how to go on with it.
+ */
+async function reserveLate(
+  profile: string,
+  tokenUrl: URL,
+  policy: PairPolicy,
+  deps: PairDeps,
+  pending: (profile: string) => Pending,
+): Promise<Lock> {
+  try {
+    return await reserve(profile, tokenUrl, policy, deps)
+  } catch (error) {
+    if (!(error instanceof KyconnectError)) throw error
+    const free = await freeName(toProfileName(profile), deps.store)
+    const lock = await deps.store.lock(free)
+    try {
+      await deps.store.begin(pending(free))
+    } finally {
+      await lock.release()
+    }
+    throw error.addHint(`the token is used, and the pairing waits for 5 minutes: ${resumeHint(free)}`)
+  }
+}
+
+function resumeHint(profile: string, more = ''): string {
+  return `kyconnect pair --resume --profile ${profile}${more === '' ? '' : ` ${more}`}`
+}
+
+async function freeName(wish: string, store: IdentityStore): Promise<string> {
+  const taken = new Set([...(await store.list()), ...(await store.listPending())])
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? wish : `${wish}-${number}`
+    if (!taken.has(name)) return name
+  }
+}
+
+async function checkReplace(profile: string, policy: PairPolicy, { store }: PairDeps): Promise<void> {
+  if (policy.replace || !(await store.has(profile))) return
+  throw new ProfileExistsError(`an identity is already stored under the profile "${profile}"`, {
+    hint: 'store the new one beside it with --profile <other-name>, or replace it with --force (it can be put back with "kyconnect pair --rollback")',
+    details: { profile },
+  })
+}
+
+async function checkDomain(
+  profile: string,
+  host: string,
+  kind: 'connectorHost' | 'gatewayHost',
+  policy: PairPolicy,
+  { store }: PairDeps,
+  hint: string | undefined,
+): Promise<void> {
+  if (!(await store.has(profile))) return
+  const present = await store.load(profile).catch((error: unknown) => {
+    // One that cannot be read is what --force is for.
+    if (error instanceof KyconnectError) return undefined
+    throw error
+  })
+  const stored = present?.metadata[kind]
+  if (stored === undefined || stored === host || (await policy.otherDomain(stored, host))) return
+  throw new ConfirmationNeededError(
+    `the identity "${profile}" is of ${stored}, the new one would be of ${host}: another domain`,
+    { hint: `if that is meant, say so with --yes${hint === undefined ? '' : `: ${hint}`}` },
+  )
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** @returns the common name @throws AppMismatchError */
+function checkApp(info: CsrInfo, app: string | undefined, progress: Progress): string {
+  const cn = commonName(info.subject)
+  if (cn === undefined || cn === '') {
+    throw new AnswerMalformedError(
+      `the CSR information offers a subject without a common name: ${formatRfc4514(info.subject)}`,
+    )
+  }
+  if (app === undefined || app === cn) return cn
+  if (uuid.test(cn)) {
+    progress.warn(
+      `the certificate will carry the id ${cn}, as newer clusters do, so that it is for "${app}" cannot be checked`,
+    )
+    return cn
+  }
+  throw new AppMismatchError(`the token URL is for the App "${cn}", not for "${app}": no CSR was sent`, {
+    hint: `the token is spent; ask for a token URL for "${app}", or pair without --app`,
+    details: { expected: app, offered: cn },
+  })
+}
+
+function describeKey(key: KeyObject): string {
+  return `RSA ${key.asymmetricKeyDetails?.modulusLength ?? '?'}`
+}
+
+function warnOfDates({ notBefore, notAfter }: Metadata, { progress, now }: PairDeps): void {
+  const at = now()
+  if (notBefore > at) {
+    progress.warn(
+      `by this machine's clock the certificate is valid only from ${notBefore.toISOString()}: the clock may be slow`,
+    )
+  }
+  if (notAfter < at)
+    progress.warn(
+      `by this machine's clock the certificate has expired (${notAfter.toISOString()}): the clock may be fast`,
+    )
+}

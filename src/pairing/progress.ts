@@ -1,0 +1,9 @@
+/** What a flow tells about itself while it goes. */
+export interface Progress {
+  /** A step begins: it may take a while. */
+  begin(step: string): void
+  /** The step that began has settled. */
+  done(step: string, detail: string): void
+  /** Something the user should know and nothing stops for. */
+  warn(text: string): void
+}
