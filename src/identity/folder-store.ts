@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { symlink } from 'node:fs/promises'
-import { cp, lstat, open, readdir, readlink, rename, rm, rmdir, unlink } from 'node:fs/promises'
+import { access, constants, cp, lstat, open, readdir, readlink, rename, rm, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { IdentityUnusableError, KyconnectError, NoIdentityError } from '../errors.js'
 import { keyToPem } from '../pki/key.js'
@@ -43,6 +43,12 @@ export class FolderStore implements IdentityStore {
 
   constructor(deps: FolderStoreDeps) {
     this.#deps = deps
+  }
+
+  async ready(): Promise<void> {
+    const { home, userId } = this.#deps
+    await makeOwnFolder(home, userId)
+    await this.#files(`write to ${home}`, () => access(home, constants.W_OK | constants.X_OK))
   }
 
   async list(): Promise<string[]> {

@@ -10,6 +10,8 @@ export interface Lock {
  * changes a profile (begin, discard, commit, update, rollback) is called with its lock held.
  */
 export interface IdentityStore {
+  /** Fails where nothing could be stored: asked before a token is used up. */
+  ready(): Promise<void>
   /** Names of all profiles that hold an identity, sorted. */
   list(): Promise<string[]>
   /** Whether an identity is stored under this profile. */

@@ -66,6 +66,7 @@ export interface PairDeps {
  */
 export async function pair(request: PairRequest, policy: PairPolicy, deps: PairDeps): Promise<Identity> {
   const { store, progress, choice } = deps
+  await store.ready()
   const named = request.profile ?? request.app
   const early = named === undefined ? undefined : await reserve(named, request.tokenUrl, policy, deps)
   const http = new HttpClient(connectorRoute(choice), deps.transport)

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
 import type { Client, Dispatcher } from 'undici'
 import { AnswerMalformedError, KyconnectError, TimeoutError, UntrustedUrlError } from '../errors.js'
 import { networkFailure } from './failure.js'
@@ -69,6 +70,8 @@ export class HttpClient {
   readonly #route: Route
   readonly #deps: TransportDeps
   readonly #clients = new Map<string, Client>()
+  /** There is one at a time; a connection may be opened anew within each. */
+  #exchange: Exchange | undefined
 
   constructor(route: Route, deps: TransportDeps) {
     this.#route = route
@@ -142,11 +145,11 @@ export class HttpClient {
 
   async #once(request: Request, onStatus: (status: number) => void): Promise<Omit<Answer, 'attempts'>> {
     const target = locate(this.#route, request.url)
-    const limit = new TimeLimit(this.#deps, this.#route.timeoutMs, target)
+    const exchange = new Exchange(this.#deps, this.#route.timeoutMs, target)
     try {
-      const { statusCode, headers, body } = await this.#dispatch(request, target, limit)
+      const { statusCode, headers, body } = await this.#dispatch(request, target, exchange)
       onStatus(statusCode)
-      limit.phase = 'reading the answer'
+      exchange.phase = 'reading the answer'
       const chunks: Uint8Array[] = []
       let size = 0
       for await (const chunk of body) {
@@ -159,68 +162,65 @@ export class HttpClient {
       this.#traceBody(text)
       return { status: statusCode, contentType: contentTypeOf(headers), body: text, url: target.url }
     } catch (error) {
-      throw this.#meaning(error, limit, target)
+      throw this.#meaning(error, exchange, target)
     } finally {
-      limit.end()
+      exchange.end()
     }
   }
 
   async #streamOnce(request: Request): Promise<StreamedAnswer> {
     const target = locate(this.#route, request.url)
-    const limit = new TimeLimit(this.#deps, this.#route.timeoutMs, target)
+    const exchange = new Exchange(this.#deps, this.#route.timeoutMs, target)
     try {
-      const { statusCode, headers, body } = await this.#dispatch(request, target, limit)
+      const { statusCode, headers, body } = await this.#dispatch(request, target, exchange)
       return {
         status: statusCode,
         headers,
         contentType: contentTypeOf(headers),
-        body: this.#passOn(body, limit, target),
+        body: this.#passOn(body, exchange, target),
         url: target.url,
       }
     } catch (error) {
-      limit.end()
-      throw this.#meaning(error, limit, target)
+      exchange.end()
+      throw this.#meaning(error, exchange, target)
     }
   }
 
-  async *#passOn(body: Readable, limit: TimeLimit, target: Target): AsyncGenerator<Uint8Array> {
+  async *#passOn(body: Readable, exchange: Exchange, target: Target): AsyncGenerator<Uint8Array> {
     const end = this.#deps.now() + streamedMs
     let size = 0
-    limit.phase = 'reading the answer'
-    limit.restart()
+    exchange.phase = 'reading the answer'
+    exchange.restart()
     try {
       for await (const chunk of body) {
         if (!(chunk instanceof Uint8Array)) continue
         size += chunk.length
         if (size > streamedBytes) throw tooLarge(target, streamedBytes)
-        if (this.#deps.now() > end) throw limit.expired()
-        limit.pause()
+        if (this.#deps.now() > end) throw exchange.expired()
+        exchange.pause()
         yield chunk
-        limit.restart()
+        exchange.restart()
       }
     } catch (error) {
-      throw this.#meaning(error, limit, target)
+      throw this.#meaning(error, exchange, target)
     } finally {
-      limit.end()
+      exchange.end()
     }
   }
 
-  async #dispatch(request: Request, target: Target, limit: TimeLimit): Promise<Dispatcher.ResponseData> {
-    const client = await this.#client(target, limit)
+  async #dispatch(request: Request, target: Target, exchange: Exchange): Promise<Dispatcher.ResponseData> {
+    this.#exchange = exchange
+    const client = await this.#client(target)
     const shown = this.#deps.redactor.redact(target.url.href)
     this.#deps.trace?.(`> ${request.method} ${shown}`)
     const started = this.#deps.now()
-    const sending = request.body
-    if (typeof sending === 'object' && 'on' in sending)
-      sending.on('data', () => {
-        limit.restart()
-      })
+    const { body = null } = request
     const response = await client.request({
       path: `${target.url.pathname}${target.url.search}`,
       method: request.method,
       headers: { 'user-agent': userAgent, accept: 'application/json, */*;q=0.5', ...request.headers },
-      body: request.body ?? null,
-      signal: limit.signal,
+      body: body instanceof Readable ? Readable.from(paced(body, exchange)) : body,
+      signal: exchange.signal,
       headersTimeout: 0,
       bodyTimeout: 0,
     })
@@ -230,18 +230,15 @@ export class HttpClient {
     return response
   }
 
-  async #client(target: Target, limit: TimeLimit): Promise<Client> {
+  async #client(target: Target): Promise<Client> {
     const { Client } = await import('undici')
     const known = this.#clients.get(target.url.origin)
     if (known !== undefined) return known
     const client = new Client(target.url.origin, {
       pipelining: 1,
       connect: (_, callback) => {
-        limit.phase = 'connecting'
-        connectTls(this.#route, target, limit.signal).then(
+        this.#connect(target).then(
           (socket) => {
-            limit.phase = 'waiting for the answer'
-            this.#deps.trace?.(`* connected to ${target.address}:${target.port}, ${socket.getProtocol() ?? 'TLS'}`)
             callback(null, socket)
           },
           (error: unknown) => {
@@ -254,14 +251,28 @@ export class HttpClient {
     return client
   }
 
+  async #connect(target: Target): Promise<TLSSocket> {
+    const exchange = this.#exchange
+    if (exchange === undefined) throw new Error('nothing is to be sent')
+    exchange.phase = 'connecting'
+    const socket = await connectTls(this.#route, target, exchange.signal)
+    exchange.phase = 'waiting for the answer'
+    // undici tells of the last error only, and after the alert that refuses a certificate comes a plain end.
+    socket.on('error', (error) => {
+      if (this.#exchange !== undefined) this.#exchange.socketError ??= error
+    })
+    this.#deps.trace?.(`* connected to ${target.address}:${target.port}, ${socket.getProtocol() ?? 'TLS'}`)
+    return socket
+  }
+
   #traceBody(text: string): void {
     if (this.#deps.trace === undefined || text === '') return
     const shown = stripControl(this.#deps.redactor.redact(text)).trimEnd()
     this.#deps.trace(shown.length > tracedBody ? `  ${shown.slice(0, tracedBody)}…` : `  ${shown}`)
   }
 
-  #meaning(error: unknown, limit: TimeLimit, target: Target): KyconnectError {
-    if (limit.signal.aborted && limit.signal.reason instanceof KyconnectError) return limit.signal.reason
+  #meaning(error: unknown, exchange: Exchange, target: Target): KyconnectError {
+    if (exchange.signal.aborted && exchange.signal.reason instanceof KyconnectError) return exchange.signal.reason
     if (error instanceof KyconnectError) return error
     if (
       error instanceof Error &&
@@ -275,13 +286,14 @@ export class HttpClient {
         },
       )
     }
-    return networkFailure(error, this.#route, target)
+    return networkFailure(exchange.socketError ?? error, this.#route, target)
   }
 }
 
-/** One deadline over the phases of an exchange, and the outer abort signal beside it. */
-class TimeLimit {
+/** One request and its answer: a deadline over its phases, the outer abort signal beside it, and the first thing its socket said. */
+class Exchange {
   phase = 'connecting'
+  socketError: Error | undefined
   readonly #controller = new AbortController()
   readonly #milliseconds: number
   readonly #target: Target
@@ -333,6 +345,14 @@ class TimeLimit {
         details: { host: url.hostname, address, port, phase: this.phase },
       },
     )
+  }
+}
+
+/** A body as it is sent: as long as it moves, the time limit does not run out. */
+async function* paced(body: Readable, exchange: Exchange): AsyncGenerator {
+  for await (const chunk of body) {
+    exchange.restart()
+    yield chunk
   }
 }
 

@@ -1,0 +1,748 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdir, readdir, readFile } from 'node:fs/promises'
+import * as https from 'node:https'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { makeServerCertificate, openssl, temporaryFolder } from '../support/certificates.js'
+import { base64, domain, type FakeKyma, json, startFakeKyma } from '../support/fake-kyma.js'
+import { jsonError, kyconnect, program, type Run, type RunOptions, start } from '../support/kyconnect.js'
+import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
+
+let fake: FakeKyma
+let folder: Awaited<ReturnType<typeof temporaryFolder>>
+let home = ''
+let homes = 0
+
+beforeAll(async () => {
+  ;[fake, folder] = await Promise.all([startFakeKyma(), temporaryFolder('errors')])
+})
+afterAll(async () => {
+  await fake.stop()
+  await folder.remove()
+})
+beforeEach(() => {
+  fake.faults = {}
+  fake.requests.length = 0
+  home = join(folder.path, `home-${homes++}`)
+})
+
+/** Pairs against the fake with --json; what a test gives in `env` wins. */
+function pair(args: readonly string[] = [], options: RunOptions = {}): Promise<Run> {
+  return kyconnect(['pair', '--json', '--timeout', '5', ...args], {
+    ...options,
+    env: { ...fake.env, KYCONNECT_HOME: home, KYCONNECT_TOKEN_URL: fake.tokenUrl, ...options.env },
+  })
+}
+
+/** Every file below a folder, by its path in it. */
+async function files(path: string): Promise<string[]> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(() => [])
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1))
+    .sort()
+}
+
+/** That a run failed as it should, and left nothing but what is named. */
+async function expectFailure(
+  run: Run,
+  exitCode: number,
+  code: string,
+  names: RegExp,
+  left: 'nothing' | 'pending' | 'identity',
+): Promise<void> {
+  const error = jsonError(run)
+  expect({ exit: run.code, code: error.code, told: error.exitCode }, run.stderr).toEqual({
+    exit: exitCode,
+    code,
+    told: exitCode,
+  })
+  expect(`${error.message} ${error.hint}`).toMatch(names)
+  expect(run.stdout).toBe('')
+  expect(`${run.stdout}${run.stderr}`).not.toContain('token=' + tokenOf(fake.tokenUrl))
+  const found = await files(home)
+  const kinds = {
+    pending: found.some((file) => file.includes('/pending/')),
+    identity: found.some((file) => file.endsWith('pointer.json')),
+  }
+  expect(kinds, found.join(' ')).toEqual({ pending: left === 'pending', identity: left === 'identity' })
+}
+
+function tokenOf(url: string): string {
+  return url.split('token=')[1] ?? ''
+}
+
+describe('the token', () => {
+  let sandbox: SandboxProcess
+  beforeAll(async () => {
+    sandbox = await startSandboxProcess(['--token-ttl', '1'])
+  })
+  afterAll(() => sandbox.stop())
+
+  test('one that was used is refused with 3, and nothing is left on disk', async () => {
+    const url = await sandbox.tokenUrl()
+    await fetchOnce(url, sandbox)
+    const run = await pair([], { env: { ...sandbox.ready.env, KYCONNECT_TOKEN_URL: url } })
+    await expectFailure(run, 3, 'ERR_TOKEN_REJECTED', /already used.*new token URL/s, 'nothing')
+  })
+  test('one that expired is refused with 3', async () => {
+    const url = await sandbox.tokenUrl()
+    await new Promise((resolve) => setTimeout(resolve, 1300))
+    const run = await pair([], { env: { ...sandbox.ready.env, KYCONNECT_TOKEN_URL: url } })
+    await expectFailure(run, 3, 'ERR_TOKEN_REJECTED', /older than 5 minutes/, 'nothing')
+  })
+  test('a URL without one is refused by the service, with 3', async () => {
+    const url = (await sandbox.tokenUrl()).split('?')[0] ?? ''
+    const run = await pair([], { env: { ...sandbox.ready.env, KYCONNECT_TOKEN_URL: url } })
+    await expectFailure(run, 3, 'ERR_TOKEN_REJECTED', /Token not provided/, 'nothing')
+  })
+  test('what is no URL is a usage error, and is not repeated', async () => {
+    const run = await pair([], {
+      env: {
+        KYCONNECT_TOKEN_URL: 'MLqfmOrOd4TSfAdbitQQg09tpM6Bi0J7UR8438BhnYvBkGrigIyWIQ60vrmAJNutxa0dTNCPCAZtKTuNjpGQiw==',
+      },
+    })
+    await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /no URL/, 'nothing')
+    expect(run.stderr).not.toContain('MLqfmOrOd4')
+  })
+  test('an http URL is a usage error', async () => {
+    const run = await pair([], { env: { KYCONNECT_TOKEN_URL: fake.tokenUrl.replace('https:', 'http:') } })
+    await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /only https/, 'nothing')
+    expect(fake.requests).toEqual([])
+  })
+  test('none at all is a usage error where nobody can be asked', async () => {
+    const run = await pair([], { env: { KYCONNECT_TOKEN_URL: '' } })
+    await expectFailure(run, 2, 'ERR_USAGE', /no token URL.*--url -/s, 'nothing')
+  })
+  test('the URL of another service, a page of HTML, makes no sense: 7', async () => {
+    fake.faults.info = (_, response) => {
+      response.writeHead(200, { 'content-type': 'text/html' }).end('<html><title>Welcome</title></html>')
+    }
+    await expectFailure(await pair(), 7, 'ERR_ANSWER_MALFORMED', /HTML page/, 'nothing')
+  })
+  test('a 404 page of HTML is a 4xx: 6, with its heading', async () => {
+    fake.faults.info = (_, response) => {
+      response.writeHead(404, { 'content-type': 'text/html' }).end('<html><title>404 Not Found</title></html>')
+    }
+    await expectFailure(await pair(), 6, 'ERR_REQUEST_REFUSED', /404 Not Found/, 'nothing')
+  })
+  test('a 500 that took the token says that it is spent', async () => {
+    fake.faults.info = (_, response) => {
+      response
+        .writeHead(500, { 'content-type': 'application/json' })
+        .end(`{"code":500,"error":"Could not fetch gateway URL."}\n${JSON.stringify(fake.goodInfo())}\n`)
+    }
+    await expectFailure(await pair(), 7, 'ERR_SERVICE_FAILED', /Could not fetch gateway URL.*spent/s, 'nothing')
+  })
+})
+
+describe('the way to the service', () => {
+  test('a name that does not resolve: 8, with both ways out', async () => {
+    const run = await pair([], {
+      env: { KYCONNECT_TOKEN_URL: 'https://connector-service.nowhere.invalid/info?token=abcdefgh12345678' },
+    })
+    await expectFailure(
+      run,
+      8,
+      'ERR_NETWORK',
+      /connector-service\.nowhere\.invalid.*--resolve.*\/etc\/hosts/s,
+      'nothing',
+    )
+  })
+  test('a port where nothing listens: 8, naming the place', async () => {
+    const port = await freePort()
+    const run = await pair([], {
+      env: { KYCONNECT_TOKEN_URL: fake.tokenUrl.replace(`:${fake.connectorPort}`, `:${port}`) },
+    })
+    await expectFailure(run, 8, 'ERR_NETWORK', new RegExp(`nothing listens at .*127\\.0\\.0\\.1:${port}`), 'nothing')
+  })
+  test('a connection that is never answered: 8, a time-out while connecting', async () => {
+    await withServer(
+      () => undefined,
+      async (port) => {
+        const run = await pair(['--timeout', '1'], {
+          env: { KYCONNECT_TOKEN_URL: fake.tokenUrl.replace(`:${fake.connectorPort}`, `:${port}`) },
+        })
+        await expectFailure(run, 8, 'ERR_TIMEOUT', /1 s .*connecting.*--timeout/s, 'nothing')
+      },
+    )
+  })
+  test('an answer that does not come: 8, a time-out while waiting', async () => {
+    fake.faults.info = () => undefined
+    await expectFailure(await pair(['--timeout', '1']), 8, 'ERR_TIMEOUT', /waiting for the answer/, 'nothing')
+  })
+  test('an answer that trickles without end: 8', async () => {
+    fake.faults.info = (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      const drip = setInterval(() => response.write(' '), 100)
+      response.on('close', () => {
+        clearInterval(drip)
+      })
+    }
+    await expectFailure(await pair(['--timeout', '1']), 8, 'ERR_TIMEOUT', /reading the answer/, 'nothing')
+  })
+  test('an answer that is huge is not read to its end: 7', async () => {
+    fake.faults.info = (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      const chunk = Buffer.alloc(64 * 1024, 0x20)
+      const pour = (): void => {
+        while (!response.destroyed && response.write(chunk));
+      }
+      response.on('drain', pour)
+      pour()
+    }
+    await expectFailure(await pair(), 7, 'ERR_ANSWER_MALFORMED', /larger than 1 MiB/, 'nothing')
+  })
+  test('a port that does not speak TLS: 8', async () => {
+    await withServer(
+      (socket) => socket.on('data', () => socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')),
+      async (port) => {
+        const run = await pair([], {
+          env: { KYCONNECT_TOKEN_URL: fake.tokenUrl.replace(`:${fake.connectorPort}`, `:${port}`) },
+        })
+        await expectFailure(run, 8, 'ERR_NETWORK', /does not speak TLS/, 'nothing')
+      },
+    )
+  })
+  test('a reset on the token URL: 8, and the token was sent once only', async () => {
+    fake.faults.info = (request) => request.socket.destroy()
+    await expectFailure(await pair(), 8, 'ERR_NETWORK', /closed before the answer/, 'nothing')
+    expect(fake.requests).toHaveLength(1)
+  })
+  test('a reset at the signing is tried again, then 8, and the pairing waits', async () => {
+    fake.faults.csr = (request) => request.socket.destroy()
+    await expectFailure(await pair(), 8, 'ERR_NETWORK', /--resume --profile demo/, 'pending')
+    expect(fake.requests.filter((line) => line.startsWith('POST'))).toHaveLength(3)
+    fake.faults = {}
+    const resumed = await kyconnect(['pair', '--resume', '--json'], { env: { ...fake.env, KYCONNECT_HOME: home } })
+    expect(resumed.code, resumed.stderr).toBe(0)
+  })
+  test('a reset at the management info: 8, and the identity is stored and completed by info', async () => {
+    fake.faults.management = (request) => request.socket.destroy()
+    await expectFailure(await pair(), 8, 'ERR_NETWORK', /the identity is stored.*kyconnect info/s, 'identity')
+    fake.faults = {}
+    const info = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home } })
+    expect(info.code, info.stderr).toBe(0)
+    expect(info.stdout).toContain('renewCertUrl')
+  })
+  test('a server whose certificate is for another name: 4', async () => {
+    const other = await serverWith(['elsewhere.example'])
+    await expectFailure(await pairOn(other.port), 4, 'ERR_SERVER_CERTIFICATE', /another name/, 'nothing')
+    await other.stop()
+  })
+  test('a server of an unknown CA: 4, with --ca-file as the way out', async () => {
+    const run = await pair([], { env: { KYCONNECT_CA_FILE: fake.clientAuthority.certificateFile } })
+    await expectFailure(run, 4, 'ERR_SERVER_CERTIFICATE', /nobody this machine trusts.*--ca-file/s, 'nothing')
+    expect(fake.requests).toEqual([])
+  })
+  test('a server whose certificate has expired: 4', async () => {
+    const expired = await serverWith([`connector-service.${domain}`], ['-days', '-1'])
+    await expectFailure(await pairOn(expired.port), 4, 'ERR_SERVER_CERTIFICATE', /has expired/, 'nothing')
+    await expired.stop()
+  })
+  test('SSL_CERT_FILE and NODE_EXTRA_CA_CERTS are believed as well', async () => {
+    for (const name of ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS']) {
+      const run = await pair(['--profile', name], {
+        env: { KYCONNECT_CA_FILE: '', [name]: fake.serverAuthority.certificateFile },
+      })
+      expect(run.code, run.stderr).toBe(0)
+    }
+  })
+})
+
+describe('the CSR information', () => {
+  const wrong: [string, (good: Record<string, unknown>) => unknown, number, string, RegExp][] = [
+    ['that is not JSON', () => 'pardon?', 7, 'ERR_ANSWER_MALFORMED', /no JSON|no JSON object/],
+    ['without a csrUrl', ({ api, certificate }) => ({ api, certificate }), 7, 'ERR_ANSWER_MALFORMED', /lacks csrUrl/],
+    [
+      'without a certificate',
+      ({ api, csrUrl }) => ({ api, csrUrl }),
+      7,
+      'ERR_ANSWER_MALFORMED',
+      /lacks certificate\.subject/,
+    ],
+    ['without URLs', ({ csrUrl, certificate }) => ({ csrUrl, certificate }), 7, 'ERR_ANSWER_MALFORMED', /api\.infoUrl/],
+    [
+      'whose subject cannot be parsed',
+      (good) => ({ ...good, certificate: { subject: 'nobody', 'key-algorithm': 'rsa2048' } }),
+      7,
+      'ERR_ANSWER_MALFORMED',
+      /no distinguished name/,
+    ],
+    [
+      'whose csrUrl has another origin',
+      (good) => ({ ...good, csrUrl: 'https://evil.example/v1/applications/certificates?token=x' }),
+      4,
+      'ERR_UNTRUSTED_URL',
+      /evil\.example/,
+    ],
+    [
+      'whose csrUrl is http',
+      (good) => ({ ...good, csrUrl: String(good['csrUrl']).replace('https:', 'http:') }),
+      4,
+      'ERR_UNTRUSTED_URL',
+      /no CSR was sent/,
+    ],
+    [
+      'that names two gateways',
+      (good) => ({
+        ...good,
+        api: { infoUrl: 'https://gateway.kyma.local/info', metadataUrl: 'https://gateway.evil.example/m' },
+      }),
+      4,
+      'ERR_UNTRUSTED_URL',
+      /two gateways/,
+    ],
+    [
+      'that announces EC keys',
+      (good) => ({ ...good, certificate: { subject: 'O=o,OU=u,L=l,ST=s,C=DE,CN=demo', 'key-algorithm': 'ecdsa256' } }),
+      2,
+      'ERR_KEY_UNSUITABLE',
+      /RSA/,
+    ],
+  ]
+  test.each(wrong)('one %s is refused, and no CSR is sent', async (_, change, exitCode, code, names) => {
+    fake.faults.info = (_request, response) => {
+      json(response, 200, change(fake.goodInfo()))
+    }
+    await expectFailure(await pair(), exitCode, code, names, 'nothing')
+    expect(fake.requests).toHaveLength(1)
+  })
+  test('an unknown key algorithm falls back to rsa2048, with a warning', async () => {
+    fake.faults.info = (_, response) => {
+      json(response, 200, {
+        ...fake.goodInfo(),
+        certificate: { subject: 'O=o,OU=u,L=l,ST=s,C=DE,CN=demo', 'key-algorithm': 'kyber' },
+      })
+    }
+    const run = await pair()
+    expect(run.code, run.stderr).toBe(0)
+    expect(run.stderr).toContain('unknown key algorithm')
+  })
+})
+
+describe('the signing', () => {
+  const answers: [string, number, string, number, string, RegExp, 'nothing' | 'pending'][] = [
+    [
+      'a 400',
+      400,
+      '{"code":400,"error":"CSR: Invalid organization provided."}',
+      6,
+      'ERR_REQUEST_REFUSED',
+      /Invalid organization.*--resume/s,
+      'pending',
+    ],
+    ['a 403', 403, '{"code":403,"error":"Invalid token."}', 3, 'ERR_TOKEN_REJECTED', /Invalid token/, 'nothing'],
+    [
+      'a 500',
+      500,
+      '{"code":500,"error":"Error while creating certificate: x509: no"}',
+      7,
+      'ERR_SERVICE_FAILED',
+      /Error while creating certificate.*--resume/s,
+      'pending',
+    ],
+    ['a 201 that is no JSON', 201, 'done', 7, 'ERR_ANSWER_MALFORMED', /no JSON.*spent/s, 'nothing'],
+    ['a 201 without certificates', 201, '{}', 7, 'ERR_ANSWER_MALFORMED', /lacks crt/, 'nothing'],
+    [
+      'a 201 with garbage',
+      201,
+      '{"crt":"AAAA","clientCrt":"BBBB","caCrt":"CCCC"}',
+      7,
+      'ERR_ANSWER_MALFORMED',
+      /holds no certificate/,
+      'nothing',
+    ],
+  ]
+  test.each(answers)('%s', async (_, status, body, exitCode, code, names, left) => {
+    fake.faults.csr = (_request, response) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(body)
+    }
+    await expectFailure(await pair(), exitCode, code, names, left)
+  })
+  test("a 201 with another key's certificate never becomes an identity", async () => {
+    fake.faults.csr = async (_, response) => {
+      json(response, 201, await signedForAnotherKey())
+    }
+    await expectFailure(await pair(), 4, 'ERR_CERTIFICATE_UNVERIFIED', /another key/, 'nothing')
+  })
+  test('a 201 whose chain does not link up never becomes an identity', async () => {
+    fake.faults.csr = async (_, response, body) => {
+      const { crt, clientCrt } = await fake.sign(body)
+      const stranger = base64(await readFile(fake.serverAuthority.certificateFile, 'utf8'))
+      expect(crt).not.toBe('')
+      json(response, 201, { crt: clientCrt, clientCrt, caCrt: stranger })
+    }
+    await expectFailure(await pair(), 4, 'ERR_CERTIFICATE_UNVERIFIED', /has signed the client certificate/, 'nothing')
+  })
+  test('an answer lost after the 201 says that a new token is needed', async () => {
+    let signed = 0
+    fake.faults.csr = (request, response) => {
+      if (signed++ > 0) json(response, 403, { code: 403, error: 'Invalid token.' })
+      else request.socket.destroy()
+    }
+    await expectFailure(await pair(), 3, 'ERR_TOKEN_REJECTED', /answer was lost.*new token URL/s, 'nothing')
+  })
+  test('an answer that breaks off within the 201 says that a new token is needed', async () => {
+    fake.faults.csr = (request, response) => {
+      response.writeHead(201, { 'content-type': 'application/json', 'content-length': '5000' })
+      response.write('{"crt":"')
+      setTimeout(() => request.socket.destroy(), 50)
+    }
+    await expectFailure(await pair(), 8, 'ERR_ANSWER_LOST', /new token URL/, 'nothing')
+    expect(fake.requests.filter((line) => line.startsWith('POST'))).toHaveLength(1)
+  })
+  test('a bad gateway in between is tried again, and the pairing goes on', async () => {
+    let calls = 0
+    fake.faults.csr = async (_, response, body) => {
+      if (calls++ === 0)
+        response.writeHead(502, { 'content-type': 'text/html' }).end('<html><title>502 Bad Gateway</title></html>')
+      else json(response, 201, await fake.sign(body))
+    }
+    const run = await pair()
+    expect(run.code, run.stderr).toBe(0)
+  })
+})
+
+describe('the gateway', () => {
+  test.each(['-tls1_2', '-tls1_3'])('a refused client certificate with %s is told as such: 4', async (version) => {
+    const port = await freePort()
+    const gateway = spawn(
+      'openssl',
+      [
+        's_server',
+        '-accept',
+        `127.0.0.1:${port}`,
+        '-cert',
+        fake.serverCertificate.certificateFile,
+        '-key',
+        fake.serverCertificate.keyFile,
+        '-CAfile',
+        fake.serverAuthority.certificateFile,
+        '-Verify',
+        '3',
+        '-verify_return_error',
+        version,
+        '-www',
+        '-quiet',
+      ],
+      { stdio: ['pipe', 'ignore', 'ignore'] },
+    )
+    try {
+      await listening(port)
+      const run = await pair([], { env: { KYCONNECT_NODE_PORT: String(port) } })
+      await expectFailure(
+        run,
+        4,
+        'ERR_CLIENT_CERTIFICATE_REFUSED',
+        /refused the client certificate.*identity is stored/s,
+        'identity',
+      )
+    } finally {
+      await ended(gateway)
+    }
+  })
+  test.each(['No required SSL certificate was sent', 'The SSL certificate error'])(
+    "NGINX's page %j is a refused client certificate: 4",
+    async (title) => {
+      fake.faults.management = (_, response) => {
+        response
+          .writeHead(400, { 'content-type': 'text/html' })
+          .end(`<html>\r\n<head><title>400 ${title}</title></head>\r\n<body><center>${title}</center></body></html>`)
+      }
+      await expectFailure(await pair(), 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', new RegExp(title), 'identity')
+    },
+  )
+  test('a NodePort where nothing listens: 8, with the command that finds the right one', async () => {
+    const run = await pair([], { env: { KYCONNECT_NODE_PORT: String(await freePort()) } })
+    await expectFailure(run, 8, 'ERR_NETWORK', /gateway\.kyma\.local.*kubectl -n kyma-system get svc/s, 'identity')
+  })
+  test('URLs of another host are neither stored nor called', async () => {
+    fake.faults.management = (_, response) => {
+      json(response, 200, {
+        ...fake.goodManagement(),
+        urls: { metadataUrl: 'https://gateway.evil.example/demo/v1/metadata/services' },
+      })
+    }
+    const run = await pair()
+    expect(run.code, run.stderr).toBe(0)
+    expect(run.stderr).toMatch(/another host.*gateway\.evil\.example/)
+    expect((JSON.parse(run.stdout) as { urls: Record<string, string> }).urls['metadataUrl']).toBe(
+      'https://gateway.kyma.local/demo/v1/metadata/services',
+    )
+  })
+  test('nothing that info learns with --insecure is stored', async () => {
+    expect((await pair(['--no-verify'])).code).toBe(0)
+    const env = { KYCONNECT_HOME: home }
+    const insecure = await kyconnect(['info', '--json', '-k'], { env })
+    expect(insecure.stderr).toContain("THE SERVER'S CERTIFICATE IS NOT CHECKED")
+    expect(insecure.stdout).toContain('renewCertUrl')
+    expect(await readFile(join(home, 'demo', 'current', 'identity.json'), 'utf8')).not.toContain('renewCertUrl')
+    expect((await kyconnect(['info'], { env })).code).toBe(0)
+    expect(await readFile(join(home, 'demo', 'current', 'identity.json'), 'utf8')).toContain('renewCertUrl')
+  })
+})
+
+describe('what is on this machine', () => {
+  test('another App than expected is refused before a CSR is sent: 2', async () => {
+    await expectFailure(await pair(['--app', 'shop']), 2, 'ERR_APP_MISMATCH', /"demo".*"shop"/, 'nothing')
+    expect(fake.requests).toHaveLength(1)
+  })
+  test('an id as common name is taken with a warning, and both names are kept', async () => {
+    const id = '4b7b9a0e-6a8f-4a41-9d5a-0c2f6f1f7a11'
+    fake.faults.info = (_, response) => {
+      json(response, 200, {
+        ...fake.goodInfo(),
+        certificate: { subject: `O=o,OU=u,L=l,ST=s,C=DE,CN=${id}`, 'key-algorithm': 'rsa2048' },
+      })
+    }
+    const run = await pair(['--app', 'shop'])
+    expect(run.code, run.stderr).toBe(0)
+    expect(run.stderr).toContain('cannot be checked')
+    expect(JSON.parse(run.stdout)).toMatchObject({ app: 'shop', commonName: id, profile: 'shop' })
+  })
+  test('a profile that exists is refused before the token is used: 2, and stays as it is', async () => {
+    expect((await pair()).code).toBe(0)
+    const before = await readFile(join(home, 'demo', 'current', 'key.pem'))
+    fake.requests.length = 0
+    await expectFailure(await pair(['--app', 'demo']), 2, 'ERR_PROFILE_EXISTS', /--force/, 'identity')
+    expect(fake.requests).toEqual([])
+    expect(await readFile(join(home, 'demo', 'current', 'key.pem'))).toEqual(before)
+  })
+  test('a profile that proves taken only after the CSR information: 2, and the pairing is kept under a free name', async () => {
+    expect((await pair()).code).toBe(0)
+    const run = await pair()
+    const error = jsonError(run)
+    expect([run.code, error.code]).toEqual([2, 'ERR_PROFILE_EXISTS'])
+    expect(error.hint).toContain('kyconnect pair --resume --profile demo-2')
+    const resumed = await kyconnect(['pair', '--resume', '--profile', 'demo-2', '--json'], {
+      env: { ...fake.env, KYCONNECT_HOME: home },
+    })
+    expect(resumed.code, resumed.stderr).toBe(0)
+    expect(await readdir(home)).toEqual(['demo', 'demo-2'])
+  })
+  test('an App whose name cannot be a profile: 2, and the pairing is kept under one that can', async () => {
+    fake.faults.info = (_, response) => {
+      json(response, 200, {
+        ...fake.goodInfo(),
+        certificate: { subject: 'O=o,OU=u,L=l,ST=s,C=DE,CN=../my app/1', 'key-algorithm': 'rsa2048' },
+      })
+    }
+    const run = await pair()
+    const error = jsonError(run)
+    expect([run.code, error.code]).toEqual([2, 'ERR_PROFILE_NAME'])
+    const [, name = ''] = /--resume --profile (\S+)/.exec(error.hint) ?? []
+    expect(name).toMatch(/^[A-Za-z0-9._-]+$/)
+    const resumed = await kyconnect(['pair', '--resume', '--profile', name, '--json'], {
+      env: { ...fake.env, KYCONNECT_HOME: home },
+    })
+    expect(resumed.code, resumed.stderr).toBe(0)
+  })
+  test('a profile name cannot escape the home', async () => {
+    for (const name of ['../x', 'a/b', '.', '..', '-x', '']) {
+      const run = await pair([`--profile=${name}`])
+      expect([name, run.code]).toEqual([name, 2])
+    }
+    expect(fake.requests).toEqual([])
+  })
+  test('with --force the old identity serves until the new one is complete, and can be put back', async () => {
+    expect((await pair()).code).toBe(0)
+    const key = join(home, 'demo', 'current', 'key.pem')
+    const before = await readFile(key)
+    fake.faults.csr = (_, response) => {
+      json(response, 500, { code: 500, error: 'no' })
+    }
+    expect((await pair(['--force'])).code).toBe(7)
+    expect(await readFile(key)).toEqual(before)
+    fake.faults = {}
+    expect((await pair(['--force'])).code).toBe(0)
+    expect(await readFile(key)).not.toEqual(before)
+    expect((await kyconnect(['pair', '--rollback'], { env: { KYCONNECT_HOME: home } })).code).toBe(0)
+    expect(await readFile(key)).toEqual(before)
+  })
+  test('an identity of another domain is replaced only with --yes', async () => {
+    expect((await pair()).code).toBe(0)
+    const other = fake.tokenUrl.replace('connector-service.kyma.local', 'connector-service.other.local')
+    const env = { KYCONNECT_TOKEN_URL: other }
+    await expectFailure(
+      await pair(['--app', 'demo', '--force'], { env }),
+      2,
+      'ERR_CONFIRMATION_NEEDED',
+      /--yes/,
+      'identity',
+    )
+  })
+  test('two pairings at once: the second says who holds the profile, 9, and its token is not used', async () => {
+    fake.faults.info = async (_, response) => {
+      await new Promise((resolve) => setTimeout(resolve, 4500))
+      json(response, 200, fake.goodInfo())
+    }
+    const first = pair(['--app', 'demo', '--timeout', '20'])
+    await until(() => fake.requests.length === 1)
+    const second = await pair(['--app', 'demo'])
+    expect(jsonError(second)).toMatchObject({ code: 'ERR_LOCK_HELD', exitCode: 9 })
+    expect(second.code).toBe(9)
+    expect(jsonError(second).message).toMatch(/process \d+ on/)
+    expect(fake.requests).toHaveLength(1)
+    expect((await first).code).toBe(0)
+  })
+  test('a home that others can write to is refused: 9', async () => {
+    await mkdir(home)
+    await chmod(home, 0o777)
+    await expectFailure(await pair(), 9, 'ERR_HOME_UNSAFE', /written by others.*chmod go-w/s, 'nothing')
+    expect(fake.requests).toEqual([])
+  })
+  test('no identity: 5; several and none named: 2, listing them', async () => {
+    const none = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home } })
+    expect([none.code, jsonError(none).code]).toEqual([5, 'ERR_NO_IDENTITY'])
+    expect((await pair(['--profile', 'one'])).code).toBe(0)
+    expect((await pair(['--profile', 'two'])).code).toBe(0)
+    const several = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home } })
+    expect([several.code, jsonError(several).message]).toEqual([2, 'several identities are stored: one, two'])
+    const named = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home, KYCONNECT_PROFILE: 'two' } })
+    expect(named.code, named.stderr).toBe(0)
+  })
+})
+
+describe('Ctrl-C', () => {
+  const steps = [
+    ['the CSR information', 'info', 'nothing'],
+    ['the signing', 'csr', 'pending'],
+    ['the management info', 'management', 'identity'],
+  ] as const
+  test.each(steps)('while waiting for %s ends with 130, and loses nothing', async (_, step, left) => {
+    for (const [signal, exitCode, code] of [
+      ['SIGINT', 130, 'ERR_INTERRUPTED'],
+      ['SIGTERM', 143, 'ERR_TERMINATED'],
+    ] as const) {
+      home = join(folder.path, `home-${homes++}`)
+      const arrived = new Promise<void>((resolve) => {
+        fake.faults = {
+          [step]: () => {
+            resolve()
+          },
+        }
+      })
+      const running = start(process.execPath, [program, 'pair', '--json'], {
+        env: { ...fake.env, KYCONNECT_HOME: home, KYCONNECT_TOKEN_URL: fake.tokenUrl },
+      })
+      await arrived
+      running.child.kill(signal)
+      await expectFailure(await running.end, exitCode, code, /interrupted|told to end/, left)
+    }
+  })
+})
+
+/** Uses a token up, as somebody else would. */
+async function fetchOnce(url: string, sandbox: SandboxProcess): Promise<void> {
+  const ca = await readFile(sandbox.ready.caFile, 'utf8')
+  const { hostname, port, pathname, search } = new URL(url)
+  await new Promise((resolve, reject) => {
+    https
+      .get(
+        {
+          host: '127.0.0.1',
+          port,
+          path: pathname + search,
+          servername: hostname,
+          headers: { host: hostname },
+          ca,
+          agent: false,
+        },
+        (answer) => answer.resume().on('end', resolve),
+      )
+      .on('error', reject)
+  })
+}
+
+async function signedForAnotherKey(): Promise<Record<string, string>> {
+  const csr = join(fake.folder, 'other.csr')
+  await openssl(
+    'req',
+    '-new',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-keyout',
+    join(fake.folder, 'other.key'),
+    '-out',
+    csr,
+    '-subj',
+    '/C=DE/ST=Waldorf/L=Waldorf/O=Organization/OU=OrgUnit/CN=demo',
+  )
+  return fake.sign(JSON.stringify({ csr: base64(await readFile(csr, 'utf8')) }))
+}
+
+async function serverWith(
+  names: readonly string[],
+  dates?: readonly string[],
+): Promise<{ port: number; stop: () => Promise<void> }> {
+  const { cert, key } = await makeServerCertificate(fake.folder, fake.serverAuthority, names, dates)
+  const server = https.createServer({ cert, key }, (_, response) => response.end())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve()
+        })
+      }),
+  }
+}
+
+function pairOn(port: number): Promise<Run> {
+  return pair([], { env: { KYCONNECT_TOKEN_URL: fake.tokenUrl.replace(`:${fake.connectorPort}`, `:${port}`) } })
+}
+
+async function withServer(onSocket: (socket: Socket) => unknown, use: (port: number) => Promise<void>): Promise<void> {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => {
+    sockets.push(socket)
+    socket.on('error', () => undefined)
+    onSocket(socket)
+  })
+  const port = await portOf(server)
+  try {
+    await use(port)
+  } finally {
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => server.close(resolve))
+  }
+}
+
+async function portOf(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  const port = await portOf(server)
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** Waits until /proc lists a listener: connecting to see would be a connection that s_server has to deal with. */
+async function listening(port: number): Promise<void> {
+  const address = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A`
+  await until(async () => (await readFile('/proc/net/tcp', 'utf8')).includes(address))
+}
+
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (let waited = 0; waited < 10_000; waited += 20) {
+    if (await holds()) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  throw new Error('waited 10 s in vain')
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+}
