@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Packs the tarball, checks it, installs it into an empty folder and pairs from there, with nothing else around.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+folder=$(mktemp -d)
+sandbox=
+finish() {
+  [ -z "$sandbox" ] || kill "$sandbox" 2>/dev/null || true
+  rm -rf "$folder"
+}
+trap finish EXIT
+
+npx --no-install publint --strict
+npm pack --silent --pack-destination "$folder" >/dev/null
+tarball=$(echo "$folder"/kyconnect-*.tgz)
+contents=$(tar -tzf "$tarball")
+for file in bin/kyconnect.js dist/launch.js dist/index.js dist/types/index.d.ts dist/THIRD-PARTY.txt LICENSE README.md; do
+  grep -qx "package/$file" <<<"$contents" || { echo "the package lacks $file" >&2; exit 1; }
+done
+if grep -E '^package/(src|test|fixtures|\.ci)/' <<<"$contents"; then
+  echo 'the package holds what belongs to the checkout' >&2
+  exit 1
+fi
+
+mkdir "$folder/empty" "$folder/home"
+cd "$folder/empty"
+npm init -y >/dev/null
+npm install --silent --no-audit --no-fund "$tarball"
+kyconnect="$folder/empty/node_modules/.bin/kyconnect"
+export HOME="$folder/home"
+
+"$kyconnect" sandbox >ready.json &
+sandbox=$!
+for _ in $(seq 200); do
+  [ -s ready.json ] && break
+  sleep 0.1
+done
+field() { node -p "const ready = JSON.parse(require('fs').readFileSync('ready.json', 'utf8')); $1"; }
+eval "$(field 'Object.entries(ready.env).map(([name, value]) => `export ${name}="${value}"`).join("\n")')"
+field ready.tokenUrls.demo | "$kyconnect" pair --app demo --url -
+"$kyconnect" info --json >/dev/null
+[ "$("$kyconnect" call metadata)" = '[]' ]
+node --input-type=module -e "import { Kyconnect, TokenRejectedError } from 'kyconnect'; if (new TokenRejectedError('x').code !== 'ERR_TOKEN_REJECTED' || typeof Kyconnect !== 'function') process.exit(1)"
+echo "the package of $(stat -c %s "$tarball") bytes pairs and calls from an empty folder"
