@@ -19,6 +19,7 @@ const chunks = new Map([
   ['yocto-spinner', 'spinner.js'],
   ['./peculiar.js', 'peculiar.js'],
   ['../../sandbox/sandbox.js', 'sandbox.js'],
+  ['./runs/runs.js', 'runs.js'],
 ])
 const chunksApart = {
   name: 'chunks-apart',
@@ -28,6 +29,28 @@ const chunksApart = {
       const chunk = chunks.get(path)
       // Third-party code may load what it likes; ours has each dynamic import listed above.
       return chunk === undefined ? undefined : { path: `./${chunk}`, external: true }
+    })
+  },
+}
+
+/** commander starts other programs for sub-commands that are executables; there are none here, and node:child_process takes long to load. */
+const noChildren = {
+  name: 'no-children',
+  setup(bundle) {
+    bundle.onResolve({ filter: /^node:child_process$/ }, () => ({ path: 'none', namespace: 'no-children' }))
+    bundle.onLoad({ filter: /.*/, namespace: 'no-children' }, () => ({ contents: 'export {}' }))
+  },
+}
+
+/** With NODE_DEBUG set, undici prints the paths it asks for, and with them one-time tokens. */
+const silentUndici = {
+  name: 'silent-undici',
+  setup(bundle) {
+    bundle.onLoad({ filter: /undici[\\/]lib[\\/]core[\\/]diagnostics\.js$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8')
+      const contents = source.replace(/util\.debuglog\([^)]*\)/g, '{ enabled: false }')
+      if (contents === source) throw new Error(`${path} has changed: look at what it prints now`)
+      return { contents }
     })
   },
 }
@@ -60,11 +83,22 @@ rmSync(at('dist'), { recursive: true, force: true })
 mkdirSync(at('dist'))
 const bundles = await Promise.all([
   build({ ...common, entryPoints: [at('src/cli/launch.ts')], outfile: at('dist/launch.js') }),
-  build({ ...common, entryPoints: [at('src/cli/start.ts')], outfile: at('dist/kyconnect.js') }),
+  build({
+    ...common,
+    entryPoints: [at('src/cli/start.ts')],
+    plugins: [chunksApart, noChildren],
+    outfile: at('dist/main.js'),
+  }),
+  build({ ...common, entryPoints: [at('src/cli/runs/runs.ts')], outfile: at('dist/runs.js') }),
   build({ ...common, entryPoints: [at('src/index.ts')], outfile: at('dist/index.js') }),
   build({ ...common, entryPoints: [at('src/pki/peculiar.ts')], outfile: at('dist/peculiar.js') }),
   build({ ...common, entryPoints: [at('src/sandbox/sandbox.ts')], outfile: at('dist/sandbox.js') }),
-  build({ ...common, stdin: { contents: undici, resolveDir: root }, outfile: at('dist/undici.js') }),
+  build({
+    ...common,
+    stdin: { contents: undici, resolveDir: root },
+    plugins: [chunksApart, silentUndici],
+    outfile: at('dist/undici.js'),
+  }),
   build({
     ...common,
     stdin: { contents: `export { default } from 'inquirer'`, resolveDir: root },

@@ -13,10 +13,7 @@ import { beginKey, type KeyChoice } from './pairing/key-choice.js'
 import { pair, type PairPolicy, type PairRequest, resumePairing } from './pairing/pair.js'
 import type { Progress } from './pairing/progress.js'
 import type { Request, StreamedAnswer, TransportDeps } from './transport/client.js'
-import { Redactor } from './transport/redaction.js'
-import { stripControl } from './transport/server-text.js'
-
-export { stripControl }
+import { Redactor, stripControl } from './redaction.js'
 
 /** What the process gives: gathered once, at the top, and handed down from here. */
 export interface Surroundings {

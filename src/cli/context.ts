@@ -1,17 +1,11 @@
 import type { Readable } from 'node:stream'
 import type { Kyconnect, Surroundings } from '../kyconnect.js'
-
-/** One of the two ways out of the process. */
-export interface Output {
-  readonly isTerminal: boolean
-  /** Resolves when the system has taken the text; a closed pipe ends the process quietly before that. */
-  write(text: string | Uint8Array): Promise<void>
-}
+import type { Output } from './output/output.js'
 
 /** Where what is typed or piped in comes from. */
 export interface Input {
   readonly isTerminal: boolean
-  readonly stream: Readable
+  readonly stream: () => Readable
 }
 
 /** Everything a command may use: what the process gives, and nothing it could take by itself. */
@@ -23,7 +17,6 @@ export interface Context {
   readonly stderr: Output
   /** Aborted, with the error to end with, on Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal
-  readonly version: string
   /** Resolves on the first Ctrl-C or SIGTERM: for a command that runs until it is told to end. */
   readonly stopped: Promise<void>
   /** Takes what was on the command line out of the sight of other users. */

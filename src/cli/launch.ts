@@ -8,6 +8,7 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { createRequire, wrap } from 'node:module'
 import { homedir } from 'node:os'
@@ -31,7 +32,12 @@ type Require = (id: string) => unknown
 function launch(directory: string): void {
   const [command = ''] = process.argv.slice(2)
   if (command === '--version' && process.argv.length === 3) {
-    process.stdout.write(`${KYCONNECT_VERSION}\n`)
+    try {
+      // process.stdout takes longer to set up than all the rest of this.
+      writeSync(1, `${KYCONNECT_VERSION}\n`)
+    } catch {
+      // A closed pipe: nobody wants to know.
+    }
     return
   }
   const cache = new CodeCache(cacheFolder(), commands.has(command) ? command : 'help')
@@ -51,7 +57,7 @@ function launch(directory: string): void {
   process.once('exit', () => {
     cache.save()
   })
-  const program = load(join(directory, 'kyconnect.js'))
+  const program = load(join(directory, 'main.js'))
   if (!isProgram(program)) throw new TypeError('the program is not built: npm run build')
   void program.start(KYCONNECT_VERSION)
 }

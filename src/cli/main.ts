@@ -1,11 +1,11 @@
 import { Command, CommanderError } from 'commander'
-import { UsageError } from '../errors.js'
 import { addCallCommand } from './commands/call.js'
 import { addInfoCommand } from './commands/info.js'
 import { addPairCommand } from './commands/pair.js'
+import type { Run } from './commands/run.js'
 import { addSandboxCommand } from './commands/sandbox.js'
 import type { Context } from './context.js'
-import { reportError } from './output/error-report.js'
+import { ClosedPipe } from './output/output.js'
 
 const examples = `
 Examples:
@@ -18,54 +18,62 @@ Exit codes: 0 ok, 1 other, 2 usage, 3 token refused, 4 trust, 5 no usable identi
 7 service failed, 8 network or time-out, 9 local files, 130 Ctrl-C, 143 SIGTERM.
 `
 
-/** Runs one command line. @returns the exit code */
-export async function main(args: readonly string[], context: Context): Promise<number> {
-  // Needed also where the arguments cannot be parsed.
-  const beforeDashes = args.slice(0, args.includes('--') ? args.indexOf('--') : args.length)
-  const how = { json: beforeDashes.includes('--json'), verbose: beforeDashes.includes('--verbose') }
-  const program = createProgram(context)
+/**
+ * Runs one command line.
+ * @param show takes help texts
+ * @returns the exit code
+ * @throws ClosedPipe
+ */
+export async function main(
+  args: readonly string[],
+  version: string,
+  show: (text: string) => Promise<void>,
+): Promise<number> {
+  let context: Context | undefined
+  let help = ''
+  const run: Run = async (work) => {
+    const runs = await import('./runs/runs.js')
+    context = runs.createContext()
+    await work(runs, context)
+  }
+  const program = createProgram(version, run, (text) => (help += text))
   try {
-    if (args.length === 0) await context.stdout.write(program.helpInformation() + examples)
-    else await program.parseAsync([...args], { from: 'user' })
+    await program.parseAsync([...args], { from: 'user' })
     return 0
   } catch (error) {
-    if (error instanceof CommanderError) {
-      if (error.exitCode === 0) return 0
-      return reportError(usageError(error, args), how, context)
+    if (error instanceof ClosedPipe) throw error
+    if (error instanceof CommanderError && (error.exitCode === 0 || args.length === 0)) {
+      await show(help === '' ? program.helpInformation() + examples : help)
+      return 0
     }
-    return reportError(error, how, context)
+    const runs = await import('./runs/runs.js')
+    const shown = error instanceof CommanderError ? runs.usageError(error.message, args) : error
+    return runs.reportError(shown, args, context ?? runs.createContext())
   }
 }
 
-function createProgram(context: Context): Command {
+function createProgram(version: string, run: Run, keepHelp: (text: string) => void): Command {
   const program = new Command('kyconnect')
     .description("Connects an external system to Kyma's Application Connector over mutual TLS.")
-    .version(context.version, '--version', 'print the version')
+    .version(version, '--version', 'print the version')
     .helpOption('-h, --help', 'show help, with examples')
     .helpCommand(false)
     .addHelpText('after', examples)
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => void context.stdout.write(text),
+      writeOut: keepHelp,
       writeErr: () => undefined,
       getOutHasColors: () => false,
       getErrHasColors: () => false,
+      getOutHelpWidth: () => 110,
     })
-  addPairCommand(program, context)
-  addInfoCommand(program, context)
-  addCallCommand(program, context)
-  addSandboxCommand(program, context)
+  addPairCommand(program, run)
+  addInfoCommand(program, run)
+  addCallCommand(program, run)
+  addSandboxCommand(program, run)
   for (const command of program.commands) {
     command.copyInheritedSettings(program)
     command.helpOption('-h, --help', 'show help, with examples')
   }
   return program
-}
-
-function usageError(error: CommanderError, args: readonly string[]): UsageError {
-  const [command] = args.filter((arg) => !arg.startsWith('-'))
-  const known = command !== undefined && ['pair', 'info', 'call', 'sandbox'].includes(command)
-  return new UsageError(error.message.replace(/^error: /, ''), {
-    hint: `see kyconnect ${known ? `${command} ` : ''}--help`,
-  })
 }

@@ -64,7 +64,7 @@ export function parseTokenUrl(text: string): TokenUrl {
 async function readInput({ stdin }: Context): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of stdin.stream) {
+  for await (const chunk of stdin.stream()) {
     const bytes = Buffer.from(chunk as Uint8Array)
     size += bytes.length
     if (size > longest) throw new TokenUrlInvalidError('standard input holds more than a token URL')

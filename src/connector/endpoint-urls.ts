@@ -1,5 +1,5 @@
 import { UntrustedUrlError } from '../errors.js'
-import { stripControl } from '../transport/server-text.js'
+import { stripControl } from '../redaction.js'
 import { text } from './json-answer.js'
 
 /** The names the services give their URLs, as far as a client calls them. */

@@ -1,6 +1,17 @@
 import { createPrivateKey, generateKeyPair, randomBytes, X509Certificate, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
-import { derBitString, derInteger, derNull, derOid, derSequence, derTime, derValue, readMembers, readFirstDer, TAG } from './der.js'
+import {
+  derBitString,
+  derInteger,
+  derNull,
+  derOid,
+  derSequence,
+  derTime,
+  derValue,
+  readMembers,
+  readFirstDer,
+  TAG,
+} from './der.js'
 import { encodeNameInOrder, encodeSubject, type Subject } from './distinguished-name.js'
 import { toPem } from './pem.js'
 import { ECDSA_SHA256, RSA_SHA256, signWith, type SignatureAlgorithm } from './signature-algorithm.js'
@@ -208,8 +219,12 @@ export function authorityToPem(authority: Authority): string {
 
 /** Throws when the text is not what `authorityToPem` wrote. */
 export function authorityFromPem(pem: string): Authority {
-  const authority = { certificate: new X509Certificate(pem.slice(pem.indexOf('-----BEGIN CERTIFICATE'))), key: createPrivateKey(pem) }
-  if (!authority.certificate.checkPrivateKey(authority.key)) throw new Error('key and certificate do not belong together')
+  const authority = {
+    certificate: new X509Certificate(pem.slice(pem.indexOf('-----BEGIN CERTIFICATE'))),
+    key: createPrivateKey(pem),
+  }
+  if (!authority.certificate.checkPrivateKey(authority.key))
+    throw new Error('key and certificate do not belong together')
   return authority
 }
 

@@ -83,7 +83,7 @@ export function derTime(date: Date): Buffer {
 /** Reads the values that lie one after the other in `bytes`. */
 export function readDer(bytes: Buffer): DerValue[] {
   const values: DerValue[] = []
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const value = readFirstDer(bytes.subarray(at))
     values.push(value)
     at += value.bytes.length

@@ -29,7 +29,11 @@ function pss(hashOid: string, digest: string, salt: number): SignatureAlgorithm 
   return { key: 'rsa', digest, salt, der: derSequence(derOid('1.2.840.113549.1.1.10'), parameters) }
 }
 
-const ecdsa = (oid: string, digest: string): SignatureAlgorithm => ({ key: 'ec', digest, der: derSequence(derOid(oid)) })
+const ecdsa = (oid: string, digest: string): SignatureAlgorithm => ({
+  key: 'ec',
+  digest,
+  der: derSequence(derOid(oid)),
+})
 
 export const RSA_SHA256 = rsa('1.2.840.113549.1.1.11', 'sha256')
 export const ECDSA_SHA256 = ecdsa('1.2.840.10045.4.3.2', 'sha256')
@@ -60,7 +64,10 @@ export function signatureAlgorithm(der: Buffer): SignatureAlgorithm | { readonly
   )
 }
 
-function keyInput(algorithm: SignatureAlgorithm, key: KeyObject): { key: KeyObject; padding?: number; saltLength?: number } {
+function keyInput(
+  algorithm: SignatureAlgorithm,
+  key: KeyObject,
+): { key: KeyObject; padding?: number; saltLength?: number } {
   return algorithm.salt === undefined
     ? { key }
     : { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: algorithm.salt }

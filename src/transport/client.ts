@@ -4,9 +4,9 @@ import type { TLSSocket } from 'node:tls'
 import type { Client, Dispatcher } from 'undici'
 import { AnswerMalformedError, KyconnectError, TimeoutError, UntrustedUrlError } from '../errors.js'
 import { networkFailure } from './failure.js'
-import type { Redactor } from './redaction.js'
+import type { Redactor } from '../redaction.js'
 import { locate, type Route, type Target } from './route.js'
-import { stripControl } from './server-text.js'
+import { stripControl } from '../redaction.js'
 import { connectTls } from './tls.js'
 
 /**

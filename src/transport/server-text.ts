@@ -1,12 +1,4 @@
-/**
- * Takes control characters out of text that somebody else wrote, before a person sees it: a server must not be able to move
- * the cursor, colour the screen, or turn the reading direction. Newline and tab stay.
- */
-export function stripControl(text: string): string {
-  return text
-    .replace(/\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])/g, '')
-    .replace(/[^\P{C}\n\t]/gu, '')
-}
+import { stripControl } from '../redaction.js'
 
 const longest = 300
 

@@ -1,24 +1,15 @@
-import { createReadStream, createWriteStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
-import { finished } from 'node:stream/promises'
 import { type Command, Option } from 'commander'
-import { FilesError, UsageError } from '../../errors.js'
-import { callable, isCallable, refusalError, type Request, type StreamedAnswer } from '../../identity/endpoint-call.js'
-import { stripControl } from '../../kyconnect.js'
-import type { Context, Output } from '../context.js'
-import { warnOfInsecurity } from '../insecurity.js'
+import type { Run } from './run.js'
 import {
   addNetworkOptions,
   addOutputOptions,
   addProfileOption,
-  namedProfile,
+  collect,
   type NetworkOptions,
   type OutputOptions,
-  routeChoice,
-} from '../options.js'
-import { createSteps } from '../output/steps.js'
+} from './shared-options.js'
 
-interface CallOptions extends NetworkOptions, OutputOptions {
+export interface CallOptions extends NetworkOptions, OutputOptions {
   readonly profile?: string
   readonly method?: string
   readonly data?: string
@@ -36,219 +27,23 @@ Examples:
   $ kyconnect call metadata | jq -r '.[].name'
 `
 
-/** Bytes of a JSON body that is laid out for a terminal, and of any body that an error message is taken from. */
-const prettyAtMost = 1024 * 1024
-const keptForError = 64 * 1024
-
-export function addCallCommand(program: Command, context: Context): void {
+export function addCallCommand(program: Command, run: Run): void {
   const command = program
     .command('call')
     .summary("send a request to one of the App's endpoints, with the client certificate")
     .description(
       "Sends an authenticated request to the App's metadata, events or info endpoint. The body of the answer goes to stdout as it is (on a terminal laid out); a 4xx exits with 6, a 5xx with 7.",
     )
-    .argument('<endpoint>', Object.keys(callable).join(', '))
+    .argument('<endpoint>', 'metadata, events or info')
     .argument('[path]', 'appended to the endpoint, e.g. /<id> or ?name=value')
     .option('-X, --method <method>', 'default: GET, and POST with --data')
     .option('-d, --data <text>', 'the body; @file reads a file, @- standard input; JSON unless a header says otherwise')
-    .addOption(
-      new Option('-H, --header <name: value>', 'repeatable').argParser(
-        (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
-      ),
-    )
+    .addOption(new Option('-H, --header <name: value>', 'repeatable').argParser(collect))
     .option('-i, --include', 'print status and headers before the body')
     .option('-o, --output <file>', 'write the body to a file')
     .addHelpText('after', examples)
   addOutputOptions(addNetworkOptions(addProfileOption(command))).action(
     (endpoint: string, path: string | undefined, options: CallOptions) =>
-      runCall(endpoint, path ?? '', options, context),
+      run(({ runCall }, context) => runCall(endpoint, path ?? '', options, context)),
   )
-}
-
-async function runCall(endpoint: string, path: string, options: CallOptions, context: Context): Promise<void> {
-  if (!isCallable(endpoint)) {
-    throw new UsageError(`there is no endpoint ${JSON.stringify(endpoint.slice(0, 40))}`, {
-      hint: `choose one of ${Object.keys(callable).join(', ')}`,
-    })
-  }
-  const { kyconnect } = context
-  const choice = await routeChoice(options, context)
-  const steps = await createSteps({ json: options.json === true, verbose: options.verbose === true }, context)
-  const headers = parseHeaders(options.header ?? [])
-  const method = parseMethod(options)
-  const identity = await kyconnect.identity(namedProfile(options.profile, context))
-  warnOfInsecurity(choice.insecure, identity.metadata.insecure, steps)
-  const run = { choice, progress: steps, trace: steps.trace, signal: context.signal }
-  const body = options.data === undefined ? {} : await readBody(options.data, context)
-  const { answer, close } = await kyconnect.call(
-    identity,
-    endpoint,
-    path,
-    {
-      method,
-      ...body,
-      headers: {
-        ...(options.data === undefined ? {} : { 'content-type': 'application/json' }),
-        ...body.headers,
-        ...headers,
-      },
-    },
-    run,
-  )
-  try {
-    const beginning = await writeAnswer(answer, options, context)
-    if (answer.status >= 300) {
-      throw refusalError({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`)
-    }
-  } finally {
-    await close()
-  }
-}
-
-/** @returns the beginning of the body, for an error's words */
-async function writeAnswer(answer: StreamedAnswer, options: CallOptions, context: Context): Promise<string> {
-  const target = options.output === undefined ? endless(context.stdout) : openFile(options.output)
-  try {
-    if (options.include === true) await target.write(headLines(answer, target.isTerminal))
-    return await (target.isTerminal ? writeLaidOut(answer, target) : writeAsItIs(answer, target))
-  } finally {
-    await target.end()
-  }
-}
-
-async function writeAsItIs(answer: StreamedAnswer, target: Output): Promise<string> {
-  const kept: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of answer.body) {
-    if (size < keptForError) kept.push(chunk)
-    size += chunk.length
-    await target.write(chunk)
-  }
-  return Buffer.concat(kept).toString('utf8')
-}
-
-/** For a person: JSON laid out when it is not too large for that, and no control characters. */
-async function writeLaidOut(answer: StreamedAnswer, target: Output): Promise<string> {
-  const kept: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of answer.body) {
-    const before = size
-    size += chunk.length
-    if (size <= prettyAtMost) kept.push(chunk)
-    else {
-      if (before <= prettyAtMost) await target.write(stripControl(Buffer.concat(kept).toString('utf8')))
-      await target.write(stripControl(Buffer.from(chunk).toString('utf8')))
-    }
-  }
-  const text = Buffer.concat(kept).toString('utf8')
-  if (size <= prettyAtMost) await target.write(pretty(text))
-  return text
-}
-
-/** For a person: JSON laid out, anything else without control characters, and a newline at the end. */
-function pretty(text: string): string {
-  let shown = stripControl(text)
-  try {
-    shown = stripControl(JSON.stringify(JSON.parse(text), null, 2))
-  } catch {
-    // Not JSON: shown as it came.
-  }
-  return shown === '' || shown.endsWith('\n') ? shown : `${shown}\n`
-}
-
-function headLines({ status, headers }: StreamedAnswer, isTerminal: boolean): string {
-  const lines = [`HTTP/1.1 ${status}`]
-  for (const [name, value] of Object.entries(headers)) {
-    for (const one of [value ?? []].flat()) lines.push(`${name}: ${isTerminal ? stripControl(one) : one}`)
-  }
-  return `${lines.join('\r\n')}\r\n\r\n`
-}
-
-type Target = Output & { end(): Promise<void> }
-
-/** Standard output stays open: it is not ours to close. */
-function endless(output: Output): Target {
-  return { isTerminal: output.isTerminal, write: (text) => output.write(text), end: () => Promise.resolve() }
-}
-
-function openFile(path: string): Target {
-  const file = createWriteStream(path)
-  const failure = (cause: unknown): FilesError =>
-    new FilesError(`${JSON.stringify(path)} could not be written`, {
-      cause,
-      hint: 'check the path, its permissions and the space left',
-    })
-  const ended = finished(file).catch((cause: unknown) => {
-    throw failure(cause)
-  })
-  ended.catch(() => undefined)
-  return {
-    isTerminal: false,
-    write: (text) =>
-      new Promise((resolve, reject) => {
-        file.write(text, (cause) => {
-          if (cause) reject(failure(cause))
-          else resolve()
-        })
-      }),
-    end: async () => {
-      file.end()
-      await ended
-    },
-  }
-}
-
-function parseMethod({ method, data }: CallOptions): string {
-  if (method === undefined) return data === undefined ? 'GET' : 'POST'
-  if (/^[A-Za-z]{1,20}$/.test(method)) return method.toUpperCase()
-  throw new UsageError(`--method takes an HTTP method, not ${JSON.stringify(method.slice(0, 40))}`)
-}
-
-/** What names the host, or frames the body, is not the user's to set: the request must stay the one that is shown. */
-const ownHeaders = new Set([
-  'host',
-  'connection',
-  'content-length',
-  'transfer-encoding',
-  'keep-alive',
-  'upgrade',
-  'expect',
-  'te',
-  'trailer',
-])
-
-function parseHeaders(texts: readonly string[]): Record<string, string> {
-  const headers: Record<string, string> = {}
-  for (const text of texts) {
-    const [, name, value] = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/.exec(text) ?? []
-    if (name === undefined || value === undefined) {
-      throw new UsageError('--header takes "name: value"', { hint: "for instance -H 'x-request-id: 42'" })
-    }
-    if (ownHeaders.has(name.toLowerCase())) throw new UsageError(`--header: ${name} cannot be set`)
-    headers[name.toLowerCase()] = value
-  }
-  return headers
-}
-
-type Body = Pick<Request, 'body'> & { readonly headers?: Readonly<Record<string, string>> }
-
-/** The body: the text itself, or a file or standard input, handed on as it is read. */
-async function readBody(data: string, { stdin }: Context): Promise<Body> {
-  if (!data.startsWith('@')) return { body: data }
-  if (data === '@-') return { body: stdin.stream }
-  const path = data.slice(1)
-  const failure = (cause: unknown): FilesError =>
-    new FilesError(`--data: ${JSON.stringify(path)} cannot be read`, {
-      cause,
-      hint: 'check the path and its permissions',
-    })
-  try {
-    const found = await stat(path)
-    if (found.isDirectory()) throw new Error('is a folder')
-    const body = createReadStream(path)
-    await new Promise((resolve, reject) => body.once('open', resolve).once('error', reject))
-    return { body, headers: found.isFile() ? { 'content-length': String(found.size) } : {} }
-  } catch (cause) {
-    throw failure(cause)
-  }
 }

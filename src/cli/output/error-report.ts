@@ -1,14 +1,16 @@
-import { KyconnectError, UnexpectedError } from '../../errors.js'
+import { KyconnectError, UnexpectedError, UsageError } from '../../errors.js'
 import type { Context } from '../context.js'
 import { exitCodeOf } from '../exit-codes.js'
 import { styleFor } from './style.js'
 
-/** Shows an error, the last thing on stderr: for a person, or as one line of JSON. @returns the exit code */
-export async function reportError(
-  error: unknown,
-  { json, verbose }: { json: boolean; verbose: boolean },
-  context: Context,
-): Promise<number> {
+/**
+ * Shows an error, the last thing on stderr: for a person, or as one line of JSON. The arguments tell which, also where they
+ * could not be parsed.
+ * @returns the exit code
+ */
+export async function reportError(error: unknown, args: readonly string[], context: Context): Promise<number> {
+  const flags = args.slice(0, args.includes('--') ? args.indexOf('--') : args.length)
+  const [json, verbose] = [flags.includes('--json'), flags.includes('--verbose')]
   const { stderr, around, kyconnect } = context
   const known =
     error instanceof KyconnectError
@@ -42,4 +44,11 @@ function stacks(error: Error): string[] {
 
 function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
+}
+
+/** What commander says of a command line, as our error. */
+export function usageError(message: string, args: readonly string[]): UsageError {
+  const command = args.find((arg) => !arg.startsWith('-'))
+  const known = command !== undefined && ['pair', 'info', 'call', 'sandbox'].includes(command)
+  return new UsageError(message.replace(/^error: /, ''), { hint: `see kyconnect ${known ? `${command} ` : ''}--help` })
 }

@@ -1,5 +1,5 @@
 import { daysLeft, type Identity, type Urls } from '../../identity/identity.js'
-import { stripControl } from '../../kyconnect.js'
+import { stripControl } from '../../redaction.js'
 import type { Context } from '../context.js'
 
 /** What is told of an identity, in the same words by every command; the keys of --json are stable. */

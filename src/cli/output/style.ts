@@ -1,5 +1,5 @@
 import { Chalk, type ChalkInstance } from 'chalk'
-import type { Output } from '../context.js'
+import type { Output } from './output.js'
 
 type Environment = Readonly<Record<string, string | undefined>>
 

@@ -1,0 +1,32 @@
+import { writeSync } from 'node:fs'
+
+/** One of the two ways out of the process. */
+export interface Output {
+  readonly isTerminal: boolean
+  /** Resolves when the system has taken all of it. */
+  write(text: string | Uint8Array): Promise<void>
+}
+
+/** The reader has gone (`kyconnect … | head`): there is nobody left to tell anything to. */
+export class ClosedPipe extends Error {}
+
+/** Milliseconds between tries where a pipe is full and must not block. */
+const fullPause = 5
+
+/**
+ * Writes all of a text to a file descriptor. Not through process.stdout: setting that up costs more than showing a help text.
+ * @throws ClosedPipe
+ */
+export async function writeAll(fd: number, text: string | Uint8Array): Promise<void> {
+  let rest = typeof text === 'string' ? Buffer.from(text) : text
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(fd, rest))
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      if (code === 'EPIPE') throw new ClosedPipe('the reader has gone', { cause: error })
+      if (code !== 'EAGAIN') throw error
+      await new Promise((resolve) => setTimeout(resolve, fullPause))
+    }
+  }
+}

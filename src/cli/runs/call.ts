@@ -1,0 +1,204 @@
+import { createReadStream, createWriteStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { finished } from 'node:stream/promises'
+import { FilesError, UsageError } from '../../errors.js'
+import { callable, isCallable, refusalError, type Request, type StreamedAnswer } from '../../identity/endpoint-call.js'
+import { stripControl } from '../../redaction.js'
+import type { CallOptions } from '../commands/call.js'
+import type { Context } from '../context.js'
+import { warnOfInsecurity } from '../insecurity.js'
+import type { Output } from '../output/output.js'
+import { createSteps } from '../output/steps.js'
+import { namedProfile, routeChoice } from '../route-choice.js'
+
+/** Bytes of a JSON body that is laid out for a terminal, and of any body that an error message is taken from. */
+const prettyAtMost = 1024 * 1024
+const keptForError = 64 * 1024
+
+export async function runCall(endpoint: string, path: string, options: CallOptions, context: Context): Promise<void> {
+  if (!isCallable(endpoint)) {
+    throw new UsageError(`there is no endpoint ${JSON.stringify(endpoint.slice(0, 40))}`, {
+      hint: `choose one of ${Object.keys(callable).join(', ')}`,
+    })
+  }
+  const { kyconnect } = context
+  const choice = await routeChoice(options, context)
+  const steps = await createSteps({ json: options.json === true, verbose: options.verbose === true }, context)
+  const headers = parseHeaders(options.header ?? [])
+  const method = parseMethod(options)
+  const identity = await kyconnect.identity(namedProfile(options.profile, context))
+  warnOfInsecurity(choice.insecure, identity.metadata.insecure, steps)
+  const run = { choice, progress: steps, trace: steps.trace, signal: context.signal }
+  const body = options.data === undefined ? {} : await readBody(options.data, context)
+  const { answer, close } = await kyconnect.call(
+    identity,
+    endpoint,
+    path,
+    {
+      method,
+      ...body,
+      headers: {
+        ...(options.data === undefined ? {} : { 'content-type': 'application/json' }),
+        ...body.headers,
+        ...headers,
+      },
+    },
+    run,
+  )
+  try {
+    const beginning = await writeAnswer(answer, options, context)
+    if (answer.status >= 300) {
+      throw refusalError({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`)
+    }
+  } finally {
+    await close()
+  }
+}
+
+/** @returns the beginning of the body, for an error's words */
+async function writeAnswer(answer: StreamedAnswer, options: CallOptions, context: Context): Promise<string> {
+  const target = options.output === undefined ? endless(context.stdout) : openFile(options.output)
+  try {
+    if (options.include === true) await target.write(headLines(answer, target.isTerminal))
+    return await (target.isTerminal ? writeLaidOut(answer, target) : writeAsItIs(answer, target))
+  } finally {
+    await target.end()
+  }
+}
+
+async function writeAsItIs(answer: StreamedAnswer, target: Output): Promise<string> {
+  const kept: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of answer.body) {
+    if (size < keptForError) kept.push(chunk)
+    size += chunk.length
+    await target.write(chunk)
+  }
+  return Buffer.concat(kept).toString('utf8')
+}
+
+/** For a person: JSON laid out when it is not too large for that, and no control characters. */
+async function writeLaidOut(answer: StreamedAnswer, target: Output): Promise<string> {
+  const kept: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of answer.body) {
+    const before = size
+    size += chunk.length
+    if (size <= prettyAtMost) kept.push(chunk)
+    else {
+      if (before <= prettyAtMost) await target.write(stripControl(Buffer.concat(kept).toString('utf8')))
+      await target.write(stripControl(Buffer.from(chunk).toString('utf8')))
+    }
+  }
+  const text = Buffer.concat(kept).toString('utf8')
+  if (size <= prettyAtMost) await target.write(pretty(text))
+  return text
+}
+
+/** For a person: JSON laid out, anything else without control characters, and a newline at the end. */
+function pretty(text: string): string {
+  let shown = stripControl(text)
+  try {
+    shown = stripControl(JSON.stringify(JSON.parse(text), null, 2))
+  } catch {
+    // Not JSON: shown as it came.
+  }
+  return shown === '' || shown.endsWith('\n') ? shown : `${shown}\n`
+}
+
+function headLines({ status, headers }: StreamedAnswer, isTerminal: boolean): string {
+  const lines = [`HTTP/1.1 ${status}`]
+  for (const [name, value] of Object.entries(headers)) {
+    for (const one of [value ?? []].flat()) lines.push(`${name}: ${isTerminal ? stripControl(one) : one}`)
+  }
+  return `${lines.join('\r\n')}\r\n\r\n`
+}
+
+type Target = Output & { end(): Promise<void> }
+
+/** Standard output stays open: it is not ours to close. */
+function endless(output: Output): Target {
+  return { isTerminal: output.isTerminal, write: (text) => output.write(text), end: () => Promise.resolve() }
+}
+
+function openFile(path: string): Target {
+  const file = createWriteStream(path)
+  const failure = (cause: unknown): FilesError =>
+    new FilesError(`${JSON.stringify(path)} could not be written`, {
+      cause,
+      hint: 'check the path, its permissions and the space left',
+    })
+  const ended = finished(file).catch((cause: unknown) => {
+    throw failure(cause)
+  })
+  ended.catch(() => undefined)
+  return {
+    isTerminal: false,
+    write: (text) =>
+      new Promise((resolve, reject) => {
+        file.write(text, (cause) => {
+          if (cause) reject(failure(cause))
+          else resolve()
+        })
+      }),
+    end: async () => {
+      file.end()
+      await ended
+    },
+  }
+}
+
+function parseMethod({ method, data }: CallOptions): string {
+  if (method === undefined) return data === undefined ? 'GET' : 'POST'
+  if (/^[A-Za-z]{1,20}$/.test(method)) return method.toUpperCase()
+  throw new UsageError(`--method takes an HTTP method, not ${JSON.stringify(method.slice(0, 40))}`)
+}
+
+/** What names the host, or frames the body, is not the user's to set: the request must stay the one that is shown. */
+const ownHeaders = new Set([
+  'host',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'keep-alive',
+  'upgrade',
+  'expect',
+  'te',
+  'trailer',
+])
+
+function parseHeaders(texts: readonly string[]): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const text of texts) {
+    const [, name, value] = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/.exec(text) ?? []
+    if (name === undefined || value === undefined) {
+      throw new UsageError('--header takes "name: value"', { hint: "for instance -H 'x-request-id: 42'" })
+    }
+    if (ownHeaders.has(name.toLowerCase())) throw new UsageError(`--header: ${name} cannot be set`)
+    headers[name.toLowerCase()] = value
+  }
+  return headers
+}
+
+type Body = Pick<Request, 'body'> & { readonly headers?: Readonly<Record<string, string>> }
+
+/** The body: the text itself, or a file or standard input, handed on as it is read. */
+async function readBody(data: string, { stdin }: Context): Promise<Body> {
+  if (!data.startsWith('@')) return { body: data }
+  if (data === '@-') return { body: stdin.stream() }
+  const path = data.slice(1)
+  const failure = (cause: unknown): FilesError =>
+    new FilesError(`--data: ${JSON.stringify(path)} cannot be read`, {
+      cause,
+      hint: 'check the path and its permissions',
+    })
+  try {
+    const found = await stat(path)
+    if (found.isDirectory()) throw new Error('is a folder')
+    const body = createReadStream(path)
+    await new Promise((resolve, reject) => body.once('open', resolve).once('error', reject))
+    return { body, headers: found.isFile() ? { 'content-length': String(found.size) } : {} }
+  } catch (cause) {
+    throw failure(cause)
+  }
+}

@@ -1,0 +1,24 @@
+import type { InfoOptions } from '../commands/info.js'
+import type { Context } from '../context.js'
+import { warnOfInsecurity } from '../insecurity.js'
+import { identityReport, writeReport } from '../output/identity-report.js'
+import { createSteps } from '../output/steps.js'
+import { confirm } from '../prompts.js'
+import { namedProfile, routeChoice } from '../route-choice.js'
+
+export async function runInfo(options: InfoOptions, context: Context): Promise<void> {
+  const { kyconnect } = context
+  const json = options.json === true
+  const choice = await routeChoice(options, context)
+  const steps = await createSteps({ json, verbose: options.verbose === true }, context)
+  const run = { choice, progress: steps, trace: steps.trace, signal: context.signal }
+  warnOfInsecurity(choice.insecure, false, steps)
+  const identity = await kyconnect.info(
+    namedProfile(options.profile, context),
+    (hosts) =>
+      confirm(`The gateway names URLs of another host, ${hosts.join(', ')}. Store and call them?`, json, context),
+    run,
+  )
+  warnOfInsecurity(false, identity.metadata.insecure, steps)
+  await writeReport(identityReport(identity, kyconnect.called(identity, run), context.around.now()), json, context)
+}

@@ -1,0 +1,106 @@
+import { readFile } from 'node:fs/promises'
+import type { KeyObject } from 'node:crypto'
+import { FilesError, UsageError } from '../../errors.js'
+import type { Identity } from '../../identity/identity.js'
+import { type KeyChoice, keyOfAlgorithm, keyOfFile } from '../../pairing/key-choice.js'
+import type { PairPolicy } from '../../pairing/pair.js'
+import type { PairOptions } from '../commands/pair.js'
+import type { Context } from '../context.js'
+import { warnOfInsecurity } from '../insecurity.js'
+import { identityReport, pairedLines, writeReport } from '../output/identity-report.js'
+import { createSteps, type Steps } from '../output/steps.js'
+import { confirm } from '../prompts.js'
+import { namedProfile, routeChoice } from '../route-choice.js'
+import { findTokenUrl } from '../token-url.js'
+
+export async function runPair(options: PairOptions, context: Context): Promise<void> {
+  const json = options.json === true
+  checkCombination(options)
+  const key = await chooseKey(options)
+  const takesToken = options.resume === undefined && options.rollback === undefined
+  const earlyKey = takesToken ? context.kyconnect.beginKey(key) : undefined
+  const choice = await routeChoice(options, context)
+  const steps = await createSteps({ json, verbose: options.verbose === true }, context)
+  try {
+    warnOfInsecurity(choice.insecure, false, steps)
+    const run = { choice, progress: steps, trace: steps.trace, signal: context.signal }
+    const identity = await walk(options, json, key, earlyKey, run, steps, context)
+    const report = identityReport(identity, context.kyconnect.called(identity, run), context.around.now())
+    if (json) await writeReport(report, true, context)
+    else await context.stderr.write(pairedLines(report))
+  } catch (error) {
+    steps.fail()
+    throw error
+  }
+}
+
+async function walk(
+  options: PairOptions,
+  json: boolean,
+  key: KeyChoice,
+  earlyKey: Promise<KeyObject> | undefined,
+  run: Parameters<Context['kyconnect']['pair']>[2],
+  steps: Steps,
+  context: Context,
+): Promise<Identity> {
+  const { kyconnect } = context
+  const profile = namedProfile(options.profile, context)
+  if (options.rollback === true) return kyconnect.rollback(profile)
+  const policy = pairPolicy(options, json, context)
+  if (options.resume === true) return kyconnect.resume(profile, policy, run)
+  const { url, cleaned } = await findTokenUrl(options.url, json, context)
+  if (cleaned) steps.warn('the token URL was cleaned: quotes, blanks, line breaks or backslashes were taken off')
+  return kyconnect.pair({ tokenUrl: url, app: options.app, profile, key }, policy, run, earlyKey)
+}
+
+function pairPolicy(options: PairOptions, json: boolean, context: Context): PairPolicy {
+  return {
+    replace: options.force === true,
+    verify: options.verify,
+    otherDomain: async (from, to) =>
+      options.yes === true ||
+      confirm(`The identity stored is of ${from}, the new one of ${to}. Replace it?`, json, context),
+    acceptHosts: async (hosts) =>
+      options.force === true ||
+      confirm(
+        `The gateway names URLs of another host, ${hosts.join(', ')}. Call it with this certificate?`,
+        json,
+        context,
+      ),
+  }
+}
+
+/** @throws UsageError */
+function checkCombination(options: PairOptions): void {
+  const clashes = [
+    ['--resume', options.resume, '--url', options.url],
+    ['--resume', options.resume, '--app', options.app],
+    ['--resume', options.resume, '--key-file', options.keyFile],
+    ['--resume', options.resume, '--key-algorithm', options.keyAlgorithm],
+    ['--resume', options.resume, '--rollback', options.rollback],
+    ['--rollback', options.rollback, '--url', options.url],
+    ['--rollback', options.rollback, '--force', options.force],
+    ['--key-file', options.keyFile, '--key-algorithm', options.keyAlgorithm],
+  ] as const
+  for (const [one, given, other, alsoGiven] of clashes) {
+    if (given !== undefined && alsoGiven !== undefined) throw new UsageError(`${one} and ${other} do not go together`)
+  }
+  if (options.app?.trim() === '') throw new UsageError('--app takes the name of an App')
+}
+
+/** @throws UsageError, KeyUnsuitableError, FilesError */
+async function chooseKey({ keyFile, keyAlgorithm }: PairOptions): Promise<KeyChoice> {
+  if (keyFile !== undefined) return keyOfFile(await readKeyFile(keyFile), keyFile)
+  return keyAlgorithm === undefined ? { kind: 'announced' } : keyOfAlgorithm(keyAlgorithm)
+}
+
+async function readKeyFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new FilesError(`--key-file: ${JSON.stringify(path)} cannot be read`, {
+      cause,
+      hint: 'check the path and its permissions',
+    })
+  }
+}

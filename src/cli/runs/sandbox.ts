@@ -1,0 +1,64 @@
+import { FilesError, UsageError } from '../../errors.js'
+import type { SandboxOptions, SandboxReady } from '../../sandbox/sandbox.js'
+import type { SandboxFlags } from '../commands/sandbox.js'
+import type { Context } from '../context.js'
+import { parsePort } from '../route-choice.js'
+
+export async function runSandbox(flags: SandboxFlags, context: Context): Promise<void> {
+  const options: SandboxOptions = {
+    apps: flags.app ?? ['demo'],
+    domain: flags.domain,
+    connectorPort: parseAnyPort(flags.connectorPort, '--connector-port'),
+    gatewayPort: parseAnyPort(flags.gatewayPort, '--gateway-port'),
+    internalPort: parseAnyPort(flags.internalPort, '--internal-port'),
+    tokenTtlSeconds: parseLife(flags.tokenTtl, '--token-ttl', /^(\d{1,9})(s)?$/),
+    validitySeconds: parseLife(flags.validity, '--validity', /^(\d{1,9})([smhd])?$/),
+    ...(flags.state === undefined ? {} : { stateDirectory: flags.state }),
+    ...(flags.log === undefined ? {} : { log: (line: string) => void context.stderr.write(`${line}\n`) }),
+  }
+  const { startSandbox } = await import('../../sandbox/sandbox.js')
+  const sandbox = await startSandbox(options).catch((cause: unknown) => {
+    throw new FilesError(`the sandbox could not start: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+      hint: 'choose other ports, domain, names or another state folder; "kyconnect sandbox --help" lists the flags',
+    })
+  })
+  try {
+    await context.stdout.write(`${JSON.stringify(sandbox.ready)}\n`)
+    if (context.stdout.isTerminal && flags.json !== true) await context.stderr.write(howTo(sandbox.ready))
+    await context.stopped
+  } finally {
+    await sandbox.close()
+  }
+}
+
+function howTo({ env, tokenUrls }: SandboxReady): string {
+  const app = Object.keys(tokenUrls)[0] ?? 'demo'
+  return [
+    '',
+    'A local Kyma is up. In another terminal:',
+    '',
+    ...Object.entries(env).map(([name, value]) => `  export ${name}='${value}'`),
+    `  kyconnect pair --app '${app}' --url '${tokenUrls[app] ?? ''}'`,
+    '',
+    'Ctrl-C ends it.',
+    '',
+  ].join('\n')
+}
+
+/** @throws UsageError */
+function parseAnyPort(text: string, name: string): number {
+  return text === '0' ? 0 : parsePort(text, name)
+}
+
+const seconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
+
+/** A duration in seconds: a number, and a unit where there is a choice. @throws UsageError */
+function parseLife(text: string, name: string, form: RegExp): number {
+  const [, number, unit = 's'] = form.exec(text) ?? []
+  const life = Number(number) * (seconds[unit] ?? 1)
+  if (life > 0) return life
+  throw new UsageError(
+    `${name} takes a number${name === '--validity' ? ' with s, m, h or d behind it' : ' of seconds'}, not ${JSON.stringify(text.slice(0, 40))}`,
+  )
+}

@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto'
+import { parseStringArray, type State } from './state.js'
+
+const FILE = 'revocations.json'
+
+/** Hashes of revoked certificates: lower-case hex SHA-256 of the DER. Compared as given: another spelling revokes nothing (contract §2). */
+export interface Revocations {
+  add(hash: string): void
+  has(hash: string): boolean
+}
+
+export function openRevocations(state: State): Revocations {
+  const hashes = new Set(state.read(FILE, parseStringArray))
+  return {
+    add(hash) {
+      if (hashes.has(hash)) return
+      hashes.add(hash)
+      state.write(FILE, JSON.stringify([...hashes]))
+    },
+    has: (hash) => hashes.has(hash),
+  }
+}
+
+export function certificateHash(der: Buffer): string {
+  return createHash('sha256').update(der).digest('hex')
+}

@@ -1,0 +1,95 @@
+import { certificatePem, issueClientCertificate, type Authority } from './certificate-authority.js'
+import { DerError } from './der.js'
+import type { AttributeName, Subject } from './distinguished-name.js'
+import { errorAnswer, jsonAnswer, type Answer } from './exchange.js'
+import { JsonSyntaxError, marshal, unmarshal, type JsonNode } from './go-json.js'
+import { goString, textOf, typeError, type GoType } from './go-struct.js'
+import { firstPemBlock, isBase64 } from './pem.js'
+import { checkSignature, parseSigningRequest, type SigningRequest } from './signing-request.js'
+
+const CSR_BODY: GoType = { kind: 'struct', name: 'externalapi.certRequest', fields: { csr: goString } }
+
+/** The subject that the Connector announces and demands, but for the CN (contract §4). */
+const EXPECTED = { O: 'Organization', OU: 'OrgUnit', L: 'Waldorf', ST: 'Waldorf', C: 'DE' } as const
+
+/** Plain concatenation, nothing escaped (contract §4). */
+export function announcedSubject(app: string): string {
+  return [...Object.entries(EXPECTED), ['CN', app]].map((pair) => pair.join('=')).join(',')
+}
+
+export interface Signer {
+  readonly authority: Authority
+  /** Seconds that a certificate is valid. */
+  readonly validity: number
+  readonly now: () => Date
+}
+
+/** Answers a body `{"csr":...}` for an App: 201 with the certificates, or the first check that fails (contract §5). */
+export function answerSigningRequest(body: Buffer, app: string, signer: Signer): Answer {
+  const json = readBody(body)
+  if (typeof json === 'string') return errorAnswer(500, `Error while unmarshalling request body: ${json}`)
+  const base64 = textOf(json, 'csr').replace(/[\r\n]/g, '')
+  if (!isBase64(base64)) {
+    return errorAnswer(400, 'There was an error while parsing the base64 content. An incorrect value was provided.')
+  }
+  const der = firstPemBlock(Buffer.from(base64, 'base64').toString('latin1'))
+  if (der === undefined) return errorAnswer(400, 'Error while decoding pem block.')
+  const request = parse(der)
+  if (typeof request === 'string') return errorAnswer(400, `Error while parsing CSR: ${request}`)
+  const algorithm = checkSignature(request)
+  if ('refused' in algorithm) return errorAnswer(400, `CSR signature invalid: ${algorithm.refused}`)
+  const wrong = subjectError(request.subject, app)
+  if (wrong !== undefined) return errorAnswer(400, `CSR: ${wrong} provided.`)
+  if (algorithm.key !== 'rsa') {
+    return errorAnswer(
+      500,
+      'Error while creating certificate: x509: requested SignatureAlgorithm does not match private key type',
+    )
+  }
+  const client = issueClientCertificate(signer.authority, request, algorithm, signer.now(), signer.validity)
+  const authority = certificatePem(signer.authority)
+  const encode = (pem: string): string => Buffer.from(pem).toString('base64')
+  return jsonAnswer(
+    201,
+    marshal({ crt: encode(client + authority), clientCrt: encode(client), caCrt: encode(authority) }),
+  )
+}
+
+/** The body's JSON, or Go's complaint. */
+function readBody(body: Buffer): JsonNode | string {
+  try {
+    const json = unmarshal(body)
+    return typeError(json, CSR_BODY) ?? json
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) return error.message
+    throw error
+  }
+}
+
+function parse(der: Buffer): SigningRequest | string {
+  try {
+    return parseSigningRequest(der)
+  } catch (error) {
+    if (error instanceof DerError) return error.message
+    throw error
+  }
+}
+
+const CHECKED: readonly (readonly [keyof typeof EXPECTED & AttributeName, string])[] = [
+  ['C', 'country'],
+  ['O', 'organization'],
+  ['OU', 'organizational unit'],
+  ['L', 'locality'],
+  ['ST', 'province'],
+]
+
+/** Of several CNs the last counts, of other attributes the first value; what is not asked for is ignored. */
+function subjectError(subject: Subject, app: string): string | undefined {
+  if (subject.CN.at(-1) !== app) return 'Invalid common name'
+  for (const [attribute, what] of CHECKED) {
+    const [value] = subject[attribute]
+    if (value === undefined) return `No ${what}`
+    if (value !== EXPECTED[attribute]) return `Invalid ${what}`
+  }
+  return undefined
+}
