@@ -3,7 +3,6 @@ import { promisify } from 'node:util'
 import {
   derBitString,
   derInteger,
-  derNull,
   derOid,
   derSequence,
   derTime,
@@ -158,7 +157,7 @@ export async function issueServerCertificate(
       extensions: [keyUsage(0x80), extendedKeyUsage('1.3.6.1.5.5.7.3.1'), extension('2.5.29.17', false, dnsNames)],
     },
     ECDSA_SHA256,
-    privateKey,
+    authority.key,
   )
   return { certificate: toPem('CERTIFICATE', der), key: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString() }
 }

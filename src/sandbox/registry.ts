@@ -59,8 +59,12 @@ const appMissing = (app: string): string => `Application ${app} not found`
 
 function listServices({ store }: RegistryParts, app: string): Answer {
   const services = store.list(app)
-  if (services === undefined) return errorAnswer(404, prepend('Reading services from Application failed', appMissing(app)))
-  return jsonAnswer(200, `[${services.map((service) => marshalObject([['id', marshal(service.id)], ...baseFields(service)])).join(',')}]`)
+  if (services === undefined)
+    return errorAnswer(404, prepend('Reading services from Application failed', appMissing(app)))
+  return jsonAnswer(
+    200,
+    `[${services.map((service) => marshalObject([['id', marshal(service.id)], ...baseFields(service)])).join(',')}]`,
+  )
 }
 
 /** The fields that every answer about a service shows; there is no shortDescription among them. */
@@ -70,7 +74,7 @@ function baseFields(service: StoredService): [string, string | undefined][] {
     ['name', marshal(service.name)],
     ['description', marshal(service.description)],
     ['identifier', service.identifier === '' ? undefined : marshal(service.identifier)],
-    ['labels', marshal(service.labels)],
+    ['labels', service.labels],
   ]
 }
 
@@ -119,7 +123,8 @@ async function createService(parts: RegistryParts, app: string, body: Buffer): P
   if ('status' in built) return built
   // Looked up only now: other requests may have come in while a specification was fetched.
   const services = parts.store.list(app)
-  if (services === undefined) return errorAnswer(404, prepend('Creating service in Application failed', appMissing(app)))
+  if (services === undefined)
+    return errorAnswer(404, prepend('Creating service in Application failed', appMissing(app)))
   const { identifier } = definition
   if (identifier !== '' && services.some((service) => service.identifier === identifier)) {
     return errorAnswer(409, prepend('Creating service failed', `Service with Identifier ${identifier} already exists`))
@@ -139,7 +144,10 @@ async function updateService(parts: RegistryParts, app: string, id: string, body
   const now = find(parts.store, app, id)
   if (typeof now === 'string') return missing(now)
   const services = parts.store.list(app) ?? []
-  parts.store.replace(app, services.map((service) => (service.id === id ? built : service)))
+  parts.store.replace(
+    app,
+    services.map((service) => (service.id === id ? built : service)),
+  )
   return jsonAnswer(200, marshalObject(baseFields(built)))
 }
 
@@ -149,7 +157,11 @@ function deleteService({ store }: RegistryParts, app: string, id: string): Answe
   if (services === undefined) {
     return errorAnswer(404, prepend('Deleting service from Application repository failed', appMissing(app)))
   }
-  if (services.some((service) => service.id === id)) store.replace(app, services.filter((service) => service.id !== id))
+  if (services.some((service) => service.id === id))
+    store.replace(
+      app,
+      services.filter((service) => service.id !== id),
+    )
   return { status: 204, headers: {}, body: '' }
 }
 
@@ -169,7 +181,8 @@ async function build(
     ...(eventsSpec !== undefined && { eventsSpec }),
     ...(documentation !== undefined && { documentation }),
   }
-  const credentials = api?.credentials && (await storedCredentials(api.credentials, before?.api?.credentials, parts.now()))
+  const credentials =
+    api?.credentials && (await storedCredentials(api.credentials, before?.api?.credentials, parts.now()))
   const storedApi: StoredApi | undefined = api && {
     targetUrl: api.targetUrl,
     specificationUrl: api.specificationUrl,
@@ -183,7 +196,7 @@ async function build(
     name: definition.name,
     description: definition.description,
     identifier: before === undefined ? definition.identifier : before.identifier,
-    labels: Object.fromEntries(labels),
+    labels: marshalObject(labels.map(([name, value]) => [name, marshal(value)])),
     ...(storedApi && { api: storedApi }),
     // With none of the three in the definition, all of the stored ones stay; with any, the others go.
     content: Object.keys(content).length === 0 && before !== undefined ? before.content : content,

@@ -43,7 +43,12 @@ const SERVICE_DETAILS = struct('externalapi.ServiceDetails', {
   api: struct('externalapi.API', {
     targetUrl: goString,
     credentials: struct('externalapi.CredentialsWithCSRF', {
-      oauth: struct('externalapi.OauthWithCSRF', { url: goString, clientId: goString, clientSecret: goString, csrfInfo }),
+      oauth: struct('externalapi.OauthWithCSRF', {
+        url: goString,
+        clientId: goString,
+        clientSecret: goString,
+        csrfInfo,
+      }),
       basic: struct('externalapi.BasicAuthWithCSRF', { username: goString, password: goString, csrfInfo }),
       certificateGen: struct('externalapi.CertificateGenWithCSRF', {
         commonName: goString,

@@ -9,7 +9,8 @@ export interface StoredService {
   readonly name: string
   readonly description: string
   readonly identifier: string
-  readonly labels: Readonly<Record<string, string>>
+  /** JSON text. */
+  readonly labels: string
   readonly api?: StoredApi
   /** Spec of the API, spec of the events, documentation: they are replaced together (contract §9). JSON texts. */
   readonly content: { readonly apiSpec?: string; readonly eventsSpec?: string; readonly documentation?: string }
@@ -56,7 +57,8 @@ function parseServices(text: string): Map<string, StoredService[]> {
   if (typeof value !== 'object' || value === null) throw new Error('it is no JSON object')
   return new Map(
     Object.entries(value).map(([app, list]: [string, unknown]) => {
-      if (!Array.isArray(list) || !list.every(isStoredService)) throw new Error(`the services of ${app} are no list of services`)
+      if (!Array.isArray(list) || !list.every(isStoredService))
+        throw new Error(`the services of ${app} are no list of services`)
       return [app, list]
     }),
   )

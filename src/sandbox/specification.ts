@@ -35,7 +35,9 @@ export async function fetchSpecification(address: string, limit = FETCH_LIMIT): 
     }
   } catch (error) {
     if (error instanceof SpecificationError) throw error
-    throw failed(signal.aborted ? 'context deadline exceeded (Client.Timeout exceeded while awaiting headers)' : inGo(error))
+    throw failed(
+      signal.aborted ? 'context deadline exceeded (Client.Timeout exceeded while awaiting headers)' : inGo(error),
+    )
   }
 }
 
@@ -66,15 +68,11 @@ async function readText(response: IncomingMessage): Promise<string> {
 /** A network error in Go's words, where they are recorded. */
 function inGo(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const { code, address, port, hostname } = networkDetails(error)
-  if (code === 'ECONNREFUSED') return `dial tcp ${address}:${port}: connect: connection refused`
-  if (code === 'ENOTFOUND') return `dial tcp: lookup ${hostname}: no such host`
+  const detail = (name: string): string => String(Object.getOwnPropertyDescriptor(error, name)?.value ?? '')
+  const code = detail('code')
+  if (code === 'ECONNREFUSED') return `dial tcp ${detail('address')}:${detail('port')}: connect: connection refused`
+  if (code === 'ENOTFOUND') return `dial tcp: lookup ${detail('hostname')}: no such host`
   return error.message
-}
-
-function networkDetails(error: Error): { code: string; address: string; port: string; hostname: string } {
-  const { code = '', address = '', port = '', hostname = '' } = { ...error } as Record<string, unknown>
-  return { code: String(code), address: String(address), port: String(port), hostname: String(hostname) }
 }
 
 /** The JSON text under which a fetched specification is shown: JSON as it is, anything else in a string (contract §9). */
@@ -100,6 +98,8 @@ export function rewriteSwagger(spec: string, app: string, id: string): string {
   const host = marshal(`app-${app}-${id}.kyma-integration.svc.cluster.local`)
   const kept = node.members.filter(({ name }) => name !== 'basePath' && name !== 'schemes')
   const members = kept.map(({ name, value }): [string, string] => [name, name === 'host' ? host : compact(value)])
-  const withHost: [string, string][] = members.some(([name]) => name === 'host') ? members : [...members, ['host', host]]
+  const withHost: [string, string][] = members.some(([name]) => name === 'host')
+    ? members
+    : [...members, ['host', host]]
   return marshalObject([['schemes', '["http"]'], ...withHost])
 }

@@ -1,0 +1,80 @@
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { CONNECTOR_PATHS } from './connector-external.js'
+import { commonNameIn, toRfc2253 } from './distinguished-name.js'
+import type { Answer, Backend } from './exchange.js'
+import type { Front, Route } from './listener.js'
+import { defaultBackend, nginxPages } from './nginx-pages.js'
+import { toPem } from './pem.js'
+
+const MIB = 1024 * 1024
+/** The default of the ingress, and what the Apps' own rules allow; bytes (contract §7). */
+const CONNECTOR_BODY_LIMIT = MIB
+const APP_BODY_LIMIT = 5 * MIB
+
+/**
+ * The NGINX ingress of the gateway host (contract §7): refuses what comes without a valid client certificate, what is too large and
+ * what asks for another App than its certificate names, and tells the backend whose certificate it was. A real NGINX in front of the
+ * same backend answers alike.
+ *
+ * The verification depth of 3 needs no setting: the only trusted CA issues no further CAs, so no longer chain can verify.
+ */
+export function createGatewayFront(host: string, apps: readonly string[], backend: Backend): Front {
+  const rules = [
+    ...[CONNECTOR_PATHS.managementInfo, CONNECTOR_PATHS.renewals, CONNECTOR_PATHS.revocations].map((prefix) => ({
+      prefix,
+      limit: CONNECTOR_BODY_LIMIT,
+      app: undefined,
+    })),
+    ...apps.flatMap((app) =>
+      ['metadata', 'events'].map((service) => ({ prefix: `/${app}/v1/${service}`, limit: APP_BODY_LIMIT, app })),
+    ),
+  ]
+  return (head, socket) => {
+    // Another name is another server to NGINX, and nothing is behind it.
+    if (head.host !== host) return defaultBackend
+    const identity = identityOf(socket)
+    if ('status' in identity) return identity
+    const rule = rules.find(({ prefix }) => head.path.startsWith(prefix))
+    const limit = rule?.limit ?? CONNECTOR_BODY_LIMIT
+    if (Number(head.headers['content-length'] ?? 0) > limit) return nginxPages.tooLarge
+    if (rule === undefined) return defaultBackend
+    if (rule.app !== undefined && commonNameIn(identity.subject) !== rule.app) return nginxPages.forbidden
+    return routeTo(backend, limit, identity)
+  }
+}
+
+/** What is spoken to the gateway without TLS (contract §7). */
+export const plainHttpFront: Front = () => ({
+  ...nginxPages.plainHttp,
+  headers: { ...nginxPages.plainHttp.headers, connection: 'close' },
+})
+
+interface Identity {
+  /** RFC 2253. */
+  readonly subject: string
+  /** PEM, percent-encoded. */
+  readonly certificate: string
+}
+
+/** Whose certificate verified, or the page for none or a bad one. */
+function identityOf(socket: Socket): Identity | Answer {
+  // Under HTTP/2 the socket is a stand-in that passes for a TLSSocket here, too.
+  if (!(socket instanceof TLSSocket)) return nginxPages.noCertificate
+  const certificate = socket.getPeerX509Certificate()
+  if (certificate === undefined) return nginxPages.noCertificate
+  if (!socket.authorized) return nginxPages.certificateError
+  return {
+    subject: toRfc2253(certificate.subject),
+    certificate: encodeURIComponent(toPem('CERTIFICATE', certificate.raw)),
+  }
+}
+
+function routeTo(backend: Backend, bodyLimit: number, identity: Identity): Route {
+  return {
+    bodyLimit,
+    tooLarge: nginxPages.tooLarge,
+    backend,
+    headers: { 'client-certificate-subject': identity.subject, 'client-certificate': identity.certificate },
+  }
+}

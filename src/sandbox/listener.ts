@@ -1,0 +1,249 @@
+import {
+  createServer as createHttpServer,
+  type IncomingHttpHeaders,
+  type Server as HttpServer,
+  type ServerResponse,
+} from 'node:http'
+import { createSecureServer, type Http2SecureServer, type Http2ServerResponse } from 'node:http2'
+import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import { errorAnswer, type Answer, type Backend } from './exchange.js'
+
+/** What is known of a request before its body is read. */
+export interface RequestHead {
+  readonly method: string
+  readonly path: string
+  readonly query: URLSearchParams
+  /** As sent, in lower case and without a port; '' when missing. */
+  readonly host: string
+  readonly headers: IncomingHttpHeaders
+}
+
+/** Where a request goes: how much of a body may come, in bytes, and who answers. */
+export interface Route {
+  readonly bodyLimit: number
+  readonly tooLarge: Answer
+  readonly backend: Backend
+  /** Headers that are set or overwritten on the way. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** Decides by the head: an answer at once, or a route. The socket is a TLSSocket on a listener with TLS. */
+export type Front = (head: RequestHead, socket: Socket | TLSSocket) => Answer | Route
+
+/** Tells of a request once it is answered; status 0 where the client left before. */
+export type Tell = (exchange: { method: string; target: string; status: number; milliseconds: number }) => void
+
+export interface ListenerOptions {
+  readonly front: Front
+  readonly tell: Tell
+  /** Headers on every answer. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface TlsOptions {
+  readonly certificate: string
+  readonly key: string
+  /** PEM of the CA of client certificates; with it a certificate is asked for, and the front decides on what came. */
+  readonly clientAuthority?: string
+}
+
+/** Milliseconds until a body must be there, and until a refused one is no longer waited for. */
+const BODY_TIME = 60_000
+/** Milliseconds a connection may be idle, from its first byte on. */
+const IDLE_TIME = 120_000
+
+/** A port on the loopback address; connections to it end with it. */
+export interface Port {
+  readonly number: number
+  readonly server: TcpServer
+  close(): Promise<void>
+}
+
+/** Listens on 127.0.0.1 only. 0 is any free port. Rejects with the system's error. */
+export function openPort(number: number): Promise<Port> {
+  const sockets = new Set<Socket>()
+  const server = createTcpServer((socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    // A client that resets its connection is no news.
+    socket.on('error', () => undefined)
+  })
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => {
+        resolve()
+      })
+      for (const socket of sockets) socket.destroy()
+    })
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: '127.0.0.1', port: number }, () => {
+      server.off('error', reject)
+      resolve({ number: portOf(server.address()), server, close })
+    })
+  })
+}
+
+function portOf(address: AddressInfo | string | null): number {
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+/** Speaks plain HTTP on a port. */
+export function servePlain(port: Port, options: ListenerOptions): void {
+  const server = plainServer(options)
+  port.server.on('connection', (socket: Socket) => server.emit('connection', socket))
+}
+
+/** Speaks TLS (1.2 or later; HTTP/1.1 and HTTP/2) on a port. `plain` answers what is spoken to it without TLS; else that ends the connection. */
+export function serveTls(port: Port, options: ListenerOptions, tls: TlsOptions, plain?: Front): void {
+  const secure = secureServer(options, tls)
+  const insecure = plain && plainServer({ ...options, front: plain })
+  port.server.on('connection', (socket: Socket) => {
+    if (insecure === undefined) secure.emit('connection', socket)
+    else whenFirstByteIs(socket, (byte) => (byte === TLS_HANDSHAKE ? secure : insecure).emit('connection', socket))
+  })
+}
+
+const TLS_HANDSHAKE = 0x16
+
+function whenFirstByteIs(socket: Socket, then: (byte: number) => void): void {
+  const giveUp = (): unknown => socket.destroy()
+  socket.setTimeout(IDLE_TIME, giveUp)
+  socket.once('readable', () => {
+    const chunk: unknown = socket.read()
+    if (!Buffer.isBuffer(chunk)) {
+      giveUp()
+      return
+    }
+    socket.setTimeout(0, giveUp)
+    socket.unshift(chunk)
+    then(chunk[0] ?? 0)
+  })
+}
+
+function plainServer(options: ListenerOptions): HttpServer {
+  const server = createHttpServer((request, response) => {
+    void answer(request, response, request.socket, options)
+  })
+  server.timeout = IDLE_TIME
+  return server
+}
+
+function secureServer(options: ListenerOptions, tls: TlsOptions): Http2SecureServer {
+  const server = createSecureServer(
+    {
+      allowHTTP1: true,
+      minVersion: 'TLSv1.2',
+      cert: tls.certificate,
+      key: tls.key,
+      ...(tls.clientAuthority !== undefined && {
+        requestCert: true,
+        rejectUnauthorized: false,
+        ca: tls.clientAuthority,
+      }),
+    },
+    (request, response) => {
+      void answer(request, response, request.socket, options)
+    },
+  )
+  server.setTimeout(IDLE_TIME)
+  // What a client does wrong in a handshake is its own affair.
+  server.on('tlsClientError', () => undefined)
+  server.on('sessionError', () => undefined)
+  return server
+}
+
+/** What HTTP/1.1 and HTTP/2 requests and responses have in common. */
+interface Incoming extends Readable {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+  readonly headers: IncomingHttpHeaders
+}
+type Outgoing = ServerResponse | Http2ServerResponse
+
+async function answer(incoming: Incoming, outgoing: Outgoing, socket: Socket, options: ListenerOptions): Promise<void> {
+  const start = performance.now()
+  const target = incoming.url ?? ''
+  const head = headOf(incoming, target)
+  let status = 0
+  outgoing.on('close', () => {
+    options.tell({ method: head.method, target, status, milliseconds: Math.round(performance.now() - start) })
+  })
+  incoming.on('error', () => undefined)
+  const result = await resultOf(incoming, head, socket, options.front)
+  if (result === 'gone') return void socket.destroy()
+  status = result.status
+  const length = status === 204 ? {} : { 'content-length': String(Buffer.byteLength(result.body)) }
+  outgoing.statusCode = status
+  for (const [name, value] of Object.entries({ ...result.headers, ...options.headers, ...length })) {
+    outgoing.setHeader(name, value)
+  }
+  outgoing.end(head.method === 'HEAD' ? '' : result.body)
+  drain(incoming, socket)
+}
+
+function headOf(incoming: Incoming, target: string): RequestHead {
+  const mark = target.indexOf('?')
+  const authority = incoming.headers[':authority'] ?? incoming.headers.host
+  return {
+    method: incoming.method ?? '',
+    path: mark === -1 ? target : target.slice(0, mark),
+    query: new URLSearchParams(mark === -1 ? '' : target.slice(mark)),
+    host: (typeof authority === 'string' ? authority : '').replace(/:\d*$/, '').toLowerCase(),
+    headers: incoming.headers,
+  }
+}
+
+/** The answer to a request; 'gone' when its body did not come. */
+async function resultOf(incoming: Incoming, head: RequestHead, socket: Socket, front: Front): Promise<Answer | 'gone'> {
+  try {
+    const route = front(head, socket)
+    if ('status' in route) return route
+    const body = await readBody(incoming, route.bodyLimit)
+    if (body === 'gone') return body
+    if (body === 'too large') return route.tooLarge
+    return await route.backend({ ...head, headers: { ...head.headers, ...route.headers }, body })
+  } catch {
+    return errorAnswer(500, 'Internal error.')
+  }
+}
+
+function readBody(incoming: Incoming, limit: number): Promise<Buffer | 'too large' | 'gone'> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    const timer = setTimeout(() => {
+      settle('gone')
+    }, BODY_TIME)
+    const settle = (result: Buffer | 'too large' | 'gone'): void => {
+      clearTimeout(timer)
+      resolve(result)
+    }
+    incoming.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size <= limit) chunks.push(chunk)
+      else settle('too large')
+    })
+    incoming.on('end', () => {
+      settle(Buffer.concat(chunks))
+    })
+    incoming.on('close', () => {
+      settle('gone')
+    })
+  })
+}
+
+/** Reads and forgets the rest of a body that was refused, so that the client gets to see the answer; not for ever. */
+function drain(incoming: Incoming, socket: Socket): void {
+  if (incoming.readableEnded) return
+  const timer = setTimeout(() => socket.destroy(), BODY_TIME)
+  incoming.on('close', () => {
+    clearTimeout(timer)
+  })
+  incoming.on('end', () => {
+    clearTimeout(timer)
+  })
+  incoming.resume()
+}

@@ -1,0 +1,194 @@
+/**
+ * A local Kyma 1.0 in one process: CA, Connector, gateway with mutual TLS, Registry and Events, written from the wire contract alone. It
+ * shares no code with the client, so that no misreading can hide in both. Everything listens on 127.0.0.1 only.
+ *
+ * The gateway can be left to another proxy: with `servicesPort`, what lies behind it is served as plain HTTP as well, and
+ * `Sandbox.forProxy` names the files that such a proxy needs.
+ */
+import { randomUUID } from 'node:crypto'
+import { createBackend } from './backend.js'
+import {
+  authorityFromPem,
+  authorityToPem,
+  certificatePem,
+  createClientAuthority,
+  createServerAuthority,
+  issueServerCertificate,
+  type Authority,
+} from './certificate-authority.js'
+import { CONNECTOR_PATHS, createExternalConnector } from './connector-external.js'
+import { createInternalConnector, tokenUrl } from './connector-internal.js'
+import { errorAnswer, type Answer, type Backend } from './exchange.js'
+import { createGatewayFront, plainHttpFront } from './gateway.js'
+import { openPort, servePlain, serveTls, type Front, type Port } from './listener.js'
+import { GATEWAY_HEADERS } from './nginx-pages.js'
+import { createRequestLog } from './request-log.js'
+import { openRevocations } from './revocations.js'
+import { checkOptions, type SandboxOptions } from './sandbox-options.js'
+import { openServiceStore } from './service-store.js'
+import { openMemoryState, openStateDirectory, type State } from './state.js'
+import { createTokens } from './tokens.js'
+
+export { SandboxOptionError, type SandboxOptions } from './sandbox-options.js'
+export { StateError } from './state.js'
+
+export interface SandboxReady {
+  /** https://connector-service.<domain>:<port> */
+  readonly connectorUrl: string
+  /** http://127.0.0.1:<port>, the in-cluster API: `POST /v1/applications/tokens` with header Application makes a token. */
+  readonly internalUrl: string
+  readonly gatewayPort: number
+  readonly domain: string
+  /** PEM of the CA that signed the server certificates of both hosts. */
+  readonly caFile: string
+  /** A fresh token URL for each App. */
+  readonly tokenUrls: Readonly<Record<string, string>>
+  /** What the client's environment takes to talk to this sandbox. */
+  readonly env: {
+    readonly KYCONNECT_CA_FILE: string
+    readonly KYCONNECT_NODE_PORT: string
+    readonly KYCONNECT_RESOLVE: string
+  }
+}
+
+/** What a proxy in the gateway's place needs. */
+export interface ForProxy {
+  readonly servicesUrl: string
+  readonly serverCertificateFile: string
+  readonly serverKeyFile: string
+  /** The CA that signs the client certificates. */
+  readonly clientCaFile: string
+}
+
+export interface Sandbox {
+  readonly ready: SandboxReady
+  /** Only with `servicesPort`. */
+  readonly forProxy?: ForProxy
+  /** At once: open connections end. */
+  close(): Promise<void>
+}
+
+/** A port cannot be opened; the message says which and why. */
+export class PortError extends Error {}
+
+export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  checkOptions(options)
+  const state = options.stateDirectory === undefined ? openMemoryState() : openStateDirectory(options.stateDirectory)
+  const ports: Port[] = []
+  const close = async (): Promise<void> => {
+    await Promise.all(ports.map((port) => port.close()))
+    state.close()
+  }
+  try {
+    return { ...(await open(options, state, ports)), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function open(options: SandboxOptions, state: State, ports: Port[]): Promise<Omit<Sandbox, 'close'>> {
+  const { apps, domain, now = () => new Date() } = options
+  const hosts = { connector: `connector-service.${domain}`.toLowerCase(), gateway: `gateway.${domain}`.toLowerCase() }
+  const listen = async (number: number, name: string): Promise<Port> => {
+    const port = await openNamedPort(number, name)
+    ports.push(port)
+    return port
+  }
+  const [clientAuthority, serverAuthority] = await Promise.all([
+    keptAuthority(state, 'client-ca.pem', () => createClientAuthority(now())),
+    keptAuthority(state, 'server-ca.pem', () => createServerAuthority(now())),
+  ])
+  const server = await issueServerCertificate(serverAuthority, Object.values(hosts), now())
+
+  const connectorPort = await listen(options.connectorPort, 'connector')
+  const connectorUrl = `https://${hosts.connector}:${connectorPort.number}`
+  const tokens = createTokens(options.tokenTtlSeconds, now)
+  const connectorParts = {
+    addresses: { connectorUrl, gatewayUrl: `https://${hosts.gateway}` },
+    tokens,
+    revocations: openRevocations(state),
+    signer: { authority: clientAuthority, validity: options.validitySeconds, now },
+  }
+  const backend = createBackend(connectorParts, { store: openServiceStore(apps, state), newId: randomUUID, now })
+  const tell = (listener: string): ReturnType<typeof createRequestLog> => createRequestLog(listener, options.log, now)
+  serveTls(
+    connectorPort,
+    { front: connectorFront(hosts.connector, createExternalConnector(connectorParts)), tell: tell('connector') },
+    server,
+  )
+
+  const gatewayPort = await listen(options.gatewayPort, 'gateway')
+  serveTls(
+    gatewayPort,
+    { front: createGatewayFront(hosts.gateway, apps, backend), tell: tell('gateway'), headers: GATEWAY_HEADERS },
+    { ...server, clientAuthority: certificatePem(clientAuthority) },
+    plainHttpFront,
+  )
+
+  const internalPort = await listen(options.internalPort, 'internal')
+  const internal = createInternalConnector(connectorUrl, tokens, connectorParts.revocations)
+  servePlain(internalPort, { front: everything(internal), tell: tell('internal') })
+
+  const caFile = state.publish('ca.crt', certificatePem(serverAuthority))
+  const ready: SandboxReady = {
+    connectorUrl,
+    internalUrl: `http://127.0.0.1:${internalPort.number}`,
+    gatewayPort: gatewayPort.number,
+    domain,
+    caFile,
+    tokenUrls: Object.fromEntries(apps.map((app) => [app, tokenUrl(connectorUrl, tokens.issue(app))])),
+    env: {
+      KYCONNECT_CA_FILE: caFile,
+      KYCONNECT_NODE_PORT: String(gatewayPort.number),
+      KYCONNECT_RESOLVE: `*.${domain}:*:127.0.0.1`,
+    },
+  }
+  if (options.servicesPort === undefined) return { ready }
+
+  const servicesPort = await listen(options.servicesPort, 'services')
+  servePlain(servicesPort, { front: everything(backend), tell: tell('services') })
+  const forProxy = {
+    servicesUrl: `http://127.0.0.1:${servicesPort.number}`,
+    serverCertificateFile: state.publish('server.crt', server.certificate),
+    serverKeyFile: state.publish('server.key', server.key),
+    clientCaFile: state.publish('client-ca.crt', certificatePem(clientAuthority)),
+  }
+  return { ready, forProxy }
+}
+
+async function keptAuthority(state: State, name: string, create: () => Promise<Authority>): Promise<Authority> {
+  const kept = state.read(name, authorityFromPem)
+  if (kept !== undefined) return kept
+  const created = await create()
+  state.write(name, authorityToPem(created))
+  return created
+}
+
+async function openNamedPort(number: number, name: string): Promise<Port> {
+  try {
+    return await openPort(number)
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+    const reason = code === 'EADDRINUSE' ? 'it is in use' : code === 'EACCES' ? 'it takes more rights' : String(cause)
+    throw new PortError(`Cannot listen on 127.0.0.1:${number} for the ${name}: ${reason}`, { cause })
+  }
+}
+
+/** The sandbox's own limit in bytes where the contract knows none: more than any ingress lets through. */
+const BODY_LIMIT = 8 * 1024 * 1024
+const tooLarge = errorAnswer(413, 'Request body too large.')
+const everything = (backend: Backend): Front => {
+  const route = { bodyLimit: BODY_LIMIT, tooLarge, backend }
+  return () => route
+}
+
+const unrouted: Answer = { status: 404, headers: {}, body: '' }
+
+/** The Istio ingress of the connector host: two exact paths, for Apps and for runtimes, and nothing else (contract §0, §3). */
+function connectorFront(host: string, connector: Backend): Front {
+  const shown = [CONNECTOR_PATHS.info, CONNECTOR_PATHS.certificates]
+  const paths = new Set(shown.flatMap((path) => [path, path.replace('applications', 'runtimes')]))
+  return (head) =>
+    head.host === host && paths.has(head.path) ? { bodyLimit: BODY_LIMIT, tooLarge, backend: connector } : unrouted
+}
