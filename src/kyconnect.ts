@@ -97,7 +97,7 @@ export class Kyconnect {
     run: RunOptions,
     earlyKey?: Promise<KeyObject>,
   ): Promise<Identity> {
-    this.#redactor.learn(request.tokenUrl)
+    this.#redactor.learn(request.tokenUrl.href)
     return pair(request, policy, this.#pairDeps(run, earlyKey))
   }
 

@@ -1,16 +1,18 @@
-const tokenParameter = /([?&]token=)[^&#\s"'<>\\]+/gi
+const tokenParameter = /([?&]token=)([^&#\s"'<>\\]+)/gi
 const replacement = 'REDACTED'
+/** A shorter one would hit innocent text, and no real token is short. */
+const shortestToken = 8
 
-/** Takes one-time tokens out of whatever is shown: every `token=` in a URL, and each token it has been told of, wherever it stands. */
+/** Takes one-time tokens out of whatever is shown: every `token=` in a URL, and each token it has learned of, wherever it stands. */
 export class Redactor {
   readonly #secrets = new Set<string>()
 
-  /** Learns the token of a URL: a server may well repeat it, alone, in an answer. */
-  learn(url: URL): void {
-    const raw = /[?&]token=([^&#]*)/.exec(url.search)?.[1] ?? ''
-    for (const secret of [raw, raw.replaceAll('%3D', '='), raw.replace(/(=|%3D)+$/i, '')]) {
-      // A short one would hit innocent text, and no real token is short.
-      if (secret.length >= 8) this.#secrets.add(secret)
+  /** Learns the tokens of all URLs in a text: a server may well repeat one, alone, in what it says. */
+  learn(text: string): void {
+    for (const [, , token = ''] of text.matchAll(tokenParameter)) {
+      for (const secret of [token, token.replace(/%3D/gi, '='), token.replace(/(=|%3D)+$/i, '')]) {
+        if (secret.length >= shortestToken) this.#secrets.add(secret)
+      }
     }
   }
 

@@ -75,7 +75,6 @@ export async function pair(request: PairRequest, policy: PairPolicy, deps: PairD
     progress.begin('CSR information')
     const info = await fetchCsrInfo(http, request.tokenUrl)
     progress.done('CSR information', info.subjectText)
-    deps.transport.redactor.learn(info.csrUrl)
     // Signing code loads while the key is still being made.
     void loadX509().catch(() => undefined)
     const cn = checkApp(info, request.app, progress)
@@ -122,7 +121,7 @@ export async function resumePairing(profile: string, policy: PairPolicy, deps: P
         hint: 'ask the administrator for a token URL, then: kyconnect pair --url -',
       })
     }
-    deps.transport.redactor.learn(pending.csrUrl)
+    deps.transport.redactor.learn(pending.csrUrl.href)
     await checkReplace(profile, policy, deps)
     if (policy.replace)
       await checkDomain(profile, pending.gatewayHost, 'gatewayHost', policy, deps, resumeHint(profile, '--force --yes'))

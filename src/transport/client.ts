@@ -159,6 +159,7 @@ export class HttpClient {
         chunks.push(chunk)
       }
       const text = Buffer.concat(chunks).toString('utf8')
+      this.#deps.redactor.learn(text)
       this.#traceBody(text)
       return { status: statusCode, contentType: contentTypeOf(headers), body: text, url: target.url }
     } catch (error) {
