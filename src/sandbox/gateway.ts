@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { CONNECTOR_PATHS } from './connector-external.js'
@@ -12,14 +13,25 @@ const MIB = 1024 * 1024
 const CONNECTOR_BODY_LIMIT = MIB
 const APP_BODY_LIMIT = 5 * MIB
 
+export interface GatewayParts {
+  readonly host: string
+  readonly apps: readonly string[]
+  /** The CA of the client certificates. */
+  readonly authority: X509Certificate
+  readonly now: () => Date
+  readonly backend: Backend
+}
+
 /**
  * The NGINX ingress of the gateway host (contract §7): refuses what comes without a valid client certificate, what is too large and
  * what asks for another App than its certificate names, and tells the backend whose certificate it was. A real NGINX in front of the
  * same backend answers alike.
  *
- * The verification depth of 3 needs no setting: the only trusted CA issues no further CAs, so no longer chain can verify.
+ * A client certificate must come straight from the sandbox's CA: it issues no further CAs, so that a longer chain, which the depth of 3
+ * would allow, cannot be.
  */
-export function createGatewayFront(host: string, apps: readonly string[], backend: Backend): Front {
+export function createGatewayFront(parts: GatewayParts): Front {
+  const { host, apps, authority, now, backend } = parts
   const rules = [
     ...[CONNECTOR_PATHS.managementInfo, CONNECTOR_PATHS.renewals, CONNECTOR_PATHS.revocations].map((prefix) => ({
       prefix,
@@ -33,7 +45,7 @@ export function createGatewayFront(host: string, apps: readonly string[], backen
   return (head, socket) => {
     // Another name is another server to NGINX, and nothing is behind it.
     if (head.host !== host) return defaultBackend
-    const identity = identityOf(socket)
+    const identity = identityOf(socket, authority, now())
     if ('status' in identity) return identity
     const rule = rules.find(({ prefix }) => head.path.startsWith(prefix))
     const limit = rule?.limit ?? CONNECTOR_BODY_LIMIT
@@ -58,12 +70,15 @@ interface Identity {
 }
 
 /** Whose certificate verified, or the page for none or a bad one. */
-function identityOf(socket: Socket): Identity | Answer {
+function identityOf(socket: Socket, authority: X509Certificate, now: Date): Identity | Answer {
   // Under HTTP/2 the socket is a stand-in that passes for a TLSSocket here, too.
   if (!(socket instanceof TLSSocket)) return nginxPages.noCertificate
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined) return nginxPages.noCertificate
-  if (!socket.authorized) return nginxPages.certificateError
+  const inTime = new Date(certificate.validFrom) <= now && now <= new Date(certificate.validTo)
+  if (!inTime || !certificate.checkIssued(authority) || !certificate.verify(authority.publicKey)) {
+    return nginxPages.certificateError
+  }
   return {
     subject: toRfc2253(certificate.subject),
     certificate: encodeURIComponent(toPem('CERTIFICATE', certificate.raw)),

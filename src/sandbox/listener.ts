@@ -45,8 +45,8 @@ export interface ListenerOptions {
 export interface TlsOptions {
   readonly certificate: string
   readonly key: string
-  /** PEM of the CA of client certificates; with it a certificate is asked for, and the front decides on what came. */
-  readonly clientAuthority?: string
+  /** Asks the client for a certificate. It is not verified here: the front looks at what came, and whether anything came. */
+  readonly asksForCertificate?: boolean
 }
 
 /** Milliseconds until a body must be there, and until a refused one is no longer waited for. */
@@ -138,11 +138,9 @@ function secureServer(options: ListenerOptions, tls: TlsOptions): Http2SecureSer
       minVersion: 'TLSv1.2',
       cert: tls.certificate,
       key: tls.key,
-      ...(tls.clientAuthority !== undefined && {
-        requestCert: true,
-        rejectUnauthorized: false,
-        ca: tls.clientAuthority,
-      }),
+      // With a CA to verify against, a certificate that names this CA but was signed by another key (one of an earlier sandbox, say)
+      // leaves an error in OpenSSL's queue, and the connection ends without the page that NGINX answers.
+      ...(tls.asksForCertificate === true && { requestCert: true, rejectUnauthorized: false, ca: [] }),
     },
     (request, response) => {
       void answer(request, response, request.socket, options)

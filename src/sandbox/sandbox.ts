@@ -118,11 +118,18 @@ async function open(options: SandboxOptions, state: State, ports: Port[]): Promi
     server,
   )
 
+  const gatewayFront = createGatewayFront({
+    host: hosts.gateway,
+    apps,
+    authority: clientAuthority.certificate,
+    now,
+    backend,
+  })
   const gatewayPort = await listen(options.gatewayPort, 'gateway')
   serveTls(
     gatewayPort,
-    { front: createGatewayFront(hosts.gateway, apps, backend), tell: tell('gateway'), headers: GATEWAY_HEADERS },
-    { ...server, clientAuthority: certificatePem(clientAuthority) },
+    { front: gatewayFront, tell: tell('gateway'), headers: GATEWAY_HEADERS },
+    { ...server, asksForCertificate: true },
     plainHttpFront,
   )
 
