@@ -13,12 +13,14 @@ export interface Identity {
   readonly key: string
 }
 
-/** One key for all: what matters is whose certificate it is. */
-export const clientKey = generateKeyPairSync('rsa', {
+/** One key for all: what matters is whose certificate it is. The private one is PEM, the public one DER. */
+const keys = generateKeyPairSync('rsa', {
   modulusLength: 2048,
-  publicKeyEncoding: { type: 'spki', format: 'pem' },
+  publicKeyEncoding: { type: 'spki', format: 'der' },
   privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-}).privateKey
+})
+export const clientKey = keys.privateKey
+export const clientSpki = keys.publicKey
 
 /** The subject that openssl takes, as the tutorial writes it. */
 export const subjectOf = (app: string): string => `/OU=OrgUnit/O=Organization/L=Waldorf/ST=Waldorf/C=DE/CN=${app}`
