@@ -55,6 +55,16 @@ const silentUndici = {
   },
 }
 
+/** HTTP/1.1 is all that is spoken; loading Node's HTTP/2 takes longer than an exchange. */
+const noHttp2 = {
+  name: 'no-http2',
+  setup(bundle) {
+    bundle.onLoad({ filter: /undici[\\/]lib[\\/]dispatcher[\\/]client-h2\.js$/ }, () => ({
+      contents: `module.exports = () => { throw new Error('HTTP/2 is not built in') }`,
+    }))
+  },
+}
+
 const common = {
   absWorkingDir: root,
   bundle: true,
@@ -96,7 +106,7 @@ const bundles = await Promise.all([
   build({
     ...common,
     stdin: { contents: undici, resolveDir: root },
-    plugins: [chunksApart, silentUndici],
+    plugins: [chunksApart, silentUndici, noHttp2],
     outfile: at('dist/undici.js'),
   }),
   build({

@@ -13,6 +13,7 @@ import {
 import { createRequire, wrap } from 'node:module'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
 import { Script } from 'node:vm'
 
 /**
@@ -40,6 +41,8 @@ function launch(directory: string): void {
     }
     return
   }
+  // V8 would spend 100 ms, and the end of the process would wait for it, on optimising undici's HTTP parser for two answers.
+  if (command !== 'sandbox') setFlagsFromString('--wasm-tiering-budget=1000000000')
   const cache = new CodeCache(cacheFolder(), commands.has(command) ? command : 'help')
   const loaded = new Map<string, unknown>()
   const load = (file: string): unknown => {

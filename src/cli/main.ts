@@ -5,7 +5,7 @@ import { addPairCommand } from './commands/pair.js'
 import type { Run } from './commands/run.js'
 import { addSandboxCommand } from './commands/sandbox.js'
 import type { Context } from './context.js'
-import { ClosedPipe } from './output/output.js'
+import { isClosedPipe } from './output/output.js'
 
 const examples = `
 Examples:
@@ -22,7 +22,7 @@ Exit codes: 0 ok, 1 other, 2 usage, 3 token refused, 4 trust, 5 no usable identi
  * Runs one command line.
  * @param show takes help texts
  * @returns the exit code
- * @throws ClosedPipe
+ * @throws when the reader of a help text has gone
  */
 export async function main(
   args: readonly string[],
@@ -41,7 +41,7 @@ export async function main(
     await program.parseAsync([...args], { from: 'user' })
     return 0
   } catch (error) {
-    if (error instanceof ClosedPipe) throw error
+    if (isClosedPipe(error)) throw error
     if (error instanceof CommanderError && (error.exitCode === 0 || args.length === 0)) {
       await show(help === '' ? program.helpInformation() + examples : help)
       return 0

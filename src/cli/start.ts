@@ -1,5 +1,5 @@
 import { main } from './main.js'
-import { ClosedPipe, writeAll } from './output/output.js'
+import { isClosedPipe, writeAll } from './output/output.js'
 
 /** Runs the command line of this process, and ends it. */
 export async function start(version: string): Promise<void> {
@@ -7,7 +7,7 @@ export async function start(version: string): Promise<void> {
   try {
     exitCode = await main(process.argv.slice(2), version, (text) => writeAll(1, text))
   } catch (error) {
-    if (!(error instanceof ClosedPipe)) throw error
+    if (!isClosedPipe(error)) throw error
     exitCode = 0
   }
   // Connections, timers and a key that is still being made must not keep the process.

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { homedir, hostname } from 'node:os'
-import { performance } from 'node:perf_hooks'
 import { isatty } from 'node:tty'
 import { FilesError, InterruptedError, type KyconnectError, TerminatedError } from '../errors.js'
 import { Kyconnect, type Surroundings } from '../kyconnect.js'
 import type { Context } from './context.js'
-import { ClosedPipe, type Output, writeAll } from './output/output.js'
+import { isClosedPipe, type Output, writeAll } from './output/output.js'
 
 /** Everything the process gives, gathered once; nothing below reads `process`. */
 export function createContext(): Context {
@@ -21,7 +20,7 @@ export function createContext(): Context {
     hostname: hostname(),
     isAlive,
     now: () => new Date(),
-    monotonic: () => performance.now(),
+    monotonic: () => Number(process.hrtime.bigint()) / 1e6,
     randomHex: (bytes) => randomBytes(bytes).toString('hex'),
   }
   return {
@@ -63,7 +62,7 @@ function outputOf(fd: number): Output {
       } catch (error) {
         // What cannot be told to anybody must not change how the command ends.
         if (fd !== standardOutput) return
-        if (error instanceof ClosedPipe) throw error
+        if (isClosedPipe(error)) throw error
         const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
         throw new FilesError(`could not write to standard output: ${code}`, {
           cause: error,

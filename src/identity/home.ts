@@ -1,4 +1,4 @@
-import { lstat, mkdir, stat } from 'node:fs/promises'
+import { chmod, lstat, mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FilesError, HomeUnsafeError } from '../errors.js'
 import { filesError } from './durable-files.js'
@@ -59,6 +59,7 @@ export async function makeOwnFolder(folder: string, userId: number | undefined):
   if (await checkOwnFolder(folder, userId)) return
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 })
+    await chmod(folder, 0o700)
   } catch (error) {
     throw filesError(error, `make ${folder}`)
   }

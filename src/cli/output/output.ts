@@ -8,14 +8,21 @@ export interface Output {
 }
 
 /** The reader has gone (`kyconnect … | head`): there is nobody left to tell anything to. */
-export class ClosedPipe extends Error {}
+class ClosedPipe extends Error {
+  readonly code = 'CLOSED_PIPE'
+}
+
+/** Told by its code: the class is in more than one bundle. */
+export function isClosedPipe(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'CLOSED_PIPE'
+}
 
 /** Milliseconds between tries where a pipe is full and must not block. */
 const fullPause = 5
 
 /**
  * Writes all of a text to a file descriptor. Not through process.stdout: setting that up costs more than showing a help text.
- * @throws ClosedPipe
+ * @throws an error that {@link isClosedPipe} knows
  */
 export async function writeAll(fd: number, text: string | Uint8Array): Promise<void> {
   let rest = typeof text === 'string' ? Buffer.from(text) : text
