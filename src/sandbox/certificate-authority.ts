@@ -1,4 +1,11 @@
-import { createPrivateKey, generateKeyPair, randomBytes, X509Certificate, type KeyObject } from 'node:crypto'
+import {
+  createHash,
+  createPrivateKey,
+  generateKeyPair,
+  randomBytes,
+  X509Certificate,
+  type KeyObject,
+} from 'node:crypto'
 import { promisify } from 'node:util'
 import {
   derBitString,
@@ -73,6 +80,13 @@ function keyUsage(bits: number): Buffer {
   return extension('2.5.29.15', true, derValue(TAG.bitString, Buffer.from([unused, bits])))
 }
 
+/** What strict verifiers want on both ends of a chain. */
+const keyIdentifier = (key: Buffer): Buffer => createHash('sha1').update(key).digest()
+const subjectKeyIdentifier = (key: Buffer): Buffer =>
+  extension('2.5.29.14', false, derValue(TAG.octetString, keyIdentifier(key)))
+const authorityKeyIdentifier = (key: Buffer): Buffer =>
+  extension('2.5.29.35', false, derSequence(derValue(0x80, keyIdentifier(key))))
+
 const extendedKeyUsage = (purpose: string): Buffer => extension('2.5.29.37', false, derSequence(derOid(purpose)))
 const CLIENT_EXTENSIONS = [keyUsage(0x80), extendedKeyUsage('1.3.6.1.5.5.7.3.2')]
 
@@ -129,7 +143,7 @@ export async function createServerAuthority(now: Date): Promise<Authority> {
       notBefore: now,
       life: AUTHORITY_LIFE,
       publicKey: spki(publicKey),
-      extensions: [basicConstraints, keyUsage(0x06)],
+      extensions: [basicConstraints, keyUsage(0x06), subjectKeyIdentifier(spki(publicKey))],
     },
     ECDSA_SHA256,
     privateKey,
@@ -154,7 +168,13 @@ export async function issueServerCertificate(
       notBefore: now,
       life: SERVER_LIFE,
       publicKey: spki(publicKey),
-      extensions: [keyUsage(0x80), extendedKeyUsage('1.3.6.1.5.5.7.3.1'), extension('2.5.29.17', false, dnsNames)],
+      extensions: [
+        keyUsage(0x80),
+        extendedKeyUsage('1.3.6.1.5.5.7.3.1'),
+        extension('2.5.29.17', false, dnsNames),
+        subjectKeyIdentifier(spki(publicKey)),
+        authorityKeyIdentifier(spki(authority.certificate.publicKey)),
+      ],
     },
     ECDSA_SHA256,
     authority.key,

@@ -30,7 +30,7 @@ export interface Route {
 }
 
 /** Decides by the head: an answer at once, or a route. The socket is a TLSSocket on a listener with TLS. */
-export type Front = (head: RequestHead, socket: Socket | TLSSocket) => Answer | Route
+export type Front = (head: RequestHead, socket: Socket | TLSSocket) => Answer | Route | Promise<Answer | Route>
 
 /** Tells of a request once it is answered; status 0 where the client left before. */
 export type Tell = (exchange: { method: string; target: string; status: number; milliseconds: number }) => void
@@ -197,7 +197,7 @@ function headOf(incoming: Incoming, target: string): RequestHead {
 /** The answer to a request; 'gone' when its body did not come. */
 async function resultOf(incoming: Incoming, head: RequestHead, socket: Socket, front: Front): Promise<Answer | 'gone'> {
   try {
-    const route = front(head, socket)
+    const route = await front(head, socket)
     if ('status' in route) return route
     const body = await readBody(incoming, route.bodyLimit)
     if (body === 'gone') return body

@@ -20,7 +20,7 @@ import { CONNECTOR_PATHS, createExternalConnector } from './connector-external.j
 import { createInternalConnector, tokenUrl } from './connector-internal.js'
 import { errorAnswer, type Answer, type Backend } from './exchange.js'
 import { createGatewayFront, plainHttpFront } from './gateway.js'
-import { openPort, servePlain, serveTls, type Front, type Port } from './listener.js'
+import { openPort, servePlain, serveTls, type Front, type Port, type Tell } from './listener.js'
 import { GATEWAY_HEADERS } from './nginx-pages.js'
 import { createRequestLog } from './request-log.js'
 import { openRevocations } from './revocations.js'
@@ -90,42 +90,44 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 async function open(options: SandboxOptions, state: State, ports: Port[]): Promise<Omit<Sandbox, 'close'>> {
   const { apps, domain, now = () => new Date() } = options
   const hosts = { connector: `connector-service.${domain}`.toLowerCase(), gateway: `gateway.${domain}`.toLowerCase() }
+  const revocations = openRevocations(state)
+  const store = openServiceStore(apps, state)
+  // An RSA key takes its time; nothing waits for it before the first request does.
+  const clientAuthority = keptAuthority(state, 'client-ca.pem', () => createClientAuthority(now()))
+  clientAuthority.catch(() => undefined)
+  const serverAuthority = await keptAuthority(state, 'server-ca.pem', () => createServerAuthority(now()))
+  const server = await issueServerCertificate(serverAuthority, Object.values(hosts), now())
+  const tell = (listener: string): Tell => createRequestLog(listener, options.log, now)
   const listen = async (number: number, name: string): Promise<Port> => {
     const port = await openNamedPort(number, name)
     ports.push(port)
     return port
   }
-  const [clientAuthority, serverAuthority] = await Promise.all([
-    keptAuthority(state, 'client-ca.pem', () => createClientAuthority(now())),
-    keptAuthority(state, 'server-ca.pem', () => createServerAuthority(now())),
-  ])
-  const server = await issueServerCertificate(serverAuthority, Object.values(hosts), now())
 
   const connectorPort = await listen(options.connectorPort, 'connector')
   const connectorUrl = `https://${hosts.connector}:${connectorPort.number}`
   const tokens = createTokens(options.tokenTtlSeconds, now)
-  const connectorParts = {
-    addresses: { connectorUrl, gatewayUrl: `https://${hosts.gateway}` },
-    tokens,
-    revocations: openRevocations(state),
-    signer: { authority: clientAuthority, validity: options.validitySeconds, now },
-  }
-  const backend = createBackend(connectorParts, { store: openServiceStore(apps, state), newId: randomUUID, now })
-  const tell = (listener: string): ReturnType<typeof createRequestLog> => createRequestLog(listener, options.log, now)
-  serveTls(
-    connectorPort,
-    { front: connectorFront(hosts.connector, createExternalConnector(connectorParts)), tell: tell('connector') },
-    server,
-  )
-
-  const gatewayFront = createGatewayFront({
-    host: hosts.gateway,
-    apps,
-    authority: clientAuthority.certificate,
-    now,
-    backend,
+  const services = clientAuthority.then((authority) => {
+    const parts = {
+      addresses: { connectorUrl, gatewayUrl: `https://${hosts.gateway}` },
+      tokens,
+      revocations,
+      signer: { authority, validity: options.validitySeconds, now },
+    }
+    const backend = createBackend(parts, { store, newId: randomUUID, now })
+    const gateway = { host: hosts.gateway, apps, authority: authority.certificate, now, backend }
+    return {
+      connectorFront: createConnectorFront(hosts.connector, createExternalConnector(parts)),
+      gatewayFront: createGatewayFront(gateway),
+      servicesFront: everything(backend),
+    }
   })
+  services.catch(() => undefined)
+  const connectorFront: Front = async (head, socket) => (await services).connectorFront(head, socket)
+  serveTls(connectorPort, { front: connectorFront, tell: tell('connector') }, server)
+
   const gatewayPort = await listen(options.gatewayPort, 'gateway')
+  const gatewayFront: Front = async (head, socket) => (await services).gatewayFront(head, socket)
   serveTls(
     gatewayPort,
     { front: gatewayFront, tell: tell('gateway'), headers: GATEWAY_HEADERS },
@@ -134,8 +136,8 @@ async function open(options: SandboxOptions, state: State, ports: Port[]): Promi
   )
 
   const internalPort = await listen(options.internalPort, 'internal')
-  const internal = createInternalConnector(connectorUrl, tokens, connectorParts.revocations)
-  servePlain(internalPort, { front: everything(internal), tell: tell('internal') })
+  const internalFront = everything(createInternalConnector(connectorUrl, tokens, revocations))
+  servePlain(internalPort, { front: internalFront, tell: tell('internal') })
 
   const caFile = state.publish('ca.crt', certificatePem(serverAuthority))
   const ready: SandboxReady = {
@@ -153,23 +155,26 @@ async function open(options: SandboxOptions, state: State, ports: Port[]): Promi
   }
   if (options.servicesPort === undefined) return { ready }
 
+  const { servicesFront } = await services
   const servicesPort = await listen(options.servicesPort, 'services')
-  servePlain(servicesPort, { front: everything(backend), tell: tell('services') })
+  servePlain(servicesPort, { front: servicesFront, tell: tell('services') })
   const forProxy = {
     servicesUrl: `http://127.0.0.1:${servicesPort.number}`,
     serverCertificateFile: state.publish('server.crt', server.certificate),
     serverKeyFile: state.publish('server.key', server.key),
-    clientCaFile: state.publish('client-ca.crt', certificatePem(clientAuthority)),
+    clientCaFile: state.publish('client-ca.crt', certificatePem(await clientAuthority)),
   }
   return { ready, forProxy }
 }
 
-async function keptAuthority(state: State, name: string, create: () => Promise<Authority>): Promise<Authority> {
+/** The authority kept under this name, or a new one. Throws at once when what is kept is damaged. */
+function keptAuthority(state: State, name: string, create: () => Promise<Authority>): Promise<Authority> {
   const kept = state.read(name, authorityFromPem)
-  if (kept !== undefined) return kept
-  const created = await create()
-  state.write(name, authorityToPem(created))
-  return created
+  if (kept !== undefined) return Promise.resolve(kept)
+  return create().then((created) => {
+    state.write(name, authorityToPem(created))
+    return created
+  })
 }
 
 async function openNamedPort(number: number, name: string): Promise<Port> {
@@ -193,7 +198,7 @@ const everything = (backend: Backend): Front => {
 const unrouted: Answer = { status: 404, headers: {}, body: '' }
 
 /** The Istio ingress of the connector host: two exact paths, for Apps and for runtimes, and nothing else (contract §0, §3). */
-function connectorFront(host: string, connector: Backend): Front {
+function createConnectorFront(host: string, connector: Backend): Front {
   const shown = [CONNECTOR_PATHS.info, CONNECTOR_PATHS.certificates]
   const paths = new Set(shown.flatMap((path) => [path, path.replace('applications', 'runtimes')]))
   return (head) =>
