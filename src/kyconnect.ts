@@ -9,7 +9,6 @@ import type { Identity, Urls } from './identity/identity.js'
 import { completeRoute, type RouteChoice } from './identity/route.js'
 import type { IdentityStore } from './identity/store.js'
 import { refreshEndpoints } from './pairing/endpoints.js'
-import { beginKey, type KeyChoice } from './pairing/key-choice.js'
 import { pair, type PairPolicy, type PairRequest, resumePairing } from './pairing/pair.js'
 import type { Progress } from './pairing/progress.js'
 import type { Request, StreamedAnswer, TransportDeps } from './transport/client.js'
@@ -86,19 +85,15 @@ export class Kyconnect {
     throw ambiguous([only, ...others], 'identities are stored')
   }
 
-  /** Begins to make the key that the choice will most likely want; hand it to {@link pair}. */
-  beginKey(choice: KeyChoice): Promise<KeyObject> | undefined {
-    return beginKey(choice)
-  }
-
+  /** @param begunKey an RSA 2048 key in the making: it takes longer than all the rest, so a caller may begin it before anything else */
   async pair(
     request: PairRequest,
     policy: PairPolicy,
     run: RunOptions,
-    earlyKey?: Promise<KeyObject>,
+    begunKey?: Promise<KeyObject>,
   ): Promise<Identity> {
     this.#redactor.learn(request.tokenUrl.href)
-    return pair(request, policy, this.#pairDeps(run, earlyKey))
+    return pair(request, policy, this.#pairDeps(run, begunKey))
   }
 
   /** Takes up a pending pairing: of the profile named, else the only pending one. */
@@ -163,14 +158,14 @@ export class Kyconnect {
     }
   }
 
-  #pairDeps(run: RunOptions, earlyKey: Promise<KeyObject> | undefined): Parameters<typeof pair>[2] {
+  #pairDeps(run: RunOptions, begunKey: Promise<KeyObject> | undefined): Parameters<typeof pair>[2] {
     return {
       store: this.store,
       choice: this.#choice(run),
       transport: this.#transport(run),
       progress: run.progress,
       now: this.#around.now,
-      earlyKey,
+      begunKey,
     }
   }
 

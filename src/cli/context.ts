@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { Kyconnect, Surroundings } from '../kyconnect.js'
 import type { Output } from './output/output.js'
@@ -19,6 +20,8 @@ export interface Context {
   readonly signal: AbortSignal
   /** Resolves on the first Ctrl-C or SIGTERM: for a command that runs until it is told to end. */
   readonly stopped: Promise<void>
+  /** An RSA 2048 key that was begun at once, for a pairing that will most likely want one. */
+  readonly begunKey: Promise<KeyObject> | undefined
   /** Takes what was on the command line out of the sight of other users. */
   readonly hideArguments: () => void
 }

@@ -10,10 +10,10 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
+import type { KeyObject } from 'node:crypto'
 import { createRequire, wrap } from 'node:module'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 import { Script } from 'node:vm'
 
 /**
@@ -23,6 +23,8 @@ import { Script } from 'node:vm'
  */
 
 declare const KYCONNECT_VERSION: string
+
+// node:crypto and node:v8 are loaded where they are used: showing the version needs neither.
 
 /** Files kept at most: a few versions, a few bundles each, per command. */
 const keptAtMost = 40
@@ -42,7 +44,8 @@ function launch(directory: string): void {
     return
   }
   // V8 would spend 100 ms, and the end of the process would wait for it, on optimising undici's HTTP parser for two answers.
-  if (command !== 'sandbox') setFlagsFromString('--wasm-tiering-budget=1000000000')
+  if (command !== 'sandbox') process.getBuiltinModule('node:v8').setFlagsFromString('--wasm-tiering-budget=1000000000')
+  const begunKey = command === 'pair' ? beginKey(process.argv) : undefined
   const cache = new CodeCache(cacheFolder(), commands.has(command) ? command : 'help')
   const loaded = new Map<string, unknown>()
   const load = (file: string): unknown => {
@@ -62,7 +65,21 @@ function launch(directory: string): void {
   })
   const program = load(join(directory, 'main.js'))
   if (!isProgram(program)) throw new TypeError('the program is not built: npm run build')
-  void program.start(KYCONNECT_VERSION)
+  void program.start(KYCONNECT_VERSION, begunKey)
+}
+
+/** The usual key takes longer to make than all the rest of a pairing: it is begun, in another thread, before anything is loaded. */
+function beginKey(args: readonly string[]): Promise<KeyObject> | undefined {
+  if (args.some((arg) => /^(--key-|--resume|--rollback|--help|-h$)/.test(arg))) return undefined
+  const key = new Promise<KeyObject>((resolve, reject) => {
+    process.getBuiltinModule('node:crypto').generateKeyPair('rsa', { modulusLength: 2048 }, (error, _, privateKey) => {
+      if (error === null) resolve(privateKey)
+      else reject(error)
+    })
+  })
+  // It may never be asked for.
+  key.catch(() => undefined)
+  return key
 }
 
 /** Compiled code of the bundles that one command loads. */
@@ -146,7 +163,9 @@ function readOwn(path: string): Buffer | undefined {
   }
 }
 
-function isProgram(value: unknown): value is { start: (version: string) => Promise<void> } {
+function isProgram(
+  value: unknown,
+): value is { start: (version: string, begunKey?: Promise<KeyObject>) => Promise<void> } {
   return typeof value === 'object' && value !== null && 'start' in value && typeof value.start === 'function'
 }
 

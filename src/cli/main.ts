@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import { Command, CommanderError } from 'commander'
 import { addCallCommand } from './commands/call.js'
 import { addInfoCommand } from './commands/info.js'
@@ -21,6 +22,7 @@ Exit codes: 0 ok, 1 other, 2 usage, 3 token refused, 4 trust, 5 no usable identi
 /**
  * Runs one command line.
  * @param show takes help texts
+ * @param begunKey see Context
  * @returns the exit code
  * @throws when the reader of a help text has gone
  */
@@ -28,12 +30,13 @@ export async function main(
   args: readonly string[],
   version: string,
   show: (text: string) => Promise<void>,
+  begunKey?: Promise<KeyObject>,
 ): Promise<number> {
   let context: Context | undefined
   let help = ''
   const run: Run = async (work) => {
     const runs = await import('./runs/runs.js')
-    context = runs.createContext()
+    context = runs.createContext(begunKey)
     await work(runs, context)
   }
   const program = createProgram(version, run, (text) => (help += text))
@@ -48,7 +51,7 @@ export async function main(
     }
     const runs = await import('./runs/runs.js')
     const shown = error instanceof CommanderError ? runs.usageError(error.message, args) : error
-    return runs.reportError(shown, args, context ?? runs.createContext())
+    return runs.reportError(shown, args, context ?? runs.createContext(begunKey))
   }
 }
 

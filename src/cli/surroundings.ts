@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { type KeyObject, randomBytes } from 'node:crypto'
 import { homedir, hostname } from 'node:os'
 import { isatty } from 'node:tty'
 import { FilesError, InterruptedError, type KyconnectError, TerminatedError } from '../errors.js'
@@ -7,7 +7,7 @@ import type { Context } from './context.js'
 import { isClosedPipe, type Output, writeAll } from './output/output.js'
 
 /** Everything the process gives, gathered once; nothing below reads `process`. */
-export function createContext(): Context {
+export function createContext(begunKey: Promise<KeyObject> | undefined): Context {
   const environment = { ...process.env }
   // A child, or a library that prints its environment, has no business with a token.
   delete process.env['KYCONNECT_TOKEN_URL']
@@ -30,6 +30,7 @@ export function createContext(): Context {
     stdout: outputOf(1),
     stderr: outputOf(2),
     ...listenForSignals(),
+    begunKey,
     hideArguments: () => {
       process.title = 'kyconnect'
     },

@@ -37,15 +37,6 @@ export function keyOfFile(pem: string, source: string): KeyChoice {
   return { kind: 'given', key: parseKey(pem, source) }
 }
 
-/** Begins a key of the usual algorithm when the choice will most likely want one: making it takes longer than all the rest. */
-export function beginKey(choice: KeyChoice): Promise<KeyObject> | undefined {
-  if (choice.kind === 'given' || (choice.kind === 'algorithm' && choice.algorithm !== usualAlgorithm)) return undefined
-  const key = generateKey(usualAlgorithm)
-  // It may never be asked for.
-  key.catch(() => undefined)
-  return key
-}
-
 /** The key, once it is known what the service announces. @throws KeyUnsuitableError when that is EC and nothing else was asked for */
 export async function takeKey(
   choice: KeyChoice,

@@ -55,8 +55,8 @@ export interface PairDeps {
   readonly transport: TransportDeps
   readonly progress: Progress
   readonly now: () => Date
-  /** Begun before anything else, see {@link KeyChoice}. */
-  readonly earlyKey: Promise<KeyObject> | undefined
+  /** An RSA 2048 key in the making, begun before anything else. */
+  readonly begunKey: Promise<KeyObject> | undefined
 }
 
 /**
@@ -73,14 +73,15 @@ export async function pair(request: PairRequest, policy: PairPolicy, deps: PairD
   let lock: Lock | undefined = early
   try {
     progress.begin('CSR information')
-    const info = await fetchCsrInfo(http, request.tokenUrl)
+    const asking = fetchCsrInfo(http, request.tokenUrl)
+    // Signing code loads while the service answers, and while the key is being made.
+    setImmediate(() => void loadX509().catch(() => undefined))
+    const info = await asking
     progress.done('CSR information', info.subjectText)
-    // Signing code loads while the key is still being made.
-    void loadX509().catch(() => undefined)
     const cn = checkApp(info, request.app, progress)
 
     progress.begin('Private key')
-    const key = await takeKey(request.key, info.keyAlgorithm, deps.earlyKey, progress)
+    const key = await takeKey(request.key, info.keyAlgorithm, deps.begunKey, progress)
     progress.done('Private key', `${request.key.kind === 'given' ? 'as given' : 'made here'}, ${describeKey(key)}`)
 
     const pending = (profile: string): Pending => ({

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises'
-import type { KeyObject } from 'node:crypto'
 import { FilesError, UsageError } from '../../errors.js'
 import type { Identity } from '../../identity/identity.js'
 import { type KeyChoice, keyOfAlgorithm, keyOfFile } from '../../pairing/key-choice.js'
@@ -17,14 +16,12 @@ export async function runPair(options: PairOptions, context: Context): Promise<v
   const json = options.json === true
   checkCombination(options)
   const key = await chooseKey(options)
-  const takesToken = options.resume === undefined && options.rollback === undefined
-  const earlyKey = takesToken ? context.kyconnect.beginKey(key) : undefined
   const choice = await routeChoice(options, context)
   const steps = await createSteps({ json, verbose: options.verbose === true }, context)
   try {
     warnOfInsecurity(choice.insecure, false, steps)
     const run = { choice, progress: steps, trace: steps.trace, signal: context.signal }
-    const identity = await walk(options, json, key, earlyKey, run, steps, context)
+    const identity = await walk(options, json, key, run, steps, context)
     const report = identityReport(identity, context.kyconnect.called(identity, run), context.around.now())
     if (json) await writeReport(report, true, context)
     else await context.stderr.write(pairedLines(report))
@@ -38,7 +35,6 @@ async function walk(
   options: PairOptions,
   json: boolean,
   key: KeyChoice,
-  earlyKey: Promise<KeyObject> | undefined,
   run: Parameters<Context['kyconnect']['pair']>[2],
   steps: Steps,
   context: Context,
@@ -50,7 +46,7 @@ async function walk(
   if (options.resume === true) return kyconnect.resume(profile, policy, run)
   const { url, cleaned } = await findTokenUrl(options.url, json, context)
   if (cleaned) steps.warn('the token URL was cleaned: quotes, blanks, line breaks or backslashes were taken off')
-  return kyconnect.pair({ tokenUrl: url, app: options.app, profile, key }, policy, run, earlyKey)
+  return kyconnect.pair({ tokenUrl: url, app: options.app, profile, key }, policy, run, context.begunKey)
 }
 
 function pairPolicy(options: PairOptions, json: boolean, context: Context): PairPolicy {
