@@ -42,8 +42,8 @@ export async function takeLock(path: string, profile: string, deps: LockDeps): P
     since: deps.now().toISOString(),
   }
   const content = `${JSON.stringify(holder)}\n`
-  await writeOwnFile(own, content)
   try {
+    await writeOwnFile(own, content)
     for (let waited = 0; ; waited += waitBetween) {
       if (await linkTo(own, path)) return held(path, content)
       await removeIfDead(path, own, deps)

@@ -51,7 +51,8 @@ export function decodeFirst(bytes: Buffer, limit: number): JsonNode | 'too large
   }
 }
 
-const MAX_DEPTH = 10_000
+/** Go's limit is 10000; so deep a recursion would be the end of the stack here. */
+const MAX_DEPTH = 1000
 
 class Scanner {
   at = 0

@@ -16,12 +16,11 @@ export async function runSandbox(flags: SandboxFlags, context: Context): Promise
     ...(flags.state === undefined ? {} : { stateDirectory: flags.state }),
     ...(flags.log === undefined ? {} : { log: (line: string) => void context.stderr.write(`${line}\n`) }),
   }
-  const { startSandbox } = await import('../../sandbox/sandbox.js')
+  const { startSandbox, SandboxOptionError } = await import('../../sandbox/sandbox.js')
   const sandbox = await startSandbox(options).catch((cause: unknown) => {
-    throw new FilesError(`the sandbox could not start: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-      hint: 'choose other ports, domain, names or another state folder; "kyconnect sandbox --help" lists the flags',
-    })
+    const why = cause instanceof Error ? cause.message : String(cause)
+    if (cause instanceof SandboxOptionError) throw new UsageError(why, { cause, hint: 'see kyconnect sandbox --help' })
+    throw new FilesError(`the sandbox could not start: ${why}`, { cause, hint: 'choose another port or state folder' })
   })
   try {
     await context.stdout.write(`${JSON.stringify(sandbox.ready)}\n`)
