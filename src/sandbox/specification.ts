@@ -69,9 +69,8 @@ async function readText(response: IncomingMessage): Promise<string> {
 function inGo(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const detail = (name: string): string => String(Object.getOwnPropertyDescriptor(error, name)?.value ?? '')
-  const code = detail('code')
-  if (code === 'ECONNREFUSED') return `dial tcp ${detail('address')}:${detail('port')}: connect: connection refused`
-  if (code === 'ENOTFOUND') return `dial tcp: lookup ${detail('hostname')}: no such host`
+  if (detail('code') === 'ECONNREFUSED')
+    return `dial tcp ${detail('address')}:${detail('port')}: connect: connection refused`
   return error.message
 }
 

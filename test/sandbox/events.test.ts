@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest'
+import { createEvents } from '../../src/sandbox/events.js'
+import type { Answer } from '../../src/sandbox/exchange.js'
+
+const events = createEvents(() => 'a-new-id')
+const publish = (body: string, app = 'demo'): Answer =>
+  events(app, {
+    method: 'POST',
+    path: `/${app}/v1/events`,
+    query: new URLSearchParams(),
+    headers: {},
+    body: Buffer.from(body),
+  })
+
+const FIELDS = {
+  'event-type': 'order.created',
+  'event-type-version': 'v1',
+  'event-time': '2019-04-11T08:30:00Z',
+  data: {},
+}
+const event = (more: object = {}): string => JSON.stringify({ ...FIELDS, ...more })
+/** What the first complaint is about, or 'fine'. */
+const complaint = (answer: Answer): string => {
+  if (answer.status === 200) return 'fine'
+  const [, field, type] = /"details":\[\{"field":"([^"]+)","type":"([^"]+)"/.exec(answer.body) ?? []
+  return field === undefined ? answer.body : `${field} ${type ?? ''}`
+}
+
+describe('an event', () => {
+  test('may have 65536 bytes, and no more', () => {
+    const sized = (length: number): Answer => {
+      const body = event()
+      return publish(body + ' '.repeat(length - body.length))
+    }
+    // White space behind the event is not even read, before its end it counts.
+    expect(sized(70_000).status).toBe(200)
+    const inside = (length: number): Answer => publish(event().replace('{', '{' + ' '.repeat(length - event().length)))
+    expect([inside(65536).status, inside(65537).status]).toEqual([200, 413])
+    expect(inside(65537).body).toContain('"moreInfo":"http: request body too large"')
+  })
+
+  test('must have no more than 65536 bytes after it is encoded for the bus', () => {
+    const forBus = `{"source-id":"demo",${event({ data: '' }).slice(1)}`.length
+    const room = 65536 - forBus
+    expect([
+      publish(event({ data: 'x'.repeat(room) })).status,
+      publish(event({ data: 'x'.repeat(room + 1) })).status,
+    ]).toEqual([200, 413])
+    const escaped = Math.floor(room / 6)
+    expect([
+      publish(event({ data: '&'.repeat(escaped) })).status,
+      publish(event({ data: '&'.repeat(escaped + 1) })).status,
+    ]).toEqual([200, 413])
+    expect(publish(event({ data: '&'.repeat(escaped + 1) })).body).toBe(
+      '{"status":413,"type":"request_body_too_large","message":"Request body too large"}\n',
+    )
+  })
+
+  test.each([
+    ['2020-02-29T00:00:00Z', 'fine'],
+    ['2019-02-29T00:00:00Z', 'event-time invalid_field'],
+    ['2019-04-31T00:00:00Z', 'event-time invalid_field'],
+    ['2019-13-01T00:00:00Z', 'event-time invalid_field'],
+    ['2019-00-01T00:00:00Z', 'event-time invalid_field'],
+    ['0000-01-01T00:00:00Z', 'fine'],
+    ['2019-04-11T23:59:59.123456789-23:59', 'fine'],
+    ['2019-04-11T08:60:00Z', 'event-time invalid_field'],
+    ['2019-04-11T08:30:00+02:60', 'event-time invalid_field'],
+    ['2019-04-11T08:30:00.Z', 'event-time invalid_field'],
+    [' 2019-04-11T08:30:00Z', 'event-time invalid_field'],
+  ])('at %s is %s', (time, expected) => {
+    expect(complaint(publish(event({ 'event-time': time })))).toBe(expected)
+  })
+
+  test.each([
+    [{ 'event-type': 'a-b.c-1' }, 'fine'],
+    [{ 'event-type': 'a..b' }, 'event-type invalid_field'],
+    [{ 'event-type': '-a' }, 'event-type invalid_field'],
+    [{ 'event-type-version': '...' }, 'event-type-version invalid_field'],
+    [{ 'event-type-version': '.....', 'event-type': 'A' }, 'event-type-version invalid_field'],
+    [{ 'event-type-version': 'V1234' }, 'event-type-version invalid_field_length'],
+    [{ 'event-id': '', 'event-time': 'x' }, 'event-time invalid_field'],
+    [{ 'event-id': 'x', data: null }, 'event-id invalid_field'],
+    [{ 'event-id': '00000000-0000-0000-0000-000000000000' }, 'fine'],
+    [{ 'event-type': 'Order', 'event-type-version': '1.0' }, 'event-type invalid_field'],
+    [{ data: 0 }, 'fine'],
+    [{ data: [[]] }, 'fine'],
+  ])('with %j is %s', (more, expected) => {
+    expect(complaint(publish(event(more)))).toBe(expected)
+  })
+
+  test('of an App with a name that the bus does not take is refused for its source', () => {
+    expect(complaint(publish(event({ 'event-type': 'A' }), 'My_App'))).toBe('source-id invalid_field')
+    expect(complaint(publish(event(), 'a'.repeat(254)))).toBe('source-id invalid_field_length')
+  })
+
+  test('gets an id when it brings none, and is ignored when its type says so', () => {
+    const body = (more: object): string => publish(event(more)).body
+    expect(body({ 'event-id': '' })).toContain('{"event-id":"a-new-id","status":"published"')
+    expect(body({ 'event-id': null })).toContain('"event-id":"a-new-id"')
+    expect(body({ 'event-type': 'a.ignored' })).toContain('"status":"ignored"')
+    expect(body({ 'event-type': 'unignored' })).toContain('"status":"published"')
+  })
+})

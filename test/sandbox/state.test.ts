@@ -1,0 +1,165 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { PortError, StateError, type Sandbox } from '../../src/sandbox/sandbox.js'
+import { csrBody, opensslRequest, pair, subjectOf } from './identity.js'
+import { startTestSandbox, wireTo } from './wire.js'
+
+let program: string
+let directory: string
+let state: string
+const open: Sandbox[] = []
+
+beforeAll(async () => {
+  program = mkdtempSync(join(tmpdir(), 'sandbox-program-'))
+  const options = `{ apps: ['demo'], domain: 'kyma.local', connectorPort: 0, gatewayPort: 0, internalPort: 0,
+    tokenTtlSeconds: 300, validitySeconds: 3600, stateDirectory: process.argv[2] }`
+  const contents = `import { startSandbox } from './sandbox.js'
+    startSandbox(${options}).then(({ ready }) => process.stdout.write(JSON.stringify(ready) + '\\n'))`
+  await build({
+    stdin: { contents, resolveDir: new URL('../../src/sandbox', import.meta.url).pathname, loader: 'ts' },
+    bundle: true,
+    platform: 'node',
+    outfile: join(program, 'sandbox.cjs'),
+    logLevel: 'error',
+  })
+})
+afterAll(() => {
+  rmSync(program, { recursive: true, force: true })
+})
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'sandbox-state-'))
+  state = join(directory, 'state')
+})
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((sandbox) => sandbox.close()))
+  rmSync(directory, { recursive: true, force: true })
+})
+
+async function start(stateDirectory?: string): Promise<Sandbox> {
+  const sandbox = await startTestSandbox(stateDirectory === undefined ? {} : { stateDirectory })
+  open.push(sandbox)
+  return sandbox
+}
+
+const DEFINITION = JSON.stringify({
+  provider: 'p',
+  name: 'n',
+  description: 'd',
+  events: { spec: { asyncapi: '1.0.0' } },
+})
+
+describe('a state directory', () => {
+  test('keeps CA, services and revocations over a process that is killed', async () => {
+    const child = spawn(process.execPath, [join(program, 'sandbox.cjs'), state], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    try {
+      const before = { ready: JSON.parse(await firstLine(child)) as Sandbox['ready'], close: () => Promise.resolve() }
+      const [kept, revoked] = [
+        await pair(before, 'demo'),
+        await pair(before, 'demo', subjectOf('demo') + '/serialNumber=1'),
+      ]
+      const wire = wireTo(before)
+      const created = await wire.gateway('/demo/v1/metadata/services', { ...kept, method: 'POST', body: DEFINITION })
+      expect(created.status).toBe(200)
+      await wire.gateway('/v1/applications/certificates/revocations', { ...revoked, method: 'POST' })
+      await killed(child)
+
+      const after = wireTo(await start(state))
+      expect((await after.gateway('/demo/v1/metadata/services', kept)).body).toContain('"name":"n"')
+      const renew = { method: 'POST', body: csrBody(opensslRequest(subjectOf('demo'))) }
+      const renewals = '/v1/applications/certificates/renewals'
+      expect((await after.gateway(renewals, { ...renew, ...kept })).status).toBe(201)
+      expect((await after.gateway(renewals, { ...renew, ...revoked })).status).toBe(403)
+    } finally {
+      await killed(child)
+    }
+  })
+
+  test('keeps the server CA, so that a client needs no other file', async () => {
+    const first = await start(state)
+    const certificate = readFileSync(first.ready.caFile, 'utf8')
+    await first.close()
+    expect(readFileSync((await start(state)).ready.caFile, 'utf8')).toBe(certificate)
+  })
+
+  test('and its files are for the owner only', async () => {
+    const sandbox = await start(state)
+    await pair(sandbox, 'demo')
+    expect(statSync(state).mode & 0o777).toBe(0o700)
+    const files = readdirSync(state)
+    expect(files).toEqual(expect.arrayContaining(['ca.crt', 'client-ca.pem', 'server-ca.pem']))
+    for (const file of files) expect([file, statSync(join(state, file)).mode & 0o777]).toEqual([file, 0o600])
+  })
+
+  test.each(['client-ca.pem', 'server-ca.pem', 'services.json', 'revocations.json'])(
+    'with a damaged %s is refused, and the file is named',
+    async (file) => {
+      mkdirSync(state)
+      writeFileSync(join(state, file), '{"demo":')
+      const failure = start(state)
+      await expect(failure).rejects.toThrow(`${join(state, file)} is damaged`)
+      await expect(failure).rejects.toBeInstanceOf(StateError)
+    },
+  )
+
+  test('that cannot be made is refused in plain words', async () => {
+    writeFileSync(state, '')
+    await expect(start(join(state, 'below'))).rejects.toThrow(
+      `Cannot create the state directory ${join(state, 'below')}: `,
+    )
+    chmodSync(state, 0o600)
+    await expect(start(state)).rejects.toThrow('Cannot create the state directory')
+  })
+})
+
+test('without a state directory nothing is left behind', async () => {
+  const sandbox = await start()
+  const { caFile } = sandbox.ready
+  expect(statSync(join(caFile, '..')).mode & 0o777).toBe(0o700)
+  await sandbox.close()
+  expect(() => statSync(join(caFile, '..'))).toThrow('ENOENT')
+})
+
+test('after a failed start nothing is left behind, and no port stays open', async () => {
+  const taken = await start()
+  const left = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('kyconnect-sandbox-'))
+  const before = left()
+  const failure = startTestSandbox({ internalPort: taken.ready.gatewayPort })
+  await expect(failure).rejects.toThrow(
+    `Cannot listen on 127.0.0.1:${taken.ready.gatewayPort} for the internal: it is in use`,
+  )
+  await expect(failure).rejects.toBeInstanceOf(PortError)
+  expect(left().filter((name) => !before.includes(name))).toEqual([])
+})
+
+function firstLine(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let said = ''
+    child.stdout?.on('data', (chunk: Buffer) => {
+      said += chunk.toString()
+      if (said.includes('\n')) resolve(said)
+    })
+    child.on('exit', (code) => {
+      reject(new Error(`the sandbox ended with ${String(code)}`))
+    })
+  })
+}
+
+function killed(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      resolve()
+      return
+    }
+    child.on('exit', () => {
+      resolve()
+    })
+    child.kill('SIGKILL')
+  })
+}
