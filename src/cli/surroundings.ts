@@ -27,8 +27,8 @@ export function createContext(begunKey: Promise<KeyObject> | undefined): Context
     around,
     kyconnect: new Kyconnect(around),
     stdin: { isTerminal: isatty(0), stream: () => process.stdin },
-    stdout: outputOf(1),
-    stderr: outputOf(2),
+    stdout: outputOf(1, () => process.stdout),
+    stderr: outputOf(2, () => process.stderr),
     ...listenForSignals(),
     begunKey,
     hideArguments: () => {
@@ -54,9 +54,10 @@ function listenForSignals(): { signal: AbortSignal; stopped: Promise<void> } {
 
 const standardOutput = 1
 
-function outputOf(fd: number): Output {
+function outputOf(fd: number, stream: () => NodeJS.WriteStream): Output {
   return {
     isTerminal: isatty(fd),
+    stream,
     write: async (text) => {
       try {
         await writeAll(fd, text)

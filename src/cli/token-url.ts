@@ -1,6 +1,6 @@
 import { TokenUrlInvalidError, UsageError } from '../errors.js'
 import type { Context } from './context.js'
-import { askTokenUrl } from './prompts.js'
+import { askTokenUrl, canAsk } from './prompts.js'
 
 /** Bytes; a token URL has 180. */
 const longest = 64 * 1024
@@ -23,8 +23,7 @@ export async function findTokenUrl(option: string | undefined, json: boolean, co
   }
   const variable = context.around.environment['KYCONNECT_TOKEN_URL']
   if (variable !== undefined && variable !== '') return parseTokenUrl(variable)
-  if (!json && context.stdin.isTerminal && context.stderr.isTerminal)
-    return parseTokenUrl(await askTokenUrl(context.signal))
+  if (!json && canAsk(context)) return parseTokenUrl(await askTokenUrl(context))
   throw new UsageError('no token URL was given', {
     hint: 'pipe it in (kyconnect pair --url -) or set KYCONNECT_TOKEN_URL; the administrator of the cluster has it',
   })

@@ -5,6 +5,8 @@ export interface Output {
   readonly isTerminal: boolean
   /** Resolves when the system has taken all of it. */
   write(text: string | Uint8Array): Promise<void>
+  /** For a library that draws by itself. */
+  readonly stream: () => NodeJS.WriteStream
 }
 
 /** The reader has gone (`kyconnect … | head`): there is nobody left to tell anything to. */

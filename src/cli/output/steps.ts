@@ -47,7 +47,7 @@ export async function createSteps({ json, verbose }: StepsOptions, context: Cont
       : undefined,
     begin: (name) => {
       step = name
-      spinner = createSpinner?.({ text: name }).start()
+      spinner = createSpinner?.({ text: name, stream: stderr.stream() }).start()
     },
     done: (name, detail) => {
       const shown = animated

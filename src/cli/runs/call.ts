@@ -66,7 +66,7 @@ async function writeAnswer(answer: StreamedAnswer, options: CallOptions, context
   }
 }
 
-async function writeAsItIs(answer: StreamedAnswer, target: Output): Promise<string> {
+async function writeAsItIs(answer: StreamedAnswer, target: Target): Promise<string> {
   const kept: Uint8Array[] = []
   let size = 0
   for await (const chunk of answer.body) {
@@ -78,7 +78,7 @@ async function writeAsItIs(answer: StreamedAnswer, target: Output): Promise<stri
 }
 
 /** For a person: JSON laid out when it is not too large for that, and no control characters. */
-async function writeLaidOut(answer: StreamedAnswer, target: Output): Promise<string> {
+async function writeLaidOut(answer: StreamedAnswer, target: Target): Promise<string> {
   const kept: Uint8Array[] = []
   let size = 0
   for await (const chunk of answer.body) {
@@ -114,7 +114,7 @@ function headLines({ status, headers }: StreamedAnswer, isTerminal: boolean): st
   return `${lines.join('\r\n')}\r\n\r\n`
 }
 
-type Target = Output & { end(): Promise<void> }
+type Target = Omit<Output, 'stream'> & { end(): Promise<void> }
 
 /** Standard output stays open: it is not ours to close. */
 function endless(output: Output): Target {

@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { temporaryFolder } from '../support/certificates.js'
+import { plainEnvironment, program } from '../support/kyconnect.js'
+import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
+
+let sandbox: SandboxProcess
+let folder: Awaited<ReturnType<typeof temporaryFolder>>
+let homes = 0
+
+beforeAll(async () => {
+  ;[sandbox, folder] = await Promise.all([startSandboxProcess(), temporaryFolder('terminal')])
+})
+afterAll(async () => {
+  await sandbox.stop()
+  await folder.remove()
+})
+
+interface Typed {
+  readonly screen: string
+  readonly code: number | null
+}
+
+/**
+ * Runs the program on a terminal of its own, that of `script`, and types an answer when a text appears.
+ * @returns all that was drawn
+ */
+async function onTerminal(
+  args: readonly string[],
+  home: string,
+  typing: readonly [RegExp, string][] = [],
+  redirect = '',
+): Promise<Typed> {
+  const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(' ')
+  const child = spawn('script', ['-qec', `${command} ${redirect}`, '/dev/null'], {
+    env: plainEnvironment({ ...sandbox.ready.env, KYCONNECT_HOME: home, TERM: 'xterm-256color', COLUMNS: '120' }),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000)
+  const left = [...typing]
+  let screen = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    screen += chunk.toString('utf8')
+    const [next] = left
+    if (next?.[0].test(screen) === true) {
+      left.shift()
+      child.stdin.write(next[1])
+    }
+  })
+  const [code] = (await once(child, 'close')) as [number | null]
+  clearTimeout(timer)
+  return { screen, code }
+}
+
+test('the token URL is asked for, not shown, and each step settles with a tick', async () => {
+  const url = await sandbox.tokenUrl()
+  const { screen, code } = await onTerminal(['pair'], join(folder.path, `home-${homes++}`), [[/Token URL/, `${url}\r`]])
+  expect(code, screen).toBe(0)
+  expect(screen).not.toContain(url.split('token=')[1])
+  const ticks = ['CSR information', 'Private key', 'Certificate', 'Management info']
+  expect(
+    [...screen.matchAll(/✓\S* (CSR information|Private key|Certificate|Management info)/g)].map(([, step]) => step),
+  ).toEqual(ticks)
+  expect(screen).toContain('Paired with the App "demo".')
+  // The spinner hides the cursor while it turns: it must be back at the end.
+  expect(screen.lastIndexOf('\u001b[?25h')).toBeGreaterThanOrEqual(screen.lastIndexOf('\u001b[?25l'))
+})
+
+test('Ctrl-C at the question ends with 130 and leaves nothing', async () => {
+  const home = join(folder.path, `home-${homes++}`)
+  const { screen, code } = await onTerminal(['pair'], home, [[/Token URL/, '\u0003']])
+  expect([code, screen]).toEqual([130, expect.stringContaining('interrupted')])
+})
+
+test('questions go to stderr: stdout may be a file', async () => {
+  const home = join(folder.path, `home-${homes++}`)
+  const url = await sandbox.tokenUrl()
+  const { screen, code } = await onTerminal(['pair'], home, [[/Token URL/, `${url}\r`]], '> /dev/null')
+  expect([code, screen]).toEqual([0, expect.stringContaining('Token URL')])
+})
+
+test('a body is laid out for a person, and a hostile one cannot draw', async () => {
+  const home = join(folder.path, `home-${homes++}`)
+  const url = await sandbox.tokenUrl()
+  expect((await onTerminal(['pair'], home, [[/Token URL/, `${url}\r`]])).code).toBe(0)
+  const service = {
+    provider: 'p',
+    name: 'red \u001b[31m\u202e name',
+    description: 'd',
+    api: { targetUrl: 'https://x.example.com' },
+  }
+  expect((await onTerminal(['call', 'metadata', '-d', JSON.stringify(service)], home)).code).toBe(0)
+  const { screen } = await onTerminal(['call', 'metadata'], home)
+  expect(screen).toContain('    "provider": "p",')
+  expect(screen).not.toMatch(/\u001b\[31m|\u202e/)
+})
+
+test('a replacement of another domain is asked for, and no is the default', async () => {
+  const home = join(folder.path, `home-${homes++}`)
+  const first = await sandbox.tokenUrl()
+  expect((await onTerminal(['pair'], home, [[/Token URL/, `${first}\r`]])).code).toBe(0)
+  const other = first.replace('connector-service.kyma.local', 'connector-service.other.local')
+  const { screen, code } = await onTerminal(['pair', '--app', 'demo', '--force'], home, [
+    [/Token URL/, `${other}\r`],
+    [/Replace it\?/, '\r'],
+  ])
+  expect([code, screen]).toEqual([2, expect.stringContaining('another domain')])
+})
