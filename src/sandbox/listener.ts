@@ -125,7 +125,7 @@ function whenFirstByteIs(socket: Socket, then: (byte: number) => void): void {
 
 function plainServer(options: ListenerOptions): HttpServer {
   const server = createHttpServer((request, response) => {
-    void answer(request, response, request.socket, options)
+    answer(request, response, request.socket, options).catch(() => request.socket.destroy())
   })
   server.timeout = IDLE_TIME
   return server
@@ -143,7 +143,7 @@ function secureServer(options: ListenerOptions, tls: TlsOptions): Http2SecureSer
       ...(tls.asksForCertificate === true && { requestCert: true, rejectUnauthorized: false, ca: [] }),
     },
     (request, response) => {
-      void answer(request, response, request.socket, options)
+      answer(request, response, request.socket, options).catch(() => request.socket.destroy())
     },
   )
   server.setTimeout(IDLE_TIME)

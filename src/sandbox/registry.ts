@@ -19,7 +19,7 @@ export type Registry = (app: string, rest: string, request: Request) => Promise<
 /** The Application Registry (contract §9). */
 export function createRegistry(parts: RegistryParts): Registry {
   return async (app, rest, request) => {
-    if (rest === '') return redirectToApi(app, request.method)
+    if (rest === '') return redirectToApi(request)
     if (rest === '/api.yaml') return request.method === 'GET' ? yamlAnswer : methodNotAllowed
     if (rest === '/services') {
       if (request.method === 'GET') return listServices(parts, app)
@@ -45,8 +45,8 @@ function idIn(rest: string): string | undefined {
 const yamlAnswer: Answer = { status: 200, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: REGISTRY_API }
 
 /** Go's redirect has a body on GET only. */
-function redirectToApi(app: string, method: string): Answer {
-  const location = `/${app}/v1/metadata/api.yaml`
+function redirectToApi({ path, method }: Request): Answer {
+  const location = `${path}/api.yaml`
   if (method !== 'GET' && method !== 'HEAD') return { status: 301, headers: { location }, body: '' }
   return {
     status: 301,

@@ -76,7 +76,8 @@ function inGo(error: unknown): string {
 
 /** The JSON text under which a fetched specification is shown: JSON as it is, anything else in a string (contract §9). */
 export function fetchedAsJson(text: string): string {
-  return parse(text) === undefined ? marshal(text) : compact(unmarshal(Buffer.from(text)))
+  const node = parse(text)
+  return node === undefined ? marshal(text) : compact(node)
 }
 
 function parse(text: string): JsonNode | undefined {

@@ -1,4 +1,8 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { connect as connectHttp2 } from 'node:http2'
 import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { networkInterfaces } from 'node:os'
 import { afterEach, describe, expect, test } from 'vitest'
 import { SandboxOptionError, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.js'
@@ -73,15 +77,51 @@ describe('a sandbox', () => {
   test('closes at once, whoever is still connected', async () => {
     const sandbox = await startTestSandbox()
     const { ready } = sandbox
-    const idle = await Promise.all(
-      [ready.gatewayPort, Number(new URL(ready.internalUrl).port)].map((port) => connected(port)),
-    )
-    const ended = Promise.all(idle.map((socket) => new Promise((resolve) => socket.on('close', resolve))))
+    const identity = await pair(sandbox, 'demo')
+    const authority = { ca: readFileSync(ready.caFile), servername: `gateway.${ready.domain}`, ...identity }
+    const connectorPort = Number(new URL(ready.connectorUrl).port)
+    const idle = await Promise.all([ready.gatewayPort, connectorPort].map((port) => connected(port)))
+    const secure = connectTls({ port: ready.gatewayPort, host: '127.0.0.1', ...authority })
+    // A request whose body does not come, in a session that is open.
+    secure.write('POST /demo/v1/events HTTP/1.1\r\nhost: gateway.kyma.local\r\ncontent-length: 9\r\n\r\n')
+    const http2 = connectHttp2(`https://gateway.kyma.local:${ready.gatewayPort}`, {
+      createConnection: () =>
+        connectTls({ port: ready.gatewayPort, host: '127.0.0.1', ALPNProtocols: ['h2'], ...authority }),
+    })
+    await Promise.all([once(secure, 'secureConnect'), once(http2, 'remoteSettings')])
+    for (const left of [secure, http2]) left.on('error', () => undefined)
+    const ended = Promise.all([...idle, secure, http2].map((connection) => once(connection, 'close')))
     const started = performance.now()
     await sandbox.close()
     await ended
     expect(performance.now() - started).toBeLessThan(1000)
     await expect(connected(ready.gatewayPort)).rejects.toThrow('ECONNREFUSED')
+  })
+
+  test('knows a client again that resumes its TLS session', async () => {
+    const sandbox = await start()
+    const identity = await pair(sandbox, 'demo')
+    const { ready } = sandbox
+    const ask = async (session?: Buffer): Promise<{ session: Buffer; status: string; resumed: boolean }> => {
+      const socket = connectTls({
+        port: ready.gatewayPort,
+        host: '127.0.0.1',
+        servername: 'gateway.kyma.local',
+        ca: readFileSync(ready.caFile),
+        ...identity,
+        ...(session && { session }),
+      })
+      const ticket = new Promise<Buffer>((resolve) => socket.once('session', resolve))
+      const answer = once(socket, 'data')
+      socket.write('GET /v1/applications/management/info HTTP/1.1\r\nhost: gateway.kyma.local\r\n\r\n')
+      const status = String(await answer).split('\r\n', 1)[0] ?? ''
+      const result = { session: session ?? (await ticket), status, resumed: socket.isSessionReused() }
+      socket.destroy()
+      return result
+    }
+    const first = await ask()
+    expect(first).toMatchObject({ status: 'HTTP/1.1 200 OK', resumed: false })
+    expect(await ask(first.session)).toMatchObject({ status: 'HTTP/1.1 200 OK', resumed: true })
   })
 
   test('answers on each port for the host that is there, and no other', async () => {
@@ -170,6 +210,9 @@ describe('options', () => {
 test('the services behind the gateway can be left to another proxy, with the files that it needs', async () => {
   const { forProxy } = await start({ servicesPort: 0 })
   const headers = { 'Client-Certificate-Subject': 'CN=demo,O=Organization,C=DE' }
-  const reply = await send(`${forProxy?.servicesUrl ?? ''}/v1/applications/management/info`, { headers })
+  const services = forProxy?.servicesUrl ?? ''
+  const reply = await send(`${services}/v1/applications/management/info`, { headers })
   expect(reply.body).toContain('"application":"demo"')
+  expect((await send(`${services}/%0A/v1/metadata`)).headers.location).toBe('/%0A/v1/metadata/api.yaml')
+  expect((await send(`${services}/%FF/v1/metadata`)).status).toBe(400)
 })

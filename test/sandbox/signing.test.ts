@@ -37,6 +37,12 @@ describe('a signing request', () => {
     expect((await sign(opensslRequest(subjectOf('demo'), options))).status).toBe(status)
   })
 
+  test('may have a key of 1024 bits', async () => {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 })
+    const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    expect((await sign(opensslRequest(subjectOf('demo'), ['-sha256'], key))).status).toBe(201)
+  })
+
   test.each(['ec', 'ed25519'])('with an %s key fails only when the certificate is to be made', async (kind) => {
     const { privateKey } =
       kind === 'ec' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('ed25519')

@@ -88,6 +88,22 @@ describe('a state directory', () => {
     expect(readFileSync((await start(state)).ready.caFile, 'utf8')).toBe(certificate)
   })
 
+  test('keeps the services of an App that is not served this time', async () => {
+    const first = await start(state)
+    const identity = await pair(first, 'demo')
+    const post = { ...identity, method: 'POST', body: DEFINITION }
+    await wireTo(first).gateway('/demo/v1/metadata/services', post)
+    await first.close()
+    const second = await startTestSandbox({ stateDirectory: state, apps: ['shop'] })
+    open.push(second)
+    const shop = await pair(second, 'shop')
+    expect((await wireTo(second).gateway('/demo/v1/metadata/services', identity)).status).toBe(404)
+    expect((await wireTo(second).gateway('/shop/v1/metadata/services', { ...post, ...shop })).status).toBe(200)
+    await second.close()
+    const third = wireTo(await start(state))
+    expect((await third.gateway('/demo/v1/metadata/services', identity)).body).toContain('"connected-app":"demo"')
+  })
+
   test('and its files are for the owner only', async () => {
     const sandbox = await start(state)
     await pair(sandbox, 'demo')
