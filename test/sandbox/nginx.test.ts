@@ -1,5 +1,8 @@
 /** Asks the built-in gateway and a real NGINX in its place the same, and expects the same answers. */
+import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -8,6 +11,7 @@ import {
   createClientAuthority,
   issueClientCertificate,
 } from '../../src/sandbox/certificate-authority.js'
+import { toRfc2253 } from '../../src/sandbox/distinguished-name.js'
 import type { Sandbox } from '../../src/sandbox/sandbox.js'
 import { RSA_SHA256 } from '../../src/sandbox/signature-algorithm.js'
 import { startNginxGateway, type NginxGateway } from '../support/nginx.js'
@@ -208,4 +212,35 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('the gateway and a real NGINX, ov
     const refused = await wire.gateway(RENEWALS, { ...call, body })
     expect([refused.status, refused.body]).toEqual([403, '{"code":403,"error":"Certificate has been revoked."}\n'])
   })
+})
+
+test('the gateway names a client to what lies behind it as a real NGINX does', async () => {
+  const seen: unknown[] = []
+  const echo = createServer(({ headers }, response) => {
+    seen.push({ subject: headers['client-certificate-subject'], certificate: headers['client-certificate'] })
+    response.end()
+  })
+  await new Promise<void>((resolve) => {
+    echo.listen(0, '127.0.0.1', resolve)
+  })
+  const { forProxy } = sandbox
+  if (forProxy === undefined) throw new Error('nothing for a proxy')
+  const servicesUrl = `http://127.0.0.1:${(echo.address() as AddressInfo).port}`
+  const nginx = await startNginxGateway({ ...forProxy, servicesUrl, apps: [] })
+  try {
+    const routed: unknown[] = []
+    for (const who of ['demo', 'twoUnits', 'odd', 'umlaut']) {
+      const identity = identities.get(who)
+      if (identity === undefined) throw new Error(`no ${who}`)
+      expect((await wire.gateway(MANAGEMENT, { ...identity, port: nginx.port })).status).toBe(200)
+      const certificate = new X509Certificate(identity.cert)
+      routed.push({ subject: toRfc2253(certificate.subject), certificate: encodeURIComponent(identity.cert) })
+    }
+    expect(routed).toEqual(seen)
+    expect(seen[0]).toMatchObject({ subject: 'CN=demo,OU=OrgUnit,O=Organization,L=Waldorf,ST=Waldorf,C=DE' })
+  } finally {
+    await nginx.stop()
+    echo.closeAllConnections()
+    echo.close()
+  }
 })
