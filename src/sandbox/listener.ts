@@ -40,6 +40,8 @@ export interface ListenerOptions {
   readonly tell: Tell
   /** Headers on every answer. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Milliseconds that a body may take, one that was refused included; then the connection ends. A minute by default. */
+  readonly bodyTime?: number
 }
 
 export interface TlsOptions {
@@ -49,7 +51,6 @@ export interface TlsOptions {
   readonly asksForCertificate?: boolean
 }
 
-/** Milliseconds until a body must be there, and until a refused one is no longer waited for. */
 const BODY_TIME = 60_000
 /** Milliseconds a connection may be idle, from its first byte on. */
 const IDLE_TIME = 120_000
@@ -170,6 +171,7 @@ async function answer(incoming: Incoming, outgoing: Outgoing, socket: Socket, op
     options.tell({ method: head.method, target, status, milliseconds: Math.round(performance.now() - start) })
   })
   incoming.on('error', () => undefined)
+  limitTime(incoming, socket, options.bodyTime ?? BODY_TIME)
   const result = await resultOf(incoming, head, socket, options.front)
   if (result === 'gone') return void socket.destroy()
   status = result.status
@@ -179,7 +181,6 @@ async function answer(incoming: Incoming, outgoing: Outgoing, socket: Socket, op
     outgoing.setHeader(name, value)
   }
   outgoing.end(head.method === 'HEAD' ? '' : result.body)
-  drain(incoming, socket)
 }
 
 function headOf(incoming: Incoming, target: string): RequestHead {
@@ -212,36 +213,26 @@ function readBody(incoming: Incoming, limit: number): Promise<Buffer | 'too larg
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     let size = 0
-    const timer = setTimeout(() => {
-      settle('gone')
-    }, BODY_TIME)
-    const settle = (result: Buffer | 'too large' | 'gone'): void => {
-      clearTimeout(timer)
-      resolve(result)
-    }
     incoming.on('data', (chunk: Buffer) => {
       size += chunk.length
       if (size <= limit) chunks.push(chunk)
-      else settle('too large')
+      else resolve('too large')
     })
     incoming.on('end', () => {
-      settle(Buffer.concat(chunks))
+      resolve(Buffer.concat(chunks))
     })
     incoming.on('close', () => {
-      settle('gone')
+      resolve('gone')
     })
   })
 }
 
-/** Reads and forgets the rest of a body that was refused, so that the client gets to see the answer; not for ever. */
-function drain(incoming: Incoming, socket: Socket): void {
-  if (incoming.readableEnded) return
-  const timer = setTimeout(() => socket.destroy(), BODY_TIME)
-  incoming.on('close', () => {
-    clearTimeout(timer)
-  })
-  incoming.on('end', () => {
-    clearTimeout(timer)
-  })
-  incoming.resume()
+/** Ends the connection when a body does not end in time. What comes of a refused one is read and forgotten by Node. */
+function limitTime(incoming: Incoming, socket: Socket, milliseconds: number): void {
+  const timer = setTimeout(() => socket.destroy(), milliseconds)
+  for (const event of ['end', 'close']) {
+    incoming.on(event, () => {
+      clearTimeout(timer)
+    })
+  }
 }

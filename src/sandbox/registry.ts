@@ -206,14 +206,13 @@ async function build(
 /** The API's spec: the one sent, or else fetched from specificationUrl or, for OData, from the target. */
 async function specOf(definition: ServiceDefinition, app: string, id: string): Promise<string | undefined | Answer> {
   const { api } = definition
-  const isOData = api?.apiType.toLowerCase() === 'odata'
-  const rewrite = (spec: string): string => (isOData ? spec : rewriteSwagger(spec, app, id))
   if (api === undefined) return undefined
-  if (api.spec !== undefined) return rewrite(api.spec)
+  if (api.spec !== undefined) return rewriteSwagger(api.spec, app, id)
+  const isOData = api.apiType.toLowerCase() === 'odata'
   const url = api.specificationUrl === '' && isOData ? `${api.targetUrl}/$metadata` : api.specificationUrl
   if (url === '') return undefined
   try {
-    return rewrite(fetchedAsJson(await fetchSpecification(url)))
+    return rewriteSwagger(fetchedAsJson(await fetchSpecification(url)), app, id)
   } catch (error) {
     if (!(error instanceof SpecificationError)) throw error
     return errorAnswer(502, prepend(`Determining API spec for service with ID ${id} failed`, error.message))

@@ -14,8 +14,8 @@ export function openRevocations(state: State): Revocations {
   return {
     add(hash) {
       if (hashes.has(hash)) return
+      state.write(FILE, JSON.stringify([...hashes, hash]))
       hashes.add(hash)
-      state.write(FILE, JSON.stringify([...hashes]))
     },
     has: (hash) => hashes.has(hash),
   }

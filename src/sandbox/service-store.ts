@@ -40,13 +40,13 @@ export interface ServiceStore {
 export function openServiceStore(apps: readonly string[], state: State): ServiceStore {
   const kept = state.read(FILE, parseServices)
   const services = new Map(apps.map((app) => [app, kept?.get(app) ?? []]))
-  // An App that is not served this time keeps its services for the next.
-  const all = (): Record<string, readonly StoredService[]> => Object.fromEntries([...(kept ?? []), ...services])
   return {
     list: (app) => services.get(app),
     replace(app, list) {
+      // An App that is not served this time keeps its services for the next.
+      const all = new Map<string, readonly StoredService[]>([...(kept ?? []), ...services, [app, list]])
+      state.write(FILE, JSON.stringify(Object.fromEntries(all)))
       services.set(app, [...list])
-      state.write(FILE, JSON.stringify(all()))
     },
   }
 }

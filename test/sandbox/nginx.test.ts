@@ -198,7 +198,9 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('the gateway and a real NGINX, ov
   test('answer alike to plain HTTP', async () => {
     const ask = (port: number): Promise<Reply> => send(`http://gateway.kyma.local${MANAGEMENT}`, { port })
     const builtIn = await ask(sandbox.ready.gatewayPort)
-    expect(visible(builtIn)).toEqual(visible(await ask(portOf())))
+    const nginx = await ask(portOf())
+    expect(visible(builtIn)).toEqual(visible(nginx))
+    expect(builtIn.headers.connection).toBe(nginx.headers.connection)
     expect(builtIn.body).toContain('The plain HTTP request was sent to HTTPS port')
   })
 

@@ -122,13 +122,17 @@ describe('a specification', () => {
   })
 
   test('is fetched over redirects, but not for ever', async () => {
+    let asked = 0
     const address = await serve((request, response) => {
+      asked++
       if (request.url === '/end') return response.end('there')
       const location = request.url === '/start' ? '/end' : '/loop'
       return response.writeHead(302, { location }).end()
     })
     expect(await fetchSpecification(`${address}/start`)).toBe('there')
+    asked = 0
     await expect(fetchSpecification(`${address}/loop`)).rejects.toThrow('stopped after 10 redirects')
+    expect(asked).toBe(11)
   })
 
   test('that does not come in time is given up', async () => {

@@ -104,6 +104,20 @@ describe('a state directory', () => {
     expect((await third.gateway('/demo/v1/metadata/services', identity)).body).toContain('"connected-app":"demo"')
   })
 
+  test('that goes away takes no more changes: an answer of success is kept', async () => {
+    const sandbox = await start(state)
+    const identity = await pair(sandbox, 'demo')
+    const wire = wireTo(sandbox)
+    const post = { ...identity, method: 'POST' }
+    rmSync(state, { recursive: true })
+    const created = await wire.gateway('/demo/v1/metadata/services', { ...post, body: DEFINITION })
+    expect([created.status, created.body]).toEqual([500, '{"code":500,"error":"Internal error."}\n'])
+    expect((await wire.gateway('/demo/v1/metadata/services', identity)).body).toBe('[]\n')
+    expect((await wire.gateway('/v1/applications/certificates/revocations', post)).status).toBe(500)
+    const renewal = { ...post, body: csrBody(opensslRequest(subjectOf('demo'))) }
+    expect((await wire.gateway('/v1/applications/certificates/renewals', renewal)).status).toBe(201)
+  })
+
   test('and its files are for the owner only', async () => {
     const sandbox = await start(state)
     await pair(sandbox, 'demo')
