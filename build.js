@@ -111,12 +111,12 @@ const bundles = await Promise.all([
   }),
   build({
     ...common,
-    stdin: { contents: `export { default } from 'inquirer'`, resolveDir: root },
+    stdin: { contents: `module.exports = require('inquirer').default`, resolveDir: root },
     outfile: at('dist/inquirer.js'),
   }),
   build({
     ...common,
-    stdin: { contents: `export { default } from 'yocto-spinner'`, resolveDir: root },
+    stdin: { contents: `module.exports = require('yocto-spinner').default`, resolveDir: root },
     outfile: at('dist/spinner.js'),
   }),
 ])
