@@ -101,7 +101,13 @@ const bundles = await Promise.all([
   }),
   build({ ...common, entryPoints: [at('src/cli/runs/runs.ts')], outfile: at('dist/runs.js') }),
   build({ ...common, entryPoints: [at('src/index.ts')], outfile: at('dist/index.js') }),
-  build({ ...common, entryPoints: [at('src/pki/peculiar.ts')], outfile: at('dist/peculiar.js') }),
+  build({
+    ...common,
+    entryPoints: [at('src/pki/peculiar.ts')],
+    outfile: at('dist/peculiar.js'),
+    // The packages' ES modules: without what is not used they load in half the time.
+    mainFields: ['module', 'main'],
+  }),
   build({ ...common, entryPoints: [at('src/sandbox/sandbox.ts')], outfile: at('dist/sandbox.js') }),
   build({
     ...common,
