@@ -7,7 +7,7 @@ const MIN_LENGTH = 3
  * credentials. Read from the behaviour recorded, not a copy of the library's expression.
  */
 export function isServiceUrl(text: string): boolean {
-  if (text.length <= MIN_LENGTH || text.length >= MAX_LENGTH || text.startsWith('.') || /\s/.test(text)) return false
+  if (text.length <= MIN_LENGTH || text.length >= MAX_LENGTH || /\s/.test(text)) return false
   const scheme = /^(?:ftp|tcp|udp|wss?|https?):\/\//.exec(text)?.[0] ?? ''
   const rest = text.slice(scheme.length)
   const end = rest.search(/[/?#]/)

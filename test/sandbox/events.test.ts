@@ -94,6 +94,12 @@ describe('an event', () => {
     expect(complaint(publish(event(), 'a'.repeat(254)))).toBe('source-id invalid_field_length')
   })
 
+  test('has its fields whatever their case, and of several the last', () => {
+    const twice = event().replace('{', '{"EVENT-TYPE":"A","Event-Type-Version":"v2",')
+    expect(complaint(publish(twice))).toBe('fine')
+    expect(complaint(publish(event().replace('}}', '},"EVENT-TYPE":"A"}')))).toBe('event-type invalid_field')
+  })
+
   test('gets an id when it brings none, and is ignored when its type says so', () => {
     const body = (more: object): string => publish(event(more)).body
     expect(body({ 'event-id': '' })).toContain('{"event-id":"a-new-id","status":"published"')

@@ -78,6 +78,13 @@ describe('a signing request', () => {
     expect([reply.status, reply.body]).toEqual([status, error(status, text)])
   })
 
+  test('of which the PEM ends as something else is refused', async () => {
+    const { status, body } = await sign(
+      opensslRequest(subjectOf('demo')).replace('END CERTIFICATE REQUEST', 'END SOMETHING'),
+    )
+    expect([status, body]).toEqual([400, error(400, 'Error while decoding pem block.')])
+  })
+
   test('of damaged DER is refused as such, wherever the damage is', async () => {
     const der = Buffer.from(opensslRequest(subjectOf('demo')).replace(/-----.*-----|\s/g, ''), 'base64')
     const token = await wire.newToken('demo')
