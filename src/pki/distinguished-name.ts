@@ -114,7 +114,7 @@ export function parseConcatenated(text: string): DistinguishedName | undefined {
     if (type === undefined || starts.some((start) => start.type === type)) continue
     starts.push({ type, at: match.index, valueAt: match.index + whole.length })
   }
-  if (starts[0]?.at !== 0) return undefined
+  if (starts[0]?.at !== 0 || text.startsWith(',')) return undefined
   return starts.map(({ type, valueAt }, index) => [{ type, value: text.slice(valueAt, starts[index + 1]?.at) }])
 }
 

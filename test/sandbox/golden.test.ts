@@ -11,7 +11,7 @@ import {
 import { readFirstDer, readMembers, TAG } from '../../src/sandbox/der.js'
 import type { Sandbox } from '../../src/sandbox/sandbox.js'
 import { RSA_SHA256 } from '../../src/sandbox/signature-algorithm.js'
-import { exchanges, type Exchange } from './golden.js'
+import { exchanges, type Exchange } from '../support/golden.js'
 import { clientKey, clientSpki, hashOf, pair, subjectOf, type Identity } from './identity.js'
 import { send, startTestSandbox, stringIn, wireTo, type Call, type Reply } from './wire.js'
 import { mkdtempSync, rmSync } from 'node:fs'
