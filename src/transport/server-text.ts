@@ -40,10 +40,10 @@ function details(value: object): string {
     .join('; ')
 }
 
+/** NGINX says it in the title, and the reason again in the middle of the page; others at least have a title. */
 function fromHtml(body: string): string {
-  const pieces = [...body.matchAll(/<(title|center|h1)>([^<]*)</gi)].map(([, , text]) => text ?? '')
-  return (
-    [...new Set(pieces.filter((piece) => piece !== '' && !piece.startsWith('nginx/')))].join(' / ') ||
-    body.replace(/<[^>]*>/g, ' ')
-  )
+  const [title = '', ...rest] = [...body.matchAll(/<(?:title|center)>([^<]*)/gi)]
+    .map(([, text = '']) => text.trim())
+    .filter((text) => text !== '' && !text.startsWith('nginx'))
+  return [title, ...rest.filter((text) => !title.includes(text))].join(' / ') || body.replace(/<[^>]*>/g, ' ')
 }

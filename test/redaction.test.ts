@@ -1,0 +1,69 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Redactor, stripControl } from '../src/redaction.js'
+
+/** As a Connector makes them: 64 bytes in padded base64url. */
+const token = fc
+  .uint8Array({ minLength: 64, maxLength: 64 })
+  .map((bytes) => `${Buffer.from(bytes).toString('base64url')}==`)
+
+describe('a token', () => {
+  test('is taken out of every URL that holds it, learned or not, and the rest stays', () => {
+    fc.assert(
+      fc.property(token, (secret) => {
+        const clean = new Redactor().redact(
+          `GET https://c.example/info?token=${secret}&x=1 "https://c.example/?a=b&token=${secret}"`,
+        )
+        expect(clean).toBe('GET https://c.example/info?token=REDACTED&x=1 "https://c.example/?a=b&token=REDACTED"')
+      }),
+    )
+  })
+
+  test('that was learned is taken out wherever it stands, also without its padding or encoded', () => {
+    fc.assert(
+      fc.property(token, fc.string(), (secret, around) => {
+        const redactor = new Redactor()
+        redactor.learn(`{"csrUrl":"https://c.example/certificates?token=${secret}"}`)
+        const bare = secret.replace(/=+$/, '')
+        for (const form of [secret, bare, secret.replaceAll('=', '%3D')]) {
+          expect(redactor.redact(`${around}${form}${around}`)).not.toContain(bare)
+        }
+      }),
+    )
+  })
+
+  test('is learned from a URL with an encoded padding too', () => {
+    const redactor = new Redactor()
+    redactor.learn('https://c.example/?token=abcdefghijkl%3D%3D')
+    expect(redactor.redact('saw abcdefghijkl== and abcdefghijkl')).toBe('saw REDACTED and REDACTED')
+  })
+
+  test('that is too short to be one does not blot out words', () => {
+    const redactor = new Redactor()
+    redactor.learn('https://c.example/?token=the')
+    expect(redactor.redact('the end')).toBe('the end')
+  })
+})
+
+describe('text for a person', () => {
+  test('has no control, no escape sequence and nothing that turns the reading direction', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        expect(stripControl(text)).not.toMatch(/[^\P{C}\n\t]/u)
+      }),
+    )
+  })
+
+  test.each([
+    ['\x1b[31mred\x1b[0m', 'red'],
+    ['\x1b]0;title\x07shown', 'shown'],
+    ['\x1b]8;;https://evil.example\x1b\\link\x1b]8;;\x1b\\', 'link'],
+    ['a\rb\bc', 'abc'],
+    ['user\u202egpj.exe', 'usergpj.exe'],
+    ['\x9b31mcsi', '31mcsi'],
+    ['lines\n\tstay', 'lines\n\tstay'],
+    ['Köln 漢字 👋', 'Köln 漢字 👋'],
+  ])('%j becomes %j', (text, expected) => {
+    expect(stripControl(text)).toBe(expected)
+  })
+})
