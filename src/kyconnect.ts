@@ -1,5 +1,5 @@
 import { createHash, type KeyObject } from 'node:crypto'
-import { readFile, symlink } from 'node:fs/promises'
+import { readFile, readlink, symlink } from 'node:fs/promises'
 import { join, resolve as absolute } from 'node:path'
 import { NoIdentityError, ProfileAmbiguousError } from './errors.js'
 import { calledUrls, callEndpoint, type CallableEndpoint, endpointUrl } from './identity/endpoint-call.js'
@@ -57,6 +57,7 @@ export class Kyconnect {
       pid: around.pid,
       hostname: around.hostname,
       processIdentity: (pid) => processIdentity(pid, around),
+      pidNamespace: () => readlink('/proc/self/ns/pid').catch(() => ''),
       now: around.now,
       randomHex: around.randomHex,
       sleep: (milliseconds) => sleep(milliseconds),

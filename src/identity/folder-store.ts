@@ -7,7 +7,7 @@ import { keyToPem } from '../pki/key.js'
 import { filesError, isCode, makeFolder, replaceOwnFile, syncFolder, writeOwnFile } from './durable-files.js'
 import { checkOwnFolder, makeOwnFolder } from './home.js'
 import type { Identity, Material, Metadata, Pending } from './identity.js'
-import { type LockDeps, takeLock } from './lock.js'
+import { brieflyMs, type LockDeps, takeLock } from './lock.js'
 import { formatMetadata, formatPending, parseMetadata, parsePending } from './metadata-format.js'
 import { checkProfileName, isProfileName } from './profile-name.js'
 import type { IdentityStore, Lock } from './store.js'
@@ -28,6 +28,8 @@ interface Pointer {
 
 /** Milliseconds a csrUrl's token lives (contract section 4); after that it has no business on disk. */
 const pendingLife = 5 * 60_000
+/** Milliseconds after which nobody waits with a lock file of his own any more. */
+const deadLockAge = 60_000
 /** Bytes set aside before the CSR leaves: a full disk must not cost the certificate that comes back. */
 const reservedBytes = 64 * 1024
 const largestFile = 1024 * 1024
@@ -52,6 +54,7 @@ export class FolderStore implements IdentityStore {
   }
 
   async list(): Promise<string[]> {
+    for (const profile of await this.#profilesWith('pending')) await this.#sweep(profile)
     return this.#profilesWith('pointer.json')
   }
 
@@ -66,30 +69,20 @@ export class FolderStore implements IdentityStore {
 
   async load(profile: string): Promise<Identity> {
     checkProfileName(profile)
-    const pointer = (await this.#guard(profile)) ? await this.#pointer(profile) : undefined
+    const there = await this.#guard(profile)
+    if (there) await this.#sweep(profile)
+    const pointer = there ? await this.#pointer(profile) : undefined
     if (pointer === undefined) {
       throw new NoIdentityError(`no identity is stored under the profile "${profile}"`, {
         hint: `get a token URL from the administrator of the cluster, then: kyconnect pair --profile ${profile} --url -`,
         details: { profile, home: this.#deps.home },
       })
     }
-    await this.#sweep(profile, pointer)
     return this.#read(profile, pointer.current)
   }
 
   async lock(profile: string): Promise<Lock> {
-    checkProfileName(profile)
-    await makeOwnFolder(this.#deps.home, this.#deps.userId)
-    await makeOwnFolder(this.#path(profile), this.#deps.userId)
-    const folder = this.#path(profile)
-    const lock = await this.#files(`lock ${folder}`, () => takeLock(join(folder, 'lock'), profile, this.#deps))
-    return {
-      release: async () => {
-        await lock.release()
-        // A pairing that came to nothing leaves nothing; this fails, as it should, where there is something.
-        await rmdir(folder).catch(() => undefined)
-      },
-    }
+    return this.#lock(profile, brieflyMs)
   }
 
   async begin(pending: Pending): Promise<void> {
@@ -173,9 +166,10 @@ export class FolderStore implements IdentityStore {
         await rm(folder, { recursive: true, force: true })
         throw error
       }
-      await this.#refresh(profile, id)
-      await this.discard(profile)
-      await this.#prune(profile)
+      // It is committed: what fails from here on, the next command mends.
+      await this.#refresh(profile, id).catch(() => undefined)
+      await this.discard(profile).catch(() => undefined)
+      await this.#prune(profile).catch(() => undefined)
       return { metadata, material, directory: this.#path(profile, 'current') }
     })
   }
@@ -205,6 +199,23 @@ export class FolderStore implements IdentityStore {
       await this.#refresh(profile, previous)
       return identity
     })
+  }
+
+  async #lock(profile: string, patience: number): Promise<Lock> {
+    checkProfileName(profile)
+    const folder = this.#path(profile)
+    await makeOwnFolder(this.#deps.home, this.#deps.userId)
+    await makeOwnFolder(folder, this.#deps.userId)
+    const lock = await this.#files(`lock ${folder}`, () =>
+      takeLock(join(folder, 'lock'), profile, this.#deps, patience),
+    )
+    return {
+      release: async () => {
+        await lock.release()
+        // A pairing that came to nothing leaves nothing; this fails, as it should, where there is something.
+        await rmdir(folder).catch(() => undefined)
+      },
+    }
   }
 
   #path(profile: string, ...rest: string[]): string {
@@ -270,7 +281,10 @@ export class FolderStore implements IdentityStore {
     return { metadata, material: { key, leaf, chain, ca }, directory: this.#path(profile, 'current') }
   }
 
-  /** Points `current` at a version: a link that is replaced in one step, or where there are no links a copy. */
+  /**
+   * Points `current` at a version: a link that is replaced in one step. Where there are no links it is a copy, and for an
+   * instant there is none: no file system replaces one full folder by another.
+   */
   async #refresh(profile: string, id: string): Promise<void> {
     const current = this.#path(profile, 'current')
     const fresh = `${current}.${this.#deps.randomHex(4)}`
@@ -279,35 +293,39 @@ export class FolderStore implements IdentityStore {
     } catch (error) {
       if (!isCode(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'UNKNOWN')) throw error
       await cp(this.#path(profile, 'versions', id), fresh, { recursive: true })
+    }
+    try {
+      await rename(fresh, current)
+    } catch (error) {
+      if (!isCode(error, 'EISDIR', 'ENOTEMPTY', 'EEXIST', 'EPERM')) throw error
       const stale = `${fresh}.stale`
-      await rename(current, stale).catch((failure: unknown) => {
-        if (!isCode(failure, 'ENOENT')) throw failure
-      })
+      await rename(current, stale)
       await rename(fresh, current)
       await rm(stale, { recursive: true, force: true })
-      await syncFolder(this.#path(profile))
-      return
     }
-    await rename(fresh, current)
     await syncFolder(this.#path(profile))
   }
 
   /** Mends what a crash left behind: a `current` that lags, a token past its life. Left alone while another process works on it. */
-  async #sweep(profile: string, pointer: Pointer): Promise<void> {
-    const [lags, overdue] = await Promise.all([this.#lags(profile, pointer), this.#overdue(profile)])
-    if (!lags && !overdue) return
-    const lock = await this.lock(profile).catch(() => undefined)
-    if (lock === undefined) return
+  async #sweep(profile: string): Promise<void> {
+    const lock = (await this.#needsSweep(profile)) && (await this.#lock(profile, 0).catch(() => undefined))
+    if (!lock) return
     try {
-      const now = await this.#pointer(profile)
-      if (lags && now !== undefined) await this.#refresh(profile, now.current)
-      if (overdue) await this.discard(profile)
+      const pointer = await this.#pointer(profile)
+      if (pointer !== undefined && (await this.#lags(profile, pointer))) await this.#refresh(profile, pointer.current)
+      if (await this.#overdue(profile)) await this.discard(profile)
       await this.#prune(profile)
     } catch {
       // Mending may fail (a read-only disk); the identity itself is there and can be used.
     } finally {
       await lock.release()
     }
+  }
+
+  async #needsSweep(profile: string): Promise<boolean> {
+    if (await this.#overdue(profile)) return true
+    const pointer = await this.#pointer(profile).catch(() => undefined)
+    return pointer !== undefined && this.#lags(profile, pointer)
   }
 
   async #lags(profile: string, pointer: Pointer): Promise<boolean> {
@@ -322,8 +340,13 @@ export class FolderStore implements IdentityStore {
   }
 
   async #overdue(profile: string): Promise<boolean> {
-    const found = await lstat(this.#path(profile, 'pending')).catch(() => undefined)
-    return found !== undefined && this.#deps.now().getTime() - found.mtimeMs > pendingLife
+    return (await this.#age(this.#path(profile, 'pending'))) > pendingLife
+  }
+
+  /** Milliseconds since it was changed; 0 for what is not there. */
+  async #age(path: string): Promise<number> {
+    const found = await lstat(path).catch(() => undefined)
+    return found === undefined ? 0 : this.#deps.now().getTime() - found.mtimeMs
   }
 
   /** Removes versions that nothing points to and what unfinished writes left. */
@@ -332,11 +355,17 @@ export class FolderStore implements IdentityStore {
     const keep = new Set([pointer?.current, pointer?.previous])
     const versions = await readdir(this.#path(profile, 'versions')).catch((): string[] => [])
     const entries = await readdir(this.#path(profile))
-    const leftovers = entries.filter((name) => /^(pending|current|pointer\.json)\.[0-9a-f]{8}(\.stale)?$/.test(name))
+    const unfinished = entries.filter((name) => /^(pending|current|pointer\.json)\.[0-9a-f]{8}(\.stale)?$/.test(name))
+    // Another process may be waiting with a young one.
+    const locks = await Promise.all(
+      entries
+        .filter((name) => /^lock\.[0-9a-f]{16}(\.dead)?$/.test(name))
+        .map(async (name) => ((await this.#age(this.#path(profile, name))) > deadLockAge ? [name] : [])),
+    )
     await Promise.all(
       [
         ...versions.filter((id) => version.test(id) && !keep.has(id)).map((id) => this.#path(profile, 'versions', id)),
-        ...leftovers.map((name) => this.#path(profile, name)),
+        ...[...unfinished, ...locks.flat()].map((name) => this.#path(profile, name)),
       ].map((path) => rm(path, { recursive: true, force: true })),
     )
   }

@@ -7,6 +7,8 @@ import type { Lock } from './store.js'
 export interface LockDeps {
   readonly pid: number
   readonly hostname: string
+  /** Where pids are told apart: two containers may well have one host name and one folder between them. Empty where there is no such thing. */
+  readonly pidNamespace: () => Promise<string>
   /** Tells a process apart from a later one with the same pid (its start time); undefined when there is no such process. */
   readonly processIdentity: (pid: number) => Promise<string | undefined>
   readonly now: () => Date
@@ -17,28 +19,32 @@ export interface LockDeps {
 interface Holder {
   readonly pid: number
   readonly hostname: string
+  readonly namespace: string
   readonly identity: string
   readonly since: string
 }
 
 /** Milliseconds. */
-const waitAtMost = 3000
+export const brieflyMs = 3000
 const waitBetween = 100
 const heartbeatEvery = 5000
-/** A lock of another machine (a container, say) that was not touched for so long is of a process that died. */
+/** A lock of another machine, or another container, that was not touched for so long is of a process that died. */
 const silentFor = 60_000
 
 /**
  * Takes the lock of a profile: a file that appears in one step with its holder's name in it. The lock of a process that died,
  * also by kill -9, is taken over.
- * @throws LockHeldError after a brief wait
+ * @param patience milliseconds to wait for another process
+ * @throws LockHeldError
  */
-export async function takeLock(path: string, profile: string, deps: LockDeps): Promise<Lock> {
+export async function takeLock(path: string, profile: string, deps: LockDeps, patience: number): Promise<Lock> {
   const own = `${path}.${deps.randomHex(8)}`
+  const [identity = '', namespace] = await Promise.all([deps.processIdentity(deps.pid), deps.pidNamespace()])
   const holder: Holder = {
     pid: deps.pid,
     hostname: deps.hostname,
-    identity: (await deps.processIdentity(deps.pid)) ?? '',
+    namespace,
+    identity,
     since: deps.now().toISOString(),
   }
   const content = `${JSON.stringify(holder)}\n`
@@ -46,8 +52,8 @@ export async function takeLock(path: string, profile: string, deps: LockDeps): P
     await writeOwnFile(own, content)
     for (let waited = 0; ; waited += waitBetween) {
       if (await linkTo(own, path)) return held(path, content)
-      await removeIfDead(path, own, deps)
-      if (waited >= waitAtMost) throw await heldBy(path, profile)
+      await removeIfDead(path, own, holder, deps)
+      if (waited >= patience) throw await heldBy(path, profile)
       await deps.sleep(waitBetween)
     }
   } finally {
@@ -89,9 +95,9 @@ async function touch(path: string): Promise<void> {
   }
 }
 
-async function removeIfDead(path: string, own: string, deps: LockDeps): Promise<void> {
+async function removeIfDead(path: string, own: string, we: Holder, deps: LockDeps): Promise<void> {
   const content = await readFile(path, 'utf8').catch(() => undefined)
-  if (content === undefined || !(await isDead(path, own, content, deps))) return
+  if (content === undefined || !(await isDead(path, own, content, we, deps))) return
   // Two may find it dead at once: what was moved aside must still be what was judged.
   const aside = `${own}.dead`
   try {
@@ -104,11 +110,13 @@ async function removeIfDead(path: string, own: string, deps: LockDeps): Promise<
   await unlink(aside)
 }
 
-async function isDead(path: string, own: string, content: string, deps: LockDeps): Promise<boolean> {
+async function isDead(path: string, own: string, content: string, we: Holder, deps: LockDeps): Promise<boolean> {
   const holder = parseHolder(content)
   // Written in one step, so what cannot be read was never a lock of ours.
   if (holder === undefined) return true
-  if (holder.hostname === deps.hostname) return (await deps.processIdentity(holder.pid)) !== holder.identity
+  if (holder.hostname === we.hostname && holder.namespace === we.namespace) {
+    return (await deps.processIdentity(holder.pid)) !== holder.identity
+  }
   // Both times are the file system's own, so clocks of different machines do not matter.
   await touch(own)
   const [theirs, ours] = await Promise.all([stat(path).catch(() => undefined), stat(own)])
@@ -121,7 +129,7 @@ async function heldBy(path: string, profile: string): Promise<LockHeldError> {
     holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.hostname} (since ${holder.since})`
   return new LockHeldError(`the profile "${profile}" is being changed by ${who}`, {
     hint: 'wait until it is done and run the command again',
-    details: { profile, ...holder },
+    details: { profile, pid: holder?.pid, hostname: holder?.hostname, since: holder?.since },
   })
 }
 
@@ -129,17 +137,15 @@ function parseHolder(content: string): Holder | undefined {
   try {
     const parsed: unknown = JSON.parse(content)
     if (typeof parsed !== 'object' || parsed === null) return undefined
-    const [pid, hostname, identity, since]: unknown[] = ['pid', 'hostname', 'identity', 'since'].map((name): unknown =>
-      Reflect.get(parsed, name),
-    )
-    if (
-      typeof pid !== 'number' ||
-      typeof hostname !== 'string' ||
-      typeof identity !== 'string' ||
-      typeof since !== 'string'
-    )
+    const pid: unknown = Reflect.get(parsed, 'pid')
+    const [hostname, namespace, identity, since] = ['hostname', 'namespace', 'identity', 'since'].map((name) => {
+      const value: unknown = Reflect.get(parsed, name)
+      return typeof value === 'string' ? value : undefined
+    })
+    if (typeof pid !== 'number') return undefined
+    if (hostname === undefined || namespace === undefined || identity === undefined || since === undefined)
       return undefined
-    return { pid, hostname, identity, since }
+    return { pid, hostname, namespace, identity, since }
   } catch {
     return undefined
   }

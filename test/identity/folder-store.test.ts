@@ -1,0 +1,427 @@
+import { X509Certificate, createPrivateKey } from 'node:crypto'
+import {
+  chmod,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { FilesError, IdentityUnusableError, NoIdentityError, ProfileNameError } from '../../src/errors.js'
+import type { FolderStore, FolderStoreDeps } from '../../src/identity/folder-store.js'
+import type { Identity, Material } from '../../src/identity/identity.js'
+import { publicKeyDer } from '../../src/pki/key.js'
+import { temporaryFolder } from '../support/certificates.js'
+import { makeMaterial, metadataOf, pendingOf, storeAt } from '../support/identities.js'
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>
+let one: Material
+let two: Material
+let three: Material
+let home: string
+let count = 0
+
+beforeAll(async () => {
+  folder = await temporaryFolder('store')
+  ;[one, two, three] = (await Promise.all(['one', 'two', 'three'].map((name) => makeMaterial(folder.path, name)))) as [
+    Material,
+    Material,
+    Material,
+  ]
+})
+afterAll(() => folder.remove())
+beforeEach(() => {
+  home = join(folder.path, `home-${++count}`)
+})
+
+async function commit(store: FolderStore, material: Material, profile = 'demo'): Promise<Identity> {
+  const lock = await store.lock(profile)
+  try {
+    await store.begin(pendingOf(profile))
+    return await store.commit(metadataOf(profile, material), material)
+  } finally {
+    await lock.release()
+  }
+}
+
+async function modes(path: string): Promise<string[]> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  const found = await Promise.all(
+    entries
+      .filter((entry) => !entry.isSymbolicLink())
+      .map(
+        async (entry) =>
+          `${entry.isDirectory() ? 'folder' : 'file'} ${((await stat(join(entry.parentPath, entry.name))).mode & 0o7777).toString(8)}`,
+      ),
+  )
+  return [...new Set(found)].sort()
+}
+
+const current = (...rest: string[]): string => join(home, 'demo', 'current', ...rest)
+const keyOf = (): Promise<string> => readFile(current('key.pem'), 'utf8')
+
+describe('an identity', () => {
+  test('comes back as it was committed, by another store as well, and the files are there for other programs', async () => {
+    const stored = await commit(storeAt(home), one)
+    const loaded = await storeAt(home).load('demo')
+    expect(loaded).toEqual(stored)
+    expect(loaded.metadata).toEqual(metadataOf('demo', one))
+    expect(loaded.directory).toBe(current())
+    const files = ['key.pem', 'client.crt', 'chain.crt', 'ca.crt'].map((name) => readFile(current(name), 'utf8'))
+    expect(await Promise.all(files)).toEqual([one.key, one.leaf, one.chain, one.ca])
+    expect(await readFile(current('server-ca.pem'), 'utf8')).toBe(one.ca)
+    expect((await readdir(join(home, 'demo'))).sort()).toEqual(['current', 'pointer.json', 'versions'])
+  })
+
+  test.each(['000', '022', '077', '777'])('is readable by its owner alone with a umask of %s', async (mask) => {
+    const before = process.umask(parseInt(mask, 8))
+    try {
+      const store = storeAt(home)
+      await commit(store, one)
+      const lock = await store.lock('demo')
+      await store.begin(pendingOf('demo'))
+      await lock.release()
+    } finally {
+      process.umask(before)
+    }
+    expect(await modes(home)).toEqual(['file 600', 'folder 700'])
+    expect((await stat(home)).mode & 0o7777).toBe(0o700)
+  })
+
+  test('takes the place of another in one step, and the one before can be put back, and forth', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    await commit(store, two)
+    expect(await keyOf()).toBe(two.key)
+    expect((await store.rollback('demo')).material).toEqual(one)
+    expect(await keyOf()).toBe(one.key)
+    expect((await store.load('demo')).material).toEqual(one)
+    expect((await store.rollback('demo')).material).toEqual(two)
+  })
+
+  test('that was replaced twice is gone: two versions are kept', async () => {
+    const store = storeAt(home)
+    for (const material of [one, two, three]) await commit(store, material)
+    expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(2)
+    expect((await store.rollback('demo')).material).toEqual(two)
+  })
+
+  test('has nothing to roll back to after its first commit, nor where there is none', async () => {
+    const store = storeAt(home)
+    await expect(store.rollback('demo')).rejects.toBeInstanceOf(NoIdentityError)
+    await commit(store, one)
+    await expect(store.rollback('demo')).rejects.toThrow('there is no identity before the present one')
+    expect(await keyOf()).toBe(one.key)
+  })
+
+  test('gets new metadata without a new version', async () => {
+    const store = storeAt(home)
+    const stored = await commit(store, one)
+    const metadata = {
+      ...stored.metadata,
+      urls: { metadataUrl: 'https://gateway.kyma.local/demo/v1/metadata/services' },
+    }
+    await store.update(stored, metadata)
+    expect((await store.load('demo')).metadata).toEqual(metadata)
+    expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(1)
+  })
+
+  test('is listed by name; a folder with a pending pairing alone is none, nor are other things that lie there', async () => {
+    const store = storeAt(home)
+    expect(await store.list()).toEqual([])
+    await commit(store, one, 'shop')
+    await commit(store, two, 'erp')
+    const lock = await store.lock('waiting')
+    await store.begin(pendingOf('waiting'))
+    await lock.release()
+    await mkdir(join(home, 'empty'))
+    await mkdir(join(home, '.hidden'))
+    await writeFile(join(home, 'file'), '')
+    expect(await store.list()).toEqual(['erp', 'shop'])
+    expect(await store.listPending()).toEqual(['waiting'])
+    expect([await store.has('shop'), await store.has('waiting'), await store.has('none')]).toEqual([true, false, false])
+    await expect(store.load('waiting')).rejects.toBeInstanceOf(NoIdentityError)
+  })
+
+  test.each(['', '.', '..', '../x', 'a/b', '-x', '.x', 'a b', 'ä', 'a\0', 'x'.repeat(101)])(
+    'cannot be named %j',
+    async (name) => {
+      const store = storeAt(home)
+      for (const attempt of [store.has(name), store.load(name), store.lock(name), store.pending(name)]) {
+        await expect(attempt).rejects.toBeInstanceOf(ProfileNameError)
+      }
+      await expect(stat(home)).rejects.toThrow('ENOENT')
+    },
+  )
+})
+
+describe('an identity that cannot be used', () => {
+  const version = async (): Promise<string> => join(home, 'demo', await readlink(current()))
+  const edit = async (change: (fields: Record<string, unknown>) => void): Promise<void> => {
+    const file = current('identity.json')
+    const fields = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>
+    change(fields)
+    await writeFile(file, JSON.stringify(fields))
+  }
+
+  const cases: [string, () => Promise<void>, RegExp][] = [
+    [
+      'of a newer format',
+      () => edit((fields) => (fields['formatVersion'] = 2)),
+      /is of format 2; this program reads up to 1/,
+    ],
+    ['without a format', () => edit((fields) => delete fields['formatVersion']), /damaged: formatVersion/],
+    ['without a field', () => edit((fields) => delete fields['gatewayHost']), /damaged: gatewayHost/],
+    ['with a port that is none', () => edit((fields) => (fields['nodePort'] = 0)), /damaged: nodePort/],
+    [
+      'with a URL that is not https',
+      () => edit((fields) => (fields['urls'] = { infoUrl: 'http://x' })),
+      /damaged: urls.infoUrl/,
+    ],
+    ['with a date that is none', () => edit((fields) => (fields['notAfter'] = 'soon')), /damaged: notAfter/],
+    ['with a rule that is none', () => edit((fields) => (fields['resolve'] = ['x'])), /damaged: resolve/],
+    ['with metadata that is no JSON', () => writeFile(current('identity.json'), '{'), /damaged: JSON/],
+    [
+      'with an endless file',
+      () => writeFile(current('identity.json'), Buffer.alloc(2 * 1024 * 1024, 0x20)),
+      /too large/,
+    ],
+    ['with the key of another', () => writeFile(current('key.pem'), two.key), /do not belong together/],
+    ['with an empty key', () => writeFile(current('key.pem'), ''), /do not belong together/],
+    ['without a file', () => rm(current('chain.crt')), /a file is missing/],
+    ['whose version is gone', async () => rm(await version(), { recursive: true }), /a file is missing/],
+    [
+      'with a pointer that is damaged',
+      () => writeFile(join(home, 'demo', 'pointer.json'), 'x'),
+      /pointer.json is damaged/,
+    ],
+    [
+      'with a pointer that leads elsewhere',
+      () => writeFile(join(home, 'demo', 'pointer.json'), '{"current":"../../x"}'),
+      /pointer.json is damaged/,
+    ],
+  ]
+  test.each(cases)('%s is refused, and named', async (_, damage, why) => {
+    const store = storeAt(home)
+    await commit(store, one)
+    await damage()
+    const failure = await store.load('demo').catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(IdentityUnusableError)
+    expect(String(failure)).toMatch(why)
+    expect(failure instanceof IdentityUnusableError ? failure.hint : '').not.toBe('')
+  })
+
+  test('can be replaced by another', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    await writeFile(current('identity.json'), '{')
+    await commit(store, two)
+    expect((await store.load('demo')).material).toEqual(two)
+  })
+})
+
+describe('a pending pairing', () => {
+  const begin = async (store: FolderStore, profile = 'demo'): Promise<void> => {
+    const lock = await store.lock(profile)
+    await store.begin(pendingOf(profile))
+    await lock.release()
+  }
+
+  test('comes back as it was: key, csrUrl to the letter, subject', async () => {
+    await begin(storeAt(home))
+    const pending = await storeAt(home).pending('demo')
+    expect(pending?.csrUrl.href).toBe(pendingOf('demo').csrUrl.href)
+    expect(pending && publicKeyDer(pending.key)).toEqual(publicKeyDer(pendingOf('demo').key))
+    expect({ ...pending, key: 0 }).toEqual({ ...pendingOf('demo'), key: 0 })
+  })
+
+  test('is replaced by the next, ended by a commit, and can be forgotten', async () => {
+    const store = storeAt(home)
+    await begin(store)
+    await begin(store)
+    await store.discard('demo')
+    expect(await store.pending('demo')).toBeUndefined()
+    await store.discard('demo')
+    await commit(store, one)
+    expect(await store.pending('demo')).toBeUndefined()
+    expect(await readdir(join(home, 'demo'))).not.toContain('pending')
+  })
+
+  test('leaves no folder behind when it comes to nothing', async () => {
+    const store = storeAt(home)
+    const lock = await store.lock('demo')
+    await store.begin(pendingOf('demo'))
+    await store.discard('demo')
+    await lock.release()
+    expect(await readdir(home)).toEqual([])
+  })
+
+  test('is removed by the next command once its token is dead, with an identity beside it and without', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    await begin(store)
+    await begin(store, 'other')
+    await store.load('demo')
+    expect(await store.list()).toEqual(['demo'])
+    expect(await store.listPending()).toEqual(['demo', 'other'])
+    const later = storeAt(home, { now: () => new Date(Date.now() + 5 * 60_000 + 1000) })
+    await later.load('demo')
+    expect(await store.listPending()).toEqual(['other'])
+    expect(await later.list()).toEqual(['demo'])
+    expect(await readdir(home)).toEqual(['demo'])
+  })
+
+  test('is left alone while another process works on it', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    await begin(store)
+    const lock = await store.lock('demo')
+    const later = storeAt(home, { now: () => new Date(Date.now() + 6 * 60_000) })
+    const started = performance.now()
+    expect((await later.load('demo')).material).toEqual(one)
+    expect(performance.now() - started).toBeLessThan(1000)
+    expect(await store.listPending()).toEqual(['demo'])
+    await lock.release()
+  })
+
+  test('that is damaged is told', async () => {
+    const store = storeAt(home)
+    await begin(store)
+    await writeFile(join(home, 'demo', 'pending', 'pairing.json'), '{"formatVersion":1,"csrUrl":"x"}')
+    await expect(store.pending('demo')).rejects.toThrow(/pairing.json is damaged: csrUrl/)
+    await writeFile(join(home, 'demo', 'pending', 'key.pem'), 'x')
+    await expect(store.pending('demo')).rejects.toThrow()
+  })
+})
+
+describe('what a crash leaves', () => {
+  test('a current that lags is repaired by the next command', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    const lagging = await readlink(current())
+    await commit(store, two)
+    await rm(current())
+    await symlink(lagging, current())
+    expect(await keyOf()).toBe(one.key)
+    expect((await store.load('demo')).material).toEqual(two)
+    expect(await keyOf()).toBe(two.key)
+    await rm(current())
+    await store.load('demo')
+    expect(await keyOf()).toBe(two.key)
+  })
+
+  test('a version without a pointer, and every half-written thing, goes with the next commit', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    const at = join(home, 'demo')
+    const left = ['versions/v20260101000000-00000000', 'pending.0123abcd', 'current.0123abcd.stale']
+    for (const name of left) await mkdir(join(at, name))
+    await writeFile(join(at, 'pointer.json.0123abcd'), '')
+    await writeFile(join(at, 'lock.0123456789abcdef'), '')
+    await writeFile(join(at, 'lock.0123456789abcdee'), '')
+    await utimes(join(at, 'lock.0123456789abcdee'), 0, 0)
+    await writeFile(join(at, 'notes.txt'), 'not ours')
+    await commit(store, two)
+    expect((await readdir(at)).sort()).toEqual([
+      'current',
+      'lock.0123456789abcdef',
+      'notes.txt',
+      'pointer.json',
+      'versions',
+    ])
+    expect(await readdir(join(at, 'versions'))).toHaveLength(2)
+  })
+})
+
+describe('where there are no links', () => {
+  const noLinks: Partial<FolderStoreDeps> = {
+    makeLink: () => Promise.reject(Object.assign(new Error('no links'), { code: 'EPERM' })),
+  }
+
+  test('current is a copy, as private as the truth, replaced by each commit and repaired by the next command', async () => {
+    const store = storeAt(home, noLinks)
+    await commit(store, one)
+    expect((await lstat(current())).isDirectory()).toBe(true)
+    expect(await keyOf()).toBe(one.key)
+    await commit(store, two)
+    expect(await keyOf()).toBe(two.key)
+    expect(await modes(home)).toEqual(['file 600', 'folder 700'])
+    await rm(current(), { recursive: true })
+    expect((await store.load('demo')).material).toEqual(two)
+    expect(await keyOf()).toBe(two.key)
+    await store.rollback('demo')
+    expect(await keyOf()).toBe(one.key)
+    expect((await readdir(join(home, 'demo'))).sort()).toEqual(['current', 'pointer.json', 'versions'])
+  })
+
+  test('a copy gives way to a link where there are links again', async () => {
+    await commit(storeAt(home, noLinks), one)
+    await commit(storeAt(home), two)
+    expect((await lstat(current())).isSymbolicLink()).toBe(true)
+    expect(await keyOf()).toBe(two.key)
+  })
+
+  test('a copy learns what the endpoints are', async () => {
+    const store = storeAt(home, noLinks)
+    const stored = await commit(store, one)
+    await store.update(stored, { ...stored.metadata, urls: {} })
+    expect((await store.load('demo')).metadata.urls).toEqual({})
+  })
+})
+
+describe('a folder of the home', () => {
+  test('that others can write to is refused, also when it is a profile of it', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    await chmod(join(home, 'demo'), 0o770)
+    await expect(store.load('demo')).rejects.toThrow(/can be written by others \(mode 770\)/)
+    await expect(store.lock('demo')).rejects.toThrow(/can be written by others/)
+    await chmod(join(home, 'demo'), 0o700)
+    await chmod(home, 0o702)
+    await expect(store.list()).rejects.toThrow(/can be written by others \(mode 702\)/)
+    await expect(store.ready()).rejects.toThrow(/can be written by others/)
+  })
+
+  test('that is readable by others is taken as it is: the files in it are not', async () => {
+    await mkdir(home, { mode: 0o755 })
+    await chmod(home, 0o755)
+    await commit(storeAt(home), one)
+    expect((await stat(current('key.pem'))).mode & 0o777).toBe(0o600)
+  })
+
+  test('that belongs to somebody else is refused', async () => {
+    await mkdir(home, { mode: 0o700 })
+    const stranger = storeAt(home, { userId: 123456 })
+    await expect(stranger.list()).rejects.toThrow(/belongs to another user \(uid \d+, we are 123456\)/)
+    await expect(stranger.ready()).rejects.toThrow(/belongs to another user/)
+  })
+
+  test('that is a file, or a link to nowhere, is told', async () => {
+    await writeFile(home, '')
+    await expect(storeAt(home).list()).rejects.toBeInstanceOf(FilesError)
+    await rm(home)
+    await symlink(join(folder.path, 'nowhere'), home)
+    await expect(storeAt(home).list()).rejects.toBeInstanceOf(FilesError)
+  })
+
+  test('may be a link to one of ours', async () => {
+    const real = join(folder.path, `real-${count}`)
+    await mkdir(real, { mode: 0o700 })
+    await symlink(real, home)
+    await commit(storeAt(home), one)
+    expect(await readdir(real)).toEqual(['demo'])
+  })
+})
+
+test('key and certificate of every material here belong together: the tests above stand on it', () => {
+  for (const { key, leaf } of [one, two, three]) {
+    expect(new X509Certificate(leaf).checkPrivateKey(createPrivateKey(key))).toBe(true)
+  }
+})
