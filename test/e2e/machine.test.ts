@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startSandbox } from '../../src/sandbox/sandbox.js'
 import { openssl, temporaryFolder } from '../support/certificates.js'
+import { json, startFakeKyma } from '../support/fake-kyma.js'
 import { jsonError, kyconnect, type Run, run, type RunOptions } from '../support/kyconnect.js'
 import { startNginxGateway } from '../support/nginx.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
@@ -100,6 +101,34 @@ test('a full disk: 9, said before the CSR is sent, and the identity that was the
     await rm(join(home, 'filler'))
     expect((await go(['pair', '--json', '--force', '--url', '-'], await sandbox.tokenUrl())).code).toBe(0)
   } finally {
+    await disk.unmount()
+    await rm(home, { recursive: true, force: true })
+  }
+})
+
+test('a disk that fills up while the service signs: what was set aside takes the certificate', async () => {
+  const home = join(tmpdir(), `kyconnect-reserve-${process.pid}`)
+  await mkdir(home)
+  const [disk, fake] = await Promise.all([mountSmallDisk(home, 400), startFakeKyma()])
+  try {
+    await chmod(home, 0o700)
+    const fill = (): Promise<Run> => run('bash', ['-c', 'head -c 1M /dev/zero > "$0/filler"', home])
+    fake.faults.csr = async (_, response, body) => {
+      const filled = await fill()
+      expect(filled.stderr).toContain('No space left')
+      json(response, 201, await fake.sign(body))
+    }
+    const env = { ...fake.env, KYCONNECT_HOME: home }
+    const done = await kyconnect(['pair', '--json', '--url', '-'], { env, input: fake.tokenUrl })
+    expect(done.code, done.stderr).toBe(0)
+    await openssl(
+      'verify',
+      '-CAfile',
+      join(home, 'demo', 'current', 'ca.crt'),
+      join(home, 'demo', 'current', 'client.crt'),
+    )
+  } finally {
+    await fake.stop()
     await disk.unmount()
     await rm(home, { recursive: true, force: true })
   }

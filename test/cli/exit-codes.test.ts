@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest'
+import { exitCodes } from '../../src/cli/exit-codes.js'
+import * as errors from '../../src/errors.js'
+
+test('every error has a code of its own, an exit code, and the name of its class', () => {
+  const made = Object.entries(errors).flatMap(([name, kind]) => {
+    if (kind === errors.KyconnectError) return []
+    // Each export of the file but the base is a class that takes a message.
+    const error: unknown = Reflect.construct(kind, ['message', { hint: 'hint' }])
+    if (!(error instanceof errors.KyconnectError)) throw new TypeError(`${name} is no error`)
+    return [[name, error] as const]
+  })
+  expect(made.length).toBeGreaterThan(25)
+  expect(Object.keys(exitCodes)).toHaveLength(made.length)
+  expect(new Set(made.map(([, { code }]) => code)).size).toBe(made.length)
+  for (const [name, error] of made) {
+    expect(error.code).toMatch(/^ERR_[A-Z_]+$/)
+    expect(error.name).toBe(name)
+    expect(Object.keys(exitCodes)).toContain(error.code)
+  }
+})
+
+test('a hint can be added to, and the first stays', () => {
+  const error = new errors.FilesError('no space', { hint: 'make room' }).addHint('the token is spent')
+  expect(error.hint).toBe('make room; the token is spent')
+  expect(new errors.FilesError('no space').addHint('alone').hint).toBe('alone')
+})
