@@ -27,6 +27,12 @@ export abstract class KyconnectError extends Error {
     return this.#hint
   }
 
+  /** Says what only a caller further up knows to be the better way out. */
+  replaceHint(text: string): this {
+    this.#hint = text
+    return this
+  }
+
   /** Adds what only a caller further up knows: that something was kept, say, and how to go on with it. */
   addHint(text: string): this {
     this.#hint = this.#hint === undefined ? text : `${this.#hint}; ${text}`

@@ -2,7 +2,13 @@ import { createHash, type KeyObject } from 'node:crypto'
 import { readFile, readlink, symlink } from 'node:fs/promises'
 import { join, resolve as absolute } from 'node:path'
 import { NoIdentityError, ProfileAmbiguousError } from './errors.js'
-import { calledUrls, callEndpoint, type CallableEndpoint, endpointUrl } from './identity/endpoint-call.js'
+import {
+  calledUrls,
+  callEndpoint,
+  type CallableEndpoint,
+  endpointUrl,
+  explainRefusal,
+} from './identity/endpoint-call.js'
 import { FolderStore } from './identity/folder-store.js'
 import { defaultHome } from './identity/home.js'
 import type { Identity, Urls } from './identity/identity.js'
@@ -12,6 +18,7 @@ import { refreshEndpoints } from './pairing/endpoints.js'
 import { pair, type PairPolicy, type PairRequest, resumePairing } from './pairing/pair.js'
 import type { Progress } from './pairing/progress.js'
 import type { Request, StreamedAnswer, TransportDeps } from './transport/client.js'
+import { type Refusal, refusalError } from './transport/refusal.js'
 import { Redactor, stripControl } from './redaction.js'
 
 /** What the process gives: gathered once, at the top, and handed down from here. */
@@ -93,7 +100,7 @@ export class Kyconnect {
     run: RunOptions,
     begunKey?: Promise<KeyObject>,
   ): Promise<Identity> {
-    this.#redactor.learn(request.tokenUrl.href)
+    this.#redactor.learnUrl(request.tokenUrl)
     return pair(request, policy, this.#pairDeps(run, begunKey))
   }
 
@@ -130,7 +137,11 @@ export class Kyconnect {
     const identity = await this.store.load(await this.selectProfile(named))
     const choice = this.#choice(run)
     const policy = { acceptHosts, store: !choice.insecure }
-    return refreshEndpoints(this.store, identity, choice, policy, this.#transport(run), run.progress)
+    return refreshEndpoints(this.store, identity, choice, policy, this.#transport(run), run.progress).catch(
+      (error: unknown) => {
+        throw this.#explain(error, identity)
+      },
+    )
   }
 
   /** An authenticated request to one of the App's endpoints. End it with the returned `close`. */
@@ -142,7 +153,20 @@ export class Kyconnect {
     run: RunOptions,
   ): Promise<{ answer: StreamedAnswer; close: () => Promise<void> }> {
     const url = endpointUrl(identity, endpoint, path)
-    return callEndpoint(identity, this.#choice(run), this.#transport(run), { ...request, url })
+    return callEndpoint(identity, this.#choice(run), this.#transport(run), { ...request, url }).catch(
+      (error: unknown) => {
+        throw this.#explain(error, identity)
+      },
+    )
+  }
+
+  /** What an answer that is no success means. `what` names what was asked for. */
+  refusal(answer: Refusal, what: string, identity: Identity): unknown {
+    return this.#explain(refusalError(answer, what), identity)
+  }
+
+  #explain(error: unknown, identity: Identity): unknown {
+    return explainRefusal(error, identity, this.#around.now())
   }
 
   /** The identity of a profile, as it is stored. */

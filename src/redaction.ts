@@ -2,6 +2,8 @@ const tokenParameter = /([?&]token=)([^&#\s"'<>\\]+)/gi
 const replacement = 'REDACTED'
 /** A shorter one would hit innocent text, and no real token is short. */
 const shortestToken = 8
+/** `signingRequests` has 15 characters, a token 88. */
+const longestWord = 40
 
 /** Takes one-time tokens out of whatever is shown: every `token=` in a URL, and each token it has learned of, wherever it stands. */
 export class Redactor {
@@ -9,10 +11,25 @@ export class Redactor {
 
   /** Learns the tokens of all URLs in a text: a server may well repeat one, alone, in what it says. */
   learn(text: string): void {
-    for (const [, , token = ''] of text.matchAll(tokenParameter)) {
-      for (const secret of [token, token.replace(/%3D/gi, '='), token.replace(/(=|%3D)+$/i, '')]) {
-        if (secret.length >= shortestToken) this.#secrets.add(secret)
-      }
+    for (const [, , token = ''] of text.matchAll(tokenParameter)) this.#learnToken(token)
+  }
+
+  /**
+   * Learns whatever in a token URL may be the token, by whatever name: what was pasted may be damaged, and the service may
+   * have refused it without using it up.
+   */
+  learnUrl({ pathname, search, hash }: URL): void {
+    for (const piece of `${search}&${hash}&${pathname}`.split(/[?&#;/]/)) {
+      // A value, whatever its name; or a token alone, which is longer than words are.
+      const [, value = ''] = /=(.*)/s.exec(piece) ?? []
+      this.#learnToken(value)
+      if (piece.length >= longestWord) this.#learnToken(piece)
+    }
+  }
+
+  #learnToken(token: string): void {
+    for (const secret of [token, token.replace(/%3D/gi, '='), token.replace(/(=|%3D)+$/i, '')]) {
+      if (secret.length >= shortestToken) this.#secrets.add(secret)
     }
   }
 

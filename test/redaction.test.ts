@@ -38,6 +38,25 @@ describe('a token', () => {
     expect(redactor.redact('saw abcdefghijkl== and abcdefghijkl')).toBe('saw REDACTED and REDACTED')
   })
 
+  test.each([
+    '?token=',
+    '?\\token=',
+    '?%74oken=',
+    '?t=',
+    '?x=1&amp;token=',
+    '?a;token=',
+    '?',
+    '#token=',
+    '#',
+    '/token=',
+    '/',
+  ])('of a URL that was handed over is learned whatever stands before it: %s', (joint) => {
+    const secret = `${'aB-_09'.repeat(14)}==`
+    const redactor = new Redactor()
+    redactor.learnUrl(new URL(`https://c.example/v1/applications/signingRequests/info${joint}${secret}`))
+    expect(redactor.redact(`${secret} signingRequests/info`)).toBe('REDACTED signingRequests/info')
+  })
+
   test('that is too short to be one does not blot out words', () => {
     const redactor = new Redactor()
     redactor.learn('https://c.example/?token=the')

@@ -22,6 +22,7 @@ Exit codes: 0 ok, 1 other, 2 usage, 3 token refused, 4 trust, 5 no usable identi
 /**
  * Runs one command line.
  * @param show takes help texts
+ * @param width columns of the terminal; undefined where there is none
  * @param begunKey see Context
  * @returns the exit code
  * @throws when the reader of a help text has gone
@@ -30,6 +31,7 @@ export async function main(
   args: readonly string[],
   version: string,
   show: (text: string) => Promise<void>,
+  width: number | undefined,
   begunKey?: Promise<KeyObject>,
 ): Promise<number> {
   let context: Context | undefined
@@ -39,7 +41,7 @@ export async function main(
     context = runs.createContext(begunKey)
     await work(runs, context)
   }
-  const program = createProgram(version, run, (text) => (help += text))
+  const program = createProgram(version, run, (text) => (help += text), width)
   try {
     await program.parseAsync([...args], { from: 'user' })
     return 0
@@ -50,17 +52,26 @@ export async function main(
       return 0
     }
     const runs = await import('./runs/runs.js')
-    const shown = error instanceof CommanderError ? runs.usageError(error.message, args) : error
+    // commander shows the program's help for `help <what is no command>`, and counts it as a failure.
+    const problem = error instanceof CommanderError && error.code === 'commander.help' ? 'unknown command' : undefined
+    const shown = error instanceof CommanderError ? runs.usageError(problem ?? error.message, args) : error
     return runs.reportError(shown, args, context ?? runs.createContext(begunKey))
   }
 }
 
-function createProgram(version: string, run: Run, keepHelp: (text: string) => void): Command {
+const widestHelp = 110
+
+function createProgram(
+  version: string,
+  run: Run,
+  keepHelp: (text: string) => void,
+  width: number | undefined,
+): Command {
   const program = new Command('kyconnect')
     .description("Connects an external system to Kyma's Application Connector over mutual TLS.")
     .version(version, '--version', 'print the version')
     .helpOption('-h, --help', 'show help, with examples')
-    .helpCommand(false)
+    .helpCommand('help [command]', 'show the help of a command')
     .addHelpText('after', examples)
     .exitOverride()
     .configureOutput({
@@ -68,7 +79,7 @@ function createProgram(version: string, run: Run, keepHelp: (text: string) => vo
       writeErr: () => undefined,
       getOutHasColors: () => false,
       getErrHasColors: () => false,
-      getOutHelpWidth: () => 110,
+      getOutHelpWidth: () => Math.min(width ?? widestHelp, widestHelp),
     })
   addPairCommand(program, run)
   addInfoCommand(program, run)

@@ -1,10 +1,13 @@
 import { InterruptedError } from '../errors.js'
 import type { Context } from './context.js'
 
-/** Asks for the token URL, unseen as it is typed or pasted: it is worth an identity. */
-export async function askTokenUrl(context: Context): Promise<string> {
+/**
+ * Asks for the token URL, unseen as it is typed or pasted: it is worth an identity.
+ * @param check true, or what is wrong: then it is asked again
+ */
+export async function askTokenUrl(check: (text: string) => true | string, context: Context): Promise<string> {
   const message = 'Token URL (from the administrator of the cluster):'
-  return String(await ask({ type: 'password', name: 'answer', message }, context))
+  return String(await ask({ type: 'password', name: 'answer', message, validate: check }, context))
 }
 
 /** Asks for a yes; no where there is nobody to ask. */
@@ -23,6 +26,7 @@ interface Question {
   readonly name: 'answer'
   readonly message: string
   readonly default?: boolean
+  readonly validate?: (text: string) => true | string
 }
 
 /** inquirer takes Ctrl-C for itself and throws an error of its own; SIGTERM it does not see. */

@@ -33,10 +33,10 @@ export async function routeChoice(options: NetworkOptions, context: Context): Pr
 }
 
 /** @throws UsageError */
-export function parsePort(text: string, name: string): number {
+export function parsePort(text: string, name: string, orElse = ''): number {
   const port = Number(text)
   if (/^\d{1,5}$/.test(text) && port >= 1 && port <= 65535) return port
-  throw new UsageError(`${name} takes a port from 1 to 65535, not ${quoted(text)}`)
+  throw new UsageError(`${name} takes ${orElse}a port from 1 to 65535, not ${quoted(text)}`)
 }
 
 /** @throws UsageError */

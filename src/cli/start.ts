@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import { isatty } from 'node:tty'
 import { main } from './main.js'
 import { isClosedPipe, writeAll } from './output/output.js'
 
@@ -6,7 +7,9 @@ import { isClosedPipe, writeAll } from './output/output.js'
 export async function start(version: string, begunKey?: Promise<KeyObject>): Promise<void> {
   let exitCode: number
   try {
-    exitCode = await main(process.argv.slice(2), version, (text) => writeAll(1, text), begunKey)
+    // Looking at a stream sets it up, which takes a while: only a terminal has a width.
+    const width = isatty(1) ? process.stdout.columns : undefined
+    exitCode = await main(process.argv.slice(2), version, (text) => writeAll(1, text), width, begunKey)
   } catch (error) {
     if (!isClosedPipe(error)) throw error
     exitCode = 0

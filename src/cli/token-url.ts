@@ -23,7 +23,7 @@ export async function findTokenUrl(option: string | undefined, json: boolean, co
   }
   const variable = context.around.environment['KYCONNECT_TOKEN_URL']
   if (variable !== undefined && variable !== '') return parseTokenUrl(variable)
-  if (!json && canAsk(context)) return parseTokenUrl(await askTokenUrl(context))
+  if (!json && canAsk(context)) return parseTokenUrl(await askTokenUrl(check, context))
   throw new UsageError('no token URL was given', {
     hint: 'pipe it in (kyconnect pair --url -) or set KYCONNECT_TOKEN_URL; the administrator of the cluster has it',
   })
@@ -35,12 +35,13 @@ export async function findTokenUrl(option: string | undefined, json: boolean, co
  */
 export function parseTokenUrl(text: string): TokenUrl {
   const clean = text
+    .replace(/\\[ \t]*\r?\n/g, '')
     .replace(/[\s\u200b\u200e\u200f\ufeff]+/g, '')
     .replace(/\\(?=[?=&])/g, '')
     .replace(/^["'`<“”‘’]+|["'`>“”‘’]+$/g, '')
   if (!URL.canParse(clean)) {
     throw new TokenUrlInvalidError(clean === '' ? 'the token URL is empty' : 'what was given as token URL is no URL', {
-      hint: 'it looks like https://connector-service.<domain>/v1/applications/signingRequests/info?token=…, all of it',
+      hint: 'it looks like https://connector-service.<domain>/v1/applications/signingRequests/info?token=<token>, all of it',
     })
   }
   const url = new URL(clean)
@@ -58,6 +59,17 @@ export function parseTokenUrl(text: string): TokenUrl {
     })
   }
   return { url, cleaned: clean !== text.replace(/\n$/, '') }
+}
+
+/** True, or what is wrong with a text as token URL. */
+function check(text: string): true | string {
+  try {
+    parseTokenUrl(text)
+    return true
+  } catch (error) {
+    if (error instanceof TokenUrlInvalidError) return error.message
+    throw error
+  }
 }
 
 async function readInput({ stdin }: Context): Promise<string> {

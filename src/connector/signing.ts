@@ -12,9 +12,15 @@ const what = 'the signed certificate'
  * Sends a CSR to be signed and returns every certificate that came back, in the order of the answer, unverified.
  * Sent again as long as no 201 was seen: only a 201 consumes the token (contract section 5).
  * @param csr PEM
+ * @param sentBefore whether an earlier run may have sent it already
  * @throws TokenRejectedError, AnswerLostError (a 201, but the answer did not arrive whole), AnswerMalformedError and whatever the transport throws
  */
-export async function requestSigning(http: HttpClient, csrUrl: URL, csr: string): Promise<X509Certificate[]> {
+export async function requestSigning(
+  http: HttpClient,
+  csrUrl: URL,
+  csr: string,
+  sentBefore = false,
+): Promise<X509Certificate[]> {
   const seen = { status: 0 }
   let answer: Answer
   try {
@@ -35,15 +41,15 @@ export async function requestSigning(http: HttpClient, csrUrl: URL, csr: string)
       hint: 'the token is spent: ask the administrator for a new token URL, then: kyconnect pair --url -',
     })
   }
-  if (answer.status === 403) throw answer.attempts > 1 ? answerLost(answer) : tokenRejected(answer)
+  if (answer.status === 403) throw sentBefore || answer.attempts > 1 ? sentAgain(answer) : tokenRejected(answer)
   if (answer.status !== 201) throw refusalError(answer, 'the certificate signing request')
   return parseSignedCertificates(answer)
 }
 
-/** A refusal of a CSR that was sent before without an answer: most likely it had been signed. */
-function answerLost(answer: Answer): TokenRejectedError {
+/** A refusal of a CSR that was sent before without an answer: it may have been signed, or its 5 minutes are over. */
+function sentAgain(answer: Answer): TokenRejectedError {
   return new TokenRejectedError(
-    'the one-time token was refused when the certificate signing request was sent again: it was signed the first time, most likely, and the answer was lost',
+    'the one-time token was refused when the certificate signing request was sent again: it is older than 5 minutes, or it was signed the first time and the answer was lost',
     {
       hint: 'get a new token URL from the administrator, then: kyconnect pair --url -',
       details: { status: answer.status, host: answer.url.host, attempts: answer.attempts },

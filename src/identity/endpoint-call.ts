@@ -1,12 +1,11 @@
-import { IdentityUnusableError, UsageError } from '../errors.js'
+import { ClientCertificateRefusedError, IdentityUnusableError, UsageError } from '../errors.js'
 import { HttpClient, type Request, type StreamedAnswer, type TransportDeps } from '../transport/client.js'
-import { refusalError } from '../transport/refusal.js'
 import { locate } from '../transport/route.js'
 import type { Identity, Urls } from './identity.js'
 import { gatewayRoute, type RouteChoice } from './route.js'
 
 /** What a caller needs to send a request and to read what came of it. */
-export { refusalError, type Request, type StreamedAnswer }
+export { type Request, type StreamedAnswer }
 
 /** The endpoints of an App that can be called by name, and the wire name of each one's URL. */
 export const callable = { metadata: 'metadataUrl', events: 'eventsUrl', info: 'infoUrl' } as const
@@ -55,6 +54,19 @@ export async function callEndpoint(
     await http.close()
     throw error
   }
+}
+
+/** A refused certificate, told by what is known of it: its dates, and the profile to pair again. Any other error as it is. */
+export function explainRefusal(error: unknown, { metadata }: Identity, now: Date): unknown {
+  if (!(error instanceof ClientCertificateRefusedError)) return error
+  const { notBefore, notAfter, profile } = metadata
+  const why =
+    notAfter < now
+      ? `it expired on ${notAfter.toISOString()}`
+      : notBefore > now
+        ? `by this machine's clock it is valid only from ${notBefore.toISOString()}`
+        : `it is valid until ${notAfter.toISOString()}: is it from this cluster, and has the cluster's CA changed?`
+  return error.replaceHint(`${why}; with a new token URL: kyconnect pair --force --profile ${profile} --url -`)
 }
 
 /** The URLs as they are called: with the NodePort where one belongs. */

@@ -71,14 +71,15 @@ export class FolderStore implements IdentityStore {
     checkProfileName(profile)
     const there = await this.#guard(profile)
     if (there) await this.#sweep(profile)
-    const pointer = there ? await this.#pointer(profile) : undefined
-    if (pointer === undefined) {
-      throw new NoIdentityError(`no identity is stored under the profile "${profile}"`, {
-        hint: `get a token URL from the administrator of the cluster, then: kyconnect pair --profile ${profile} --url -`,
-        details: { profile, home: this.#deps.home },
-      })
+    try {
+      const pointer = there ? await this.#pointer(profile) : undefined
+      if (pointer !== undefined) return await this.#read(profile, pointer.current)
+    } catch (error) {
+      throw error instanceof IdentityUnusableError && error.hint === undefined
+        ? error.addHint(`pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`)
+        : error
     }
-    return this.#read(profile, pointer.current)
+    throw this.#none(profile)
   }
 
   async lock(profile: string): Promise<Lock> {
@@ -186,7 +187,8 @@ export class FolderStore implements IdentityStore {
   }
 
   async rollback(profile: string): Promise<Identity> {
-    const pointer = (await this.has(profile)) ? await this.#pointer(profile) : undefined
+    if (!(await this.has(profile))) throw this.#none(profile)
+    const pointer = await this.#pointer(profile)
     const previous = pointer?.previous ?? null
     if (pointer === undefined || previous === null) {
       throw new NoIdentityError(`there is no identity before the present one under the profile "${profile}"`, {
@@ -222,6 +224,13 @@ export class FolderStore implements IdentityStore {
     return join(this.#deps.home, profile, ...rest)
   }
 
+  #none(profile: string): NoIdentityError {
+    return new NoIdentityError(`no identity is stored under the profile "${profile}"`, {
+      hint: `get a token URL from the administrator of the cluster, then: kyconnect pair --profile ${profile} --url -`,
+      details: { profile, home: this.#deps.home },
+    })
+  }
+
   #newVersion(): string {
     const stamp = this.#deps.now().toISOString().replace(/\D/g, '').slice(0, 14)
     return `v${stamp}-${this.#deps.randomHex(4)}`
@@ -248,9 +257,7 @@ export class FolderStore implements IdentityStore {
     if (text === undefined) return undefined
     const pointer = parsePointer(text)
     if (pointer !== undefined) return pointer
-    throw new IdentityUnusableError(`${file} is damaged`, {
-      hint: 'pair again with a new token URL: kyconnect pair --force --url -',
-    })
+    throw new IdentityUnusableError(`${file} is damaged`)
   }
 
   async #point(profile: string, pointer: Pointer): Promise<void> {
@@ -401,9 +408,7 @@ function fits(leaf: string, key: string): boolean {
 }
 
 function unusable(folder: string, why: string): IdentityUnusableError {
-  return new IdentityUnusableError(`the identity in ${folder} cannot be used: ${why}`, {
-    hint: 'pair again with a new token URL: kyconnect pair --force --url -',
-  })
+  return new IdentityUnusableError(`the identity in ${folder} cannot be used: ${why}`)
 }
 
 /** A small text file; undefined when it is not there. */

@@ -1,7 +1,7 @@
 import { chmod, lstat, mkdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { FilesError, HomeUnsafeError } from '../errors.js'
-import { filesError } from './durable-files.js'
+import { filesError, isCode } from './durable-files.js'
 
 /** What the place of the identities depends on. */
 export interface Surroundings {
@@ -34,7 +34,7 @@ export async function checkOwnFolder(folder: string, userId: number | undefined)
   try {
     found = await stat(folder)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && !(await isLink(folder))) return false
+    if (isCode(error, 'ENOENT') && !(await isLink(folder))) return false
     throw filesError(error, `read ${folder}`)
   }
   if (!found.isDirectory()) {
@@ -58,11 +58,29 @@ export async function checkOwnFolder(folder: string, userId: number | undefined)
 export async function makeOwnFolder(folder: string, userId: number | undefined): Promise<void> {
   if (await checkOwnFolder(folder, userId)) return
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await makeWithParents(folder)
     await chmod(folder, 0o700)
+    await checkOwnFolder(folder, userId)
   } catch (error) {
     throw filesError(error, `make ${folder}`)
   }
+}
+
+/** Node's own recursive mkdir turns in circles in /proc. */
+async function makeWithParents(folder: string): Promise<void> {
+  const parent = dirname(folder)
+  if (parent !== folder && !(await isThere(parent))) await makeWithParents(parent)
+  await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
+    // Another process may have made it in the meantime.
+    if (!isCode(error, 'EEXIST')) throw error
+  })
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function isLink(path: string): Promise<boolean> {

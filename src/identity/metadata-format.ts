@@ -107,9 +107,7 @@ class Reader {
   }
 
   damaged(what: string): IdentityUnusableError {
-    return new IdentityUnusableError(`${this.#place} is damaged: ${what} is not as it should be`, {
-      hint: 'pair again with a new token URL: kyconnect pair --force --url -',
-    })
+    return new IdentityUnusableError(`${this.#place} is damaged: ${what} is not as it should be`)
   }
 
   text(name: string): string {

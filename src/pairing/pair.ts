@@ -101,9 +101,8 @@ export async function pair(request: PairRequest, policy: PairPolicy, deps: PairD
     const profile = named ?? cn
     lock ??= await reserveLate(profile, request.tokenUrl, policy, deps, pending)
     await store.begin(pending(profile))
-    if (policy.replace)
-      await checkDomain(profile, info.gatewayHost, 'gatewayHost', policy, deps, resumeHint(profile, '--force --yes'))
-    return await finish(pending(profile), policy, deps, http)
+    await checkReplaced(pending(profile), policy, deps)
+    return await finish(pending(profile), false, policy, deps, http)
   } finally {
     await http.close()
     await lock?.release()
@@ -122,14 +121,14 @@ export async function resumePairing(profile: string, policy: PairPolicy, deps: P
         hint: 'ask the administrator for a token URL, then: kyconnect pair --url -',
       })
     }
-    deps.transport.redactor.learn(pending.csrUrl.href)
+    deps.transport.redactor.learnUrl(pending.csrUrl)
     await checkReplace(profile, policy, deps)
-    if (policy.replace)
-      await checkDomain(profile, pending.gatewayHost, 'gatewayHost', policy, deps, resumeHint(profile, '--force --yes'))
+    await checkReplaced(pending, policy, deps)
     const route = completeRoute(choice, pending.route)
     const http = new HttpClient(connectorRoute(choice, pending.route), deps.transport)
     try {
-      return await finish({ ...pending, route, insecure: pending.insecure || choice.insecure }, policy, deps, http)
+      const resumed = { ...pending, route, insecure: pending.insecure || choice.insecure }
+      return await finish(resumed, true, policy, deps, http)
     } finally {
       await http.close()
     }
@@ -138,11 +137,18 @@ export async function resumePairing(profile: string, policy: PairPolicy, deps: P
   }
 }
 
-/** From a pending pairing, on disk, to the stored identity. */
-async function finish(pending: Pending, policy: PairPolicy, deps: PairDeps, http: HttpClient): Promise<Identity> {
+/** From a pending pairing, on disk, to the stored identity. `sentBefore`: its CSR may have been sent by an earlier run. */
+async function finish(
+  pending: Pending,
+  sentBefore: boolean,
+  policy: PairPolicy,
+  deps: PairDeps,
+  http: HttpClient,
+): Promise<Identity> {
   const { store, progress } = deps
   progress.begin('Certificate')
-  const signed = await sign(pending, deps, http)
+  const signed = await sign(pending, sentBefore, deps, http)
+  const replaced = await store.has(pending.profile)
   const identity = await store.commit(...signed).catch((error: unknown) => {
     throw error instanceof FilesError
       ? error.addHint(
@@ -155,6 +161,9 @@ async function finish(pending: Pending, policy: PairPolicy, deps: PairDeps, http
     'Certificate',
     `valid until ${metadata.notAfter.toISOString().slice(0, 10)}, stored in ${identity.directory}`,
   )
+  if (replaced) {
+    progress.note(`it replaces another, which "kyconnect pair --rollback --profile ${metadata.profile}" puts back`)
+  }
   warnOfDates(metadata, deps)
   if (!policy.verify) return identity
 
@@ -174,11 +183,16 @@ async function finish(pending: Pending, policy: PairPolicy, deps: PairDeps, http
 }
 
 /** CSR, signing, verification. A pending pairing whose token is spent is forgotten; any other is kept, and the error says how to go on. */
-async function sign(pending: Pending, deps: PairDeps, http: HttpClient): Promise<[Metadata, Identity['material']]> {
+async function sign(
+  pending: Pending,
+  sentBefore: boolean,
+  deps: PairDeps,
+  http: HttpClient,
+): Promise<[Metadata, Identity['material']]> {
   const { store } = deps
   try {
     const csr = await createCsr(pending.subject, pending.key)
-    const certificates = await requestSigning(http, pending.csrUrl, csr)
+    const certificates = await requestSigning(http, pending.csrUrl, csr, sentBefore)
     const { leaf, intermediates, roots } = await verifyChain(certificates, pending.key, pending.subject)
     const pem = (certificate: typeof leaf): string => toPem('CERTIFICATE', certificate.raw)
     const { profile, app, commonName: cn, gatewayHost, connectorHost, urls, route, insecure } = pending
@@ -232,7 +246,8 @@ async function reserve(profile: string, tokenUrl: URL, policy: PairPolicy, deps:
   const lock = await deps.store.lock(profile)
   try {
     await checkReplace(profile, policy, deps)
-    if (policy.replace) await checkDomain(profile, tokenUrl.hostname, 'connectorHost', policy, deps, undefined)
+    const present = policy.replace ? await presentIdentity(profile, deps) : undefined
+    if (present !== undefined) await checkDomain(present, tokenUrl.hostname, 'connectorHost', policy, undefined)
     return lock
   } catch (error) {
     await lock.release()
@@ -262,7 +277,9 @@ async function reserveLate(
     } finally {
       await lock.release()
     }
-    throw error.addHint(`the token is used, and the pairing waits for 5 minutes: ${resumeHint(free)}`)
+    throw error.replaceHint(
+      `the token is used, and the pairing waits for 5 minutes: store it under another name with ${resumeHint(free)}`,
+    )
   }
 }
 
@@ -286,22 +303,37 @@ async function checkReplace(profile: string, policy: PairPolicy, { store }: Pair
   })
 }
 
-async function checkDomain(
-  profile: string,
-  host: string,
-  kind: 'connectorHost' | 'gatewayHost',
-  policy: PairPolicy,
-  { store }: PairDeps,
-  hint: string | undefined,
-): Promise<void> {
-  if (!(await store.has(profile))) return
-  const present = await store.load(profile).catch((error: unknown) => {
-    // One that cannot be read is what --force is for.
+/** What is known of the new identity before its CSR is sent, against the one it would replace. @throws ConfirmationNeededError */
+async function checkReplaced(pending: Pending, policy: PairPolicy, deps: PairDeps): Promise<void> {
+  const { profile, gatewayHost, app, commonName: cn } = pending
+  const present = policy.replace ? await presentIdentity(profile, deps) : undefined
+  if (present === undefined) return
+  await checkDomain(present, gatewayHost, 'gatewayHost', policy, resumeHint(profile, '--force --yes'))
+  if (present.metadata.commonName !== cn) {
+    deps.progress.warn(
+      `the identity "${profile}" is for the App "${present.metadata.app}", the new one is for "${app}"`,
+    )
+  }
+}
+
+/** The identity that is there, if it can be read: one that cannot is what --force is for. */
+async function presentIdentity(profile: string, { store }: PairDeps): Promise<Identity | undefined> {
+  if (!(await store.has(profile))) return undefined
+  return store.load(profile).catch((error: unknown) => {
     if (error instanceof KyconnectError) return undefined
     throw error
   })
-  const stored = present?.metadata[kind]
-  if (stored === undefined || stored === host || (await policy.otherDomain(stored, host))) return
+}
+
+async function checkDomain(
+  present: Identity,
+  host: string,
+  kind: 'connectorHost' | 'gatewayHost',
+  policy: PairPolicy,
+  hint: string | undefined,
+): Promise<void> {
+  const { profile, [kind]: stored } = present.metadata
+  if (stored === host || (await policy.otherDomain(stored, host))) return
   throw new ConfirmationNeededError(
     `the identity "${profile}" is of ${stored}, the new one would be of ${host}: another domain`,
     { hint: `if that is meant, say so with --yes${hint === undefined ? '' : `: ${hint}`}` },

@@ -4,6 +4,8 @@ export interface Progress {
   begin(step: string): void
   /** The step that began has settled. */
   done(step: string, detail: string): void
+  /** Something that is good to know. */
+  note(text: string): void
   /** Something the user should know and nothing stops for. */
   warn(text: string): void
 }

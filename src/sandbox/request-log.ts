@@ -1,19 +1,24 @@
 import type { Tell } from './listener.js'
 
-/** Writes a line for each request: time, listener, method, path without its token, status (0: the client left) and how long it took. */
+/** Writes a line for each request: time, listener, method, path with the token taken out, status (0: the client left) and how long it took. */
 export function createRequestLog(listener: string, log: ((line: string) => void) | undefined, now: () => Date): Tell {
   return ({ method, target, status, milliseconds }) =>
     log?.(`${now().toISOString()} ${listener} ${method} ${redactToken(target)} ${status} ${milliseconds}ms`)
 }
 
-/** Parameter names are compared decoded, as the Connector reads them. */
+/** What is long enough for a token is taken for one whatever its name: of a mistyped URL it may still work. */
 function redactToken(target: string): string {
-  const mark = target.indexOf('?')
-  if (mark === -1) return target
-  const parameters = target.slice(mark + 1).split('&')
-  const shown = parameters.map((parameter) => {
-    const [name = ''] = parameter.split('=', 1)
-    return new URLSearchParams(parameter).has('token') ? `${name}=REDACTED` : parameter
-  })
-  return `${target.slice(0, mark)}?${shown.join('&')}`
+  return target
+    .replace(/[A-Za-z0-9_-]{60,}={0,2}/g, 'REDACTED')
+    .replace(/([^?&;#/=]*)=([^?&;#/]*)/g, (whole, name: string) =>
+      /token/i.test(decoded(name)) ? `${name}=REDACTED` : whole,
+    )
+}
+
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name)
+  } catch {
+    return name
+  }
 }

@@ -233,7 +233,11 @@ export class HttpClient {
 
   async #client(target: Target): Promise<Client> {
     const known = this.#clients.get(target.url.origin)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      // Its connection may have to be opened anew: that sets the phase back.
+      if (this.#exchange !== undefined) this.#exchange.phase = 'waiting for the answer'
+      return known
+    }
     // The handshake is under way while undici loads, which takes as long: the pause lets the socket go out first.
     let first: Promise<TLSSocket> | undefined = this.#connect(target)
     first.catch(() => undefined)

@@ -32,14 +32,17 @@ export function refusalError(answer: Refusal, what: string): KyconnectError {
     })
   }
   if (status >= 400)
-    return new RequestRefusedError(`${url.host} refused ${what}: ${saying}`, { details, hint: refusedHint(answer) })
+    return new RequestRefusedError(`${url.host} refused ${what}: ${saying}`, {
+      details,
+      hint: refusedHint(answer, said),
+    })
   return new AnswerMalformedError(`${url.host} answered ${what} with an unexpected ${saying}`, {
     details,
     hint: 'check that the URL is the right one, and what stands in front of the service',
   })
 }
 
-function refusedHint({ status, body, contentType }: Refusal): string {
+function refusedHint({ status, body, contentType }: Refusal, said: string): string {
   if (status === 403 && contentType.includes('html')) {
     return 'the certificate is for another App than the one in the path: see "kyconnect info"'
   }
@@ -47,5 +50,7 @@ function refusedHint({ status, body, contentType }: Refusal): string {
     return 'the gateway knows no such path: the App may not exist in the cluster (yet), or its URLs have changed: run "kyconnect info"'
   }
   if (status === 413) return 'the body is too large for the service'
-  return "the text above is the service's own; run the command again with --verbose to see the exchange"
+  return said === ''
+    ? 'run the command again with --verbose to see the exchange'
+    : "the text above is the service's own; run the command again with --verbose to see the exchange"
 }

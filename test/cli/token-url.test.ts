@@ -20,6 +20,8 @@ const damages: [string, (url: string) => string][] = [
   ['Windows line ends', (url) => `${url}\r\n`],
   ['line breaks within', (url) => (url.match(/.{1,60}/g) ?? []).join('\r\n')],
   ['backslashes of a shell', (url) => url.replace(/[?=]/g, '\\$&')],
+  ["a shell's backslash before a line break", (url) => `${url.slice(0, 70)}\\\n${url.slice(70)}`],
+  ['a backslash, then a line break of Windows, before the query', (url) => url.replace('?', '\\\r\n?')],
   ['a byte order mark', (url) => `\ufeff${url}`],
   ['quotes, blanks and line breaks', (url) => `\n ' ${url.slice(0, 70)}\n${url.slice(70)}' \n`],
 ]

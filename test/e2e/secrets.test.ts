@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startSandbox } from '../../src/sandbox/sandbox.js'
 import { temporaryFolder } from '../support/certificates.js'
 import { type FakeKyma, type Faults, json, startFakeKyma } from '../support/fake-kyma.js'
 import { kyconnect, program, type Run, start } from '../support/kyconnect.js'
@@ -107,6 +108,54 @@ test('a mistyped flag with the token URL in it does not repeat the token', async
     const done = await kyconnect(['pair', '--json', ...args], { env: { KYCONNECT_HOME: home } })
     expect(done.code).toBe(2)
     for (const token of tokens()) expect(done.stdout + done.stderr).not.toContain(token)
+  }
+})
+
+test('a damaged token URL, whose token may still be good, shows it nowhere: not here and not in the log of the sandbox', async () => {
+  const log: string[] = []
+  const sandbox = await startSandbox({
+    apps: ['demo'],
+    domain: 'kyma.local',
+    connectorPort: 0,
+    gatewayPort: 0,
+    internalPort: 0,
+    tokenTtlSeconds: 300,
+    validitySeconds: 3600,
+    log: (line) => log.push(line),
+  })
+  try {
+    const { tokenUrls, env } = sandbox.ready
+    const [base = '', token = ''] = (tokenUrls['demo'] ?? '').split('?token=')
+    const damaged = [
+      '?\\token=',
+      '?token\\=',
+      '?%74oken=',
+      '?amp;token=',
+      '?x=1&amp;token=',
+      '?tok=',
+      '?',
+      '#token=',
+      '/token=',
+      '/',
+      '?Token=',
+      '?token==',
+      '?a;token=',
+    ]
+    const home = join(folder.path, `home-${homes++}`)
+    const bare = token.replace(/=+$/, '')
+    for (const joint of damaged) {
+      const done = await kyconnect(['pair', '--url', '-', '--verbose', '--force'], {
+        env: { ...env, KYCONNECT_HOME: home },
+        input: `${base}${joint}${token}`,
+      })
+      expect(done.stderr, joint).toMatch(/> GET |paired|error/i)
+      expect(done.stdout + done.stderr, joint).not.toContain(bare)
+    }
+    expect(log.length).toBeGreaterThanOrEqual(damaged.length)
+    expect(log.join('\n')).not.toContain(bare)
+    expect(log.join('\n')).toContain('token=REDACTED')
+  } finally {
+    await sandbox.close()
   }
 })
 

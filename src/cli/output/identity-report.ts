@@ -87,8 +87,21 @@ export function pairedLines(report: IdentityReport): string {
   ].join('\n')
 }
 
-export function days(left: number): string {
+/** The end of a rollback: what is in force again, and how to go back on it. */
+export function restoredLines({ app, profile, directory, certificate }: IdentityReport): string {
+  return [
+    `Put back the identity of the App "${stripControl(app)}" (profile ${profile}).`,
+    `  fingerprint  ${certificate.fingerprint}`,
+    `  valid until  ${certificate.notAfter.slice(0, 10)} (${days(certificate.daysLeft)})`,
+    `  stored in    ${directory}`,
+    `  next         the identity it replaces comes back with: kyconnect pair --rollback --profile ${profile}`,
+    '',
+  ].join('\n')
+}
+
+function days(left: number): string {
   if (left < 0) return 'expired'
+  if (left === 0) return 'less than a day left'
   return left === 1 ? '1 day left' : `${left} days left`
 }
 

@@ -55,6 +55,11 @@ export async function createSteps({ json, verbose }: StepsOptions, context: Cont
         : `${name}: ${clean(detail)}`
       settle(json ? undefined : shown)
     },
+    note: (text) => {
+      if (json) return
+      spinner?.clear()
+      line(`${style.dim('note:')} ${clean(text)}`)
+    },
     warn: (text) => {
       spinner?.clear()
       line(`${style.yellow('warning:')} ${clean(text)}`)

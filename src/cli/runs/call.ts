@@ -2,7 +2,7 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { finished } from 'node:stream/promises'
 import { FilesError, UsageError } from '../../errors.js'
-import { callable, isCallable, refusalError, type Request, type StreamedAnswer } from '../../identity/endpoint-call.js'
+import { callable, isCallable, type Request, type StreamedAnswer } from '../../identity/endpoint-call.js'
 import { stripControl } from '../../redaction.js'
 import type { CallOptions } from '../commands/call.js'
 import type { Context } from '../context.js'
@@ -48,7 +48,7 @@ export async function runCall(endpoint: string, path: string, options: CallOptio
   try {
     const beginning = await writeAnswer(answer, options, context)
     if (answer.status >= 300) {
-      throw refusalError({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`)
+      throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity)
     }
   } finally {
     await close()

@@ -6,7 +6,7 @@ import type { PairPolicy } from '../../pairing/pair.js'
 import type { PairOptions } from '../commands/pair.js'
 import type { Context } from '../context.js'
 import { warnOfInsecurity } from '../insecurity.js'
-import { identityReport, pairedLines, writeReport } from '../output/identity-report.js'
+import { identityReport, pairedLines, restoredLines, writeReport } from '../output/identity-report.js'
 import { createSteps, type Steps } from '../output/steps.js'
 import { confirm } from '../prompts.js'
 import { namedProfile, routeChoice } from '../route-choice.js'
@@ -24,7 +24,7 @@ export async function runPair(options: PairOptions, context: Context): Promise<v
     const identity = await walk(options, json, key, run, steps, context)
     const report = identityReport(identity, context.kyconnect.called(identity, run), context.around.now())
     if (json) await writeReport(report, true, context)
-    else await context.stderr.write(pairedLines(report))
+    else await context.stderr.write(options.rollback === true ? restoredLines(report) : pairedLines(report))
   } catch (error) {
     steps.fail()
     throw error

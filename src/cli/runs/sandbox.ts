@@ -38,7 +38,7 @@ function howTo({ env, tokenUrls }: SandboxReady): string {
     'A local Kyma is up. In another terminal:',
     '',
     ...Object.entries(env).map(([name, value]) => `  export ${name}='${value}'`),
-    `  kyconnect pair --app '${app}' --url '${tokenUrls[app] ?? ''}'`,
+    `  echo '${tokenUrls[app] ?? ''}' | kyconnect pair --app '${app}' --url -`,
     '',
     'Ctrl-C ends it.',
     '',
@@ -47,7 +47,7 @@ function howTo({ env, tokenUrls }: SandboxReady): string {
 
 /** @throws UsageError */
 function parseAnyPort(text: string, name: string): number {
-  return text === '0' ? 0 : parsePort(text, name)
+  return text === '0' ? 0 : parsePort(text, name, '0 (any that is free) or ')
 }
 
 const seconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
