@@ -28,6 +28,8 @@ declare const KYCONNECT_VERSION: string
 
 /** Files kept at most: a few versions, a few bundles each, per command. */
 const keptAtMost = 40
+/** Newest major of Node whose V8 was seen to know the flag below: it tells the user of a flag that it does not know. */
+const newestTried = 25
 const commands = new Set(['pair', 'info', 'call', 'sandbox'])
 
 type Require = (id: string) => unknown
@@ -44,7 +46,8 @@ function launch(directory: string): void {
     return
   }
   // V8 would spend 100 ms, and the end of the process would wait for it, on optimising undici's HTTP parser for two answers.
-  if (command !== 'sandbox') process.getBuiltinModule('node:v8').setFlagsFromString('--wasm-tiering-budget=1000000000')
+  if (command !== 'sandbox' && parseInt(process.versions.node) <= newestTried)
+    process.getBuiltinModule('node:v8').setFlagsFromString('--wasm-tiering-budget=1000000000')
   const begunKey = command === 'pair' ? beginKey(process.argv) : undefined
   const cache = new CodeCache(cacheFolder(), commands.has(command) ? command : 'help')
   const loaded = new Map<string, unknown>()

@@ -10,13 +10,18 @@ import { isClosedPipe } from './output/output.js'
 
 const examples = `
 Examples:
-  $ kyconnect sandbox                     a local Kyma, to try all this without a cluster
-  $ pbpaste | kyconnect pair --url -      from a one-time token URL to a stored certificate
-  $ kyconnect info                        what is stored, until when it is valid, which URLs it is for
-  $ kyconnect call metadata               the services of the App
+  # a local Kyma, to try all this without a cluster
+  $ kyconnect sandbox
+  # from a one-time token URL to a stored certificate
+  $ pbpaste | kyconnect pair --url -
+  # what is stored, until when it is valid, which URLs it is for
+  $ kyconnect info
+  # the services of the App
+  $ kyconnect call metadata
 
-Exit codes: 0 ok, 1 other, 2 usage, 3 token refused, 4 trust, 5 no usable identity, 6 refused (4xx),
-7 service failed, 8 network or time-out, 9 local files, 130 Ctrl-C, 143 SIGTERM.
+Exit codes: 0 ok, 1 other, 2 usage, 3 token refused, 4 trust,
+5 no usable identity, 6 refused (4xx), 7 service failed,
+8 network or time-out, 9 local files, 130 Ctrl-C, 143 SIGTERM.
 `
 
 /**

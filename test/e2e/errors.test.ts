@@ -70,6 +70,10 @@ async function expectFailure(
   expect(kinds, found.join(' ')).toEqual({ pending: left === 'pending', identity: left === 'identity' })
 }
 
+function subjectOf(app: string): string {
+  return `O=Organization,OU=OrgUnit,L=Waldorf,ST=Waldorf,C=DE,CN=${app}`
+}
+
 function tokenOf(url: string): string {
   return url.split('token=')[1] ?? ''
 }
@@ -218,6 +222,22 @@ describe('the way to the service', () => {
     fake.faults = {}
     const resumed = await kyconnect(['pair', '--resume', '--json'], { env: { ...fake.env, KYCONNECT_HOME: home } })
     expect(resumed.code, resumed.stderr).toBe(0)
+  })
+  test('a CSR that was signed while nobody listened any more: resuming says what its refusal means, 3', async () => {
+    fake.faults.csr = () => undefined
+    await expectFailure(
+      await pair(['--timeout', '1']),
+      8,
+      'ERR_TIMEOUT',
+      /waiting for the answer.*--resume/s,
+      'pending',
+    )
+    fake.faults.csr = (_, response) => {
+      json(response, 403, { code: 403, error: 'Invalid token.' })
+    }
+    const env = { ...fake.env, KYCONNECT_HOME: home }
+    const resumed = await kyconnect(['pair', '--resume', '--json'], { env })
+    await expectFailure(resumed, 3, 'ERR_TOKEN_REJECTED', /sent again.*the answer was lost/s, 'nothing')
   })
   test('a reset at the management info: 8, and the identity is stored and completed by info', async () => {
     fake.faults.management = (request) => request.socket.destroy()
@@ -559,8 +579,26 @@ describe('what is on this machine', () => {
     fake.faults = {}
     expect((await pair(['--force'])).code).toBe(0)
     expect(await readFile(key)).not.toEqual(before)
-    expect((await kyconnect(['pair', '--rollback'], { env: { KYCONNECT_HOME: home } })).code).toBe(0)
+    const restored = await kyconnect(['pair', '--rollback'], { env: { KYCONNECT_HOME: home } })
+    expect([restored.code, restored.stderr]).toEqual([
+      0,
+      expect.stringMatching(/Put back the identity of the App "demo"/),
+    ])
     expect(await readFile(key)).toEqual(before)
+  })
+  test('a replacement says that it is one, and warns when it is for another App', async () => {
+    expect((await pair()).code).toBe(0)
+    fake.faults.info = (_, response) => {
+      const certificate = { subject: subjectOf('shop'), extensions: '', 'key-algorithm': 'rsa2048' }
+      json(response, 200, { ...fake.goodInfo(), certificate })
+    }
+    const done = await kyconnect(['pair', '--profile', 'demo', '--force', '--url', '-', '--no-verify'], {
+      env: { ...fake.env, KYCONNECT_HOME: home },
+      input: fake.tokenUrl,
+    })
+    expect(done.code, done.stderr).toBe(0)
+    expect(done.stderr).toContain('warning: the identity "demo" is for the App "demo", the new one is for "shop"')
+    expect(done.stderr).toContain('"kyconnect pair --rollback --profile demo" puts back')
   })
   test('an identity of another domain is replaced only with --yes', async () => {
     expect((await pair()).code).toBe(0)

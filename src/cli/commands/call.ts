@@ -20,10 +20,13 @@ export interface CallOptions extends NetworkOptions, OutputOptions {
 
 const examples = `
 Examples:
-  $ kyconnect call metadata                          lists the services
-  $ kyconnect call metadata -d @service.json         registers one
-  $ kyconnect call metadata /<id> -X DELETE          removes it
-  $ kyconnect call events -d @event.json             sends an event
+  # list the services, register one, remove it
+  $ kyconnect call metadata
+  $ kyconnect call metadata -d @service.json
+  $ kyconnect call metadata /<id> -X DELETE
+  # send an event
+  $ kyconnect call events -d @event.json
+  # names only
   $ kyconnect call metadata | jq -r '.[].name'
 `
 

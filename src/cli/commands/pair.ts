@@ -17,12 +17,16 @@ export interface PairOptions extends NetworkOptions, OutputOptions {
 
 const examples = `
 Examples:
-  $ pbpaste | kyconnect pair --url -            the token URL from the clipboard, unseen by other users
-  $ KYCONNECT_TOKEN_URL="$URL" kyconnect pair   in a CI script, the URL from a secret
-  $ kyconnect pair                              on a terminal: asks for it
-  $ kyconnect pair --app shop --node-port 30443 --ca-file kyma-ca.pem --url -
-                                                a local cluster: its gateway behind a NodePort, its own CA
-  $ kyconnect pair --resume                     goes on after a failure, within 5 minutes
+  # the token URL from the clipboard, unseen by other users
+  $ pbpaste | kyconnect pair --url -
+  # in a CI script, from a secret
+  $ KYCONNECT_TOKEN_URL="$URL" kyconnect pair
+  # on a terminal: asks for it
+  $ kyconnect pair
+  # a local cluster: its gateway behind a NodePort, its own CA
+  $ pbpaste | kyconnect pair --node-port 30443 --ca-file kyma-ca.pem --url -
+  # go on after a failure, within 5 minutes
+  $ kyconnect pair --resume
 `
 
 export function addPairCommand(program: Command, run: Run): void {

@@ -15,14 +15,19 @@ export interface SandboxFlags extends OutputOptions {
 }
 
 const examples = `
-When it is up it prints one line of JSON: URLs, a token URL for each App, and the environment that leads kyconnect to it.
+When it is up it prints one line of JSON: URLs, a token URL for each App, and
+the environment that leads kyconnect to it.
 
 Examples:
+  # two Apps
   $ kyconnect sandbox --app shop --app erp
+  # in the background, and the way to it
   $ kyconnect sandbox > ready.json &
   $ export $(jq -r '.env | to_entries[] | "\\(.key)=\\(.value)"' ready.json)
   $ jq -r .tokenUrls.demo ready.json | kyconnect pair --url -
-  $ curl -X POST -H 'Application: demo' "$(jq -r .internalUrl ready.json)/v1/applications/tokens"    another token
+  # another token
+  $ curl -X POST -H 'Application: demo' \\
+      "$(jq -r .internalUrl ready.json)/v1/applications/tokens"
 `
 
 export function addSandboxCommand(program: Command, run: Run): void {
