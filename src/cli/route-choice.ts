@@ -1,8 +1,16 @@
 import { readFile } from 'node:fs/promises'
 import { FilesError, UsageError } from '../errors.js'
 import { parseResolveRule, type ResolveRule, type RouteChoice } from '../identity/route.js'
-import type { NetworkOptions } from './commands/shared-options.js'
 import type { Context } from './context.js'
+
+/** What every command that uses the network takes. */
+export interface NetworkOptions {
+  readonly nodePort?: string
+  readonly resolve?: readonly string[]
+  readonly caFile?: string
+  readonly insecure?: true
+  readonly timeout?: string
+}
 
 const defaultTimeoutSeconds = 30
 const largestCaFile = 4 * 1024 * 1024

@@ -1,22 +1,7 @@
 import { type Command, Option } from 'commander'
+import type { CallOptions } from '../runs/call.js'
 import type { Run } from './run.js'
-import {
-  addNetworkOptions,
-  addOutputOptions,
-  addProfileOption,
-  collect,
-  type NetworkOptions,
-  type OutputOptions,
-} from './shared-options.js'
-
-export interface CallOptions extends NetworkOptions, OutputOptions {
-  readonly profile?: string
-  readonly method?: string
-  readonly data?: string
-  readonly header?: readonly string[]
-  readonly include?: true
-  readonly output?: string
-}
+import { addNetworkOptions, addOutputOptions, addProfileOption, collect } from './shared-options.js'
 
 const examples = `
 Examples:

@@ -1,16 +1,7 @@
 import type { Command } from 'commander'
+import type { InfoOptions } from '../runs/info.js'
 import type { Run } from './run.js'
-import {
-  addNetworkOptions,
-  addOutputOptions,
-  addProfileOption,
-  type NetworkOptions,
-  type OutputOptions,
-} from './shared-options.js'
-
-export interface InfoOptions extends NetworkOptions, OutputOptions {
-  readonly profile?: string
-}
+import { addNetworkOptions, addOutputOptions, addProfileOption } from './shared-options.js'
 
 const examples = `
 Examples:

@@ -1,19 +1,7 @@
 import type { Command } from 'commander'
+import type { PairOptions } from '../runs/pair.js'
 import type { Run } from './run.js'
-import { addNetworkOptions, addOutputOptions, type NetworkOptions, type OutputOptions } from './shared-options.js'
-
-export interface PairOptions extends NetworkOptions, OutputOptions {
-  readonly url?: string
-  readonly app?: string
-  readonly profile?: string
-  readonly keyAlgorithm?: string
-  readonly keyFile?: string
-  readonly force?: true
-  readonly yes?: true
-  readonly resume?: true
-  readonly rollback?: true
-  readonly verify: boolean
-}
+import { addNetworkOptions, addOutputOptions } from './shared-options.js'
 
 const examples = `
 Examples:

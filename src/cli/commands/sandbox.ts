@@ -1,18 +1,7 @@
 import { type Command, Option } from 'commander'
+import type { SandboxFlags } from '../runs/sandbox.js'
 import type { Run } from './run.js'
-import { addOutputOptions, collect, type OutputOptions } from './shared-options.js'
-
-export interface SandboxFlags extends OutputOptions {
-  readonly app?: readonly string[]
-  readonly domain: string
-  readonly connectorPort: string
-  readonly gatewayPort: string
-  readonly internalPort: string
-  readonly tokenTtl: string
-  readonly validity: string
-  readonly state?: string
-  readonly log?: true
-}
+import { addOutputOptions, collect } from './shared-options.js'
 
 const examples = `
 When it is up it prints one line of JSON: URLs, a token URL for each App, and

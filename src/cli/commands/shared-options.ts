@@ -1,19 +1,5 @@
 import { type Command, Option } from 'commander'
 
-/** What every command that uses the network takes. */
-export interface NetworkOptions {
-  readonly nodePort?: string
-  readonly resolve?: readonly string[]
-  readonly caFile?: string
-  readonly insecure?: true
-  readonly timeout?: string
-}
-
-export interface OutputOptions {
-  readonly json?: true
-  readonly verbose?: true
-}
-
 export function addNetworkOptions(command: Command): Command {
   return command
     .option(

@@ -1,5 +1,11 @@
 import { writeSync } from 'node:fs'
 
+/** What every command takes. */
+export interface OutputOptions {
+  readonly json?: true
+  readonly verbose?: true
+}
+
 /** One of the two ways out of the process. */
 export interface Output {
   readonly isTerminal: boolean

@@ -4,16 +4,25 @@ import { finished } from 'node:stream/promises'
 import { FilesError, UsageError } from '../../errors.js'
 import { callable, isCallable, type Request, type StreamedAnswer } from '../../identity/endpoint-call.js'
 import { stripControl } from '../../redaction.js'
-import type { CallOptions } from '../commands/call.js'
 import type { Context } from '../context.js'
 import { warnOfInsecurity } from '../insecurity.js'
-import type { Output } from '../output/output.js'
+import type { Output, OutputOptions } from '../output/output.js'
 import { createSteps } from '../output/steps.js'
-import { namedProfile, routeChoice } from '../route-choice.js'
+import { namedProfile, type NetworkOptions, routeChoice } from '../route-choice.js'
 
 /** Bytes of a JSON body that is laid out for a terminal, and of any body that an error message is taken from. */
 const prettyAtMost = 1024 * 1024
 const keptForError = 64 * 1024
+
+/** The flags of the command, as they are given. */
+export interface CallOptions extends NetworkOptions, OutputOptions {
+  readonly profile?: string
+  readonly method?: string
+  readonly data?: string
+  readonly header?: readonly string[]
+  readonly include?: true
+  readonly output?: string
+}
 
 export async function runCall(endpoint: string, path: string, options: CallOptions, context: Context): Promise<void> {
   if (!isCallable(endpoint)) {

@@ -1,10 +1,15 @@
-import type { InfoOptions } from '../commands/info.js'
 import type { Context } from '../context.js'
 import { warnOfInsecurity } from '../insecurity.js'
 import { identityReport, writeReport } from '../output/identity-report.js'
+import type { OutputOptions } from '../output/output.js'
 import { createSteps } from '../output/steps.js'
 import { confirm } from '../prompts.js'
-import { namedProfile, routeChoice } from '../route-choice.js'
+import { namedProfile, type NetworkOptions, routeChoice } from '../route-choice.js'
+
+/** The flags of the command, as they are given. */
+export interface InfoOptions extends NetworkOptions, OutputOptions {
+  readonly profile?: string
+}
 
 export async function runInfo(options: InfoOptions, context: Context): Promise<void> {
   const { kyconnect } = context

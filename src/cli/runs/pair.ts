@@ -3,14 +3,28 @@ import { FilesError, UsageError } from '../../errors.js'
 import type { Identity } from '../../identity/identity.js'
 import { type KeyChoice, keyOfAlgorithm, keyOfFile } from '../../pairing/key-choice.js'
 import type { PairPolicy } from '../../pairing/pair.js'
-import type { PairOptions } from '../commands/pair.js'
 import type { Context } from '../context.js'
 import { warnOfInsecurity } from '../insecurity.js'
 import { identityReport, pairedLines, restoredLines, writeReport } from '../output/identity-report.js'
+import type { OutputOptions } from '../output/output.js'
 import { createSteps, type Steps } from '../output/steps.js'
 import { confirm } from '../prompts.js'
-import { namedProfile, routeChoice } from '../route-choice.js'
+import { namedProfile, type NetworkOptions, routeChoice } from '../route-choice.js'
 import { findTokenUrl } from '../token-url.js'
+
+/** The flags of the command, as they are given. */
+export interface PairOptions extends NetworkOptions, OutputOptions {
+  readonly url?: string
+  readonly app?: string
+  readonly profile?: string
+  readonly keyAlgorithm?: string
+  readonly keyFile?: string
+  readonly force?: true
+  readonly yes?: true
+  readonly resume?: true
+  readonly rollback?: true
+  readonly verify: boolean
+}
 
 export async function runPair(options: PairOptions, context: Context): Promise<void> {
   const json = options.json === true

@@ -1,8 +1,21 @@
 import { FilesError, UsageError } from '../../errors.js'
 import type { SandboxOptions, SandboxReady } from '../../sandbox/sandbox.js'
-import type { SandboxFlags } from '../commands/sandbox.js'
 import type { Context } from '../context.js'
+import type { OutputOptions } from '../output/output.js'
 import { parsePort } from '../route-choice.js'
+
+/** The flags of the command, as they are given. */
+export interface SandboxFlags extends OutputOptions {
+  readonly app?: readonly string[]
+  readonly domain: string
+  readonly connectorPort: string
+  readonly gatewayPort: string
+  readonly internalPort: string
+  readonly tokenTtl: string
+  readonly validity: string
+  readonly state?: string
+  readonly log?: true
+}
 
 export async function runSandbox(flags: SandboxFlags, context: Context): Promise<void> {
   const options: SandboxOptions = {
