@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { isatty } from 'node:tty'
+import { fstatSync } from 'node:fs'
 import { main } from './main.js'
 import { isClosedPipe, writeAll } from './output/output.js'
 
@@ -7,8 +7,8 @@ import { isClosedPipe, writeAll } from './output/output.js'
 export async function start(version: string, begunKey?: Promise<KeyObject>): Promise<void> {
   let exitCode: number
   try {
-    // Looking at a stream sets it up, which takes a while: only a terminal has a width.
-    const width = isatty(1) ? process.stdout.columns : undefined
+    // Only a terminal has a width, and setting up the stream to ask it, or loading node:tty, takes a while.
+    const width = fstatSync(1).isCharacterDevice() ? process.stdout.columns : undefined
     exitCode = await main(process.argv.slice(2), version, (text) => writeAll(1, text), width, begunKey)
   } catch (error) {
     if (!isClosedPipe(error)) throw error
