@@ -1,8 +1,18 @@
 /** Who may import whom, edge by edge: what is not listed here is an error. CONTRIBUTING.md draws the same picture. */
 const rooms = {
-  cli: ['kyconnect', 'pairing', 'registry', 'events', 'kubernetes', 'identity'],
-  index: ['kyconnect', 'pairing', 'registry', 'events', 'kubernetes', 'identity'],
-  kyconnect: ['pairing', 'registry', 'events', 'kubernetes', 'identity', 'connector', 'transport', 'pki'],
+  cli: ['kyconnect', 'surroundings', 'pairing', 'registry', 'events', 'kubernetes', 'identity'],
+  index: ['kyconnect', 'surroundings', 'pairing', 'registry', 'events', 'kubernetes', 'identity'],
+  kyconnect: [
+    'surroundings',
+    'pairing',
+    'registry',
+    'events',
+    'kubernetes',
+    'identity',
+    'connector',
+    'transport',
+    'pki',
+  ],
   pairing: ['identity', 'connector', 'pki', 'transport'],
   kubernetes: ['identity', 'transport'],
   registry: ['identity', 'transport'],

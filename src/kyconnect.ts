@@ -20,23 +20,7 @@ import type { Progress } from './pairing/progress.js'
 import type { Request, StreamedAnswer, TransportDeps } from './transport/client.js'
 import { type Refusal, refusalError } from './transport/refusal.js'
 import { Redactor, stripControl } from './redaction.js'
-
-/** What the process gives: gathered once, at the top, and handed down from here. */
-export interface Surroundings {
-  readonly environment: Readonly<Record<string, string | undefined>>
-  readonly platform: NodeJS.Platform
-  readonly userHome: string
-  /** undefined where the platform has none. */
-  readonly userId: number | undefined
-  readonly pid: number
-  readonly hostname: string
-  /** Whether a process with this pid lives. */
-  readonly isAlive: (pid: number) => boolean
-  readonly now: () => Date
-  /** Milliseconds that only go forward. */
-  readonly monotonic: () => number
-  readonly randomHex: (bytes: number) => string
-}
+import type { Surroundings } from './surroundings.js'
 
 /** What one run wants. */
 export interface RunOptions {
@@ -44,8 +28,6 @@ export interface RunOptions {
   readonly progress: Progress
   /** Takes the lines of --verbose. */
   readonly trace: ((line: string) => void) | undefined
-  /** Aborted with the error that everything under way shall end with. */
-  readonly signal: AbortSignal
 }
 
 /** The parts put together: the one way from a command, or from another program, into the house. */
@@ -67,7 +49,7 @@ export class Kyconnect {
       pidNamespace: () => readlink('/proc/self/ns/pid').catch(() => ''),
       now: around.now,
       randomHex: around.randomHex,
-      sleep: (milliseconds) => sleep(milliseconds),
+      sleep: (milliseconds) => sleep(milliseconds, around.signal),
       makeLink: symlink,
     })
   }
@@ -200,8 +182,9 @@ export class Kyconnect {
     return { ...choice, rootFiles: rootFiles.filter((file) => file !== '') }
   }
 
-  #transport({ trace, signal }: RunOptions): TransportDeps {
-    return { redactor: this.#redactor, trace, signal, now: this.#around.monotonic, sleep }
+  #transport({ trace }: RunOptions): TransportDeps {
+    const { signal, monotonic } = this.#around
+    return { redactor: this.#redactor, trace, signal, now: monotonic, sleep }
   }
 }
 
@@ -213,18 +196,18 @@ function ambiguous(names: readonly string[], what: string): ProfileAmbiguousErro
 }
 
 /** Ends early, with the signal's reason, when the signal is aborted. */
-function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer)
-      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'))
+      reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
     }
     const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop)
+      signal.removeEventListener('abort', stop)
       resolve()
     }, milliseconds)
-    signal?.addEventListener('abort', stop, { once: true })
-    if (signal?.aborted === true) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
   })
 }
 

@@ -1,11 +1,13 @@
-const tokenParameter = /([?&]token=)([^&#\s"'<>\\]+)/gi
+const tokenParameter = /((?<![A-Za-z0-9_])token\\?=)([^&#\s"'<>\\]+)/gi
+/** As a Connector makes them, 64 bytes in padded base64url: nothing else here looks like one. */
+const wholeToken = /(?<![A-Za-z0-9_+/-])[A-Za-z0-9_-]{86}(?:==|%3D%3D|\\=\\=)/gi
 const replacement = 'REDACTED'
 /** A shorter one would hit innocent text, and no real token is short. */
 const shortestToken = 8
 /** `signingRequests` has 15 characters, a token 88. */
 const longestWord = 40
 
-/** Takes one-time tokens out of whatever is shown: every `token=` in a URL, and each token it has learned of, wherever it stands. */
+/** Takes one-time tokens out of whatever is shown: every `token=`, what looks like one, and each that it has learned of, wherever it stands. */
 export class Redactor {
   readonly #secrets = new Set<string>()
 
@@ -34,10 +36,15 @@ export class Redactor {
   }
 
   redact(text: string): string {
-    let clean = text.replace(tokenParameter, `$1${replacement}`)
+    let clean = text.replace(tokenParameter, `$1${replacement}`).replace(wholeToken, replacement)
     for (const secret of this.#secrets) clean = clean.replaceAll(secret, replacement)
     return clean
   }
+}
+
+/** The same on one line: for a place where a line break would begin something new. */
+export function oneLine(text: string): string {
+  return stripControl(text).replace(/\s+/g, ' ').trim()
 }
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Redactor, stripControl } from '../src/redaction.js'
+import { oneLine, Redactor, stripControl } from '../src/redaction.js'
 
 /** As a Connector makes them: 64 bytes in padded base64url. */
 const token = fc
@@ -57,11 +57,31 @@ describe('a token', () => {
     expect(redactor.redact(`${secret} signingRequests/info`)).toBe('REDACTED signingRequests/info')
   })
 
+  test('is taken out where nobody learned it and its name is not read as one: it looks like nothing else', () => {
+    fc.assert(
+      fc.property(token, (secret) => {
+        const escaped = secret.replaceAll('=', '\\=')
+        for (const shown of [
+          `unknown command ${secret}`,
+          `"?token\\=${secret}"`,
+          `\\?token\\=${escaped}`,
+          `x=${secret.replaceAll('=', '%3D')}`,
+        ]) {
+          expect(new Redactor().redact(shown)).not.toContain(secret.slice(0, 86))
+        }
+      }),
+    )
+  })
+
   test('that is too short to be one does not blot out words', () => {
     const redactor = new Redactor()
     redactor.learn('https://c.example/?token=the')
     expect(redactor.redact('the end')).toBe('the end')
   })
+})
+
+test('text of a server on one line cannot begin a line of its own', () => {
+  expect(oneLine('CN=de\n error: fake\r\n\tline\u2028x')).toBe('CN=de error: fake line x')
 })
 
 describe('text for a person', () => {

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import type { Kyconnect, Surroundings } from '../kyconnect.js'
+import type { Kyconnect } from '../kyconnect.js'
+import type { Surroundings } from '../surroundings.js'
 import type { Output } from './output/output.js'
 
 /** Where what is typed or piped in comes from. */
@@ -16,8 +17,6 @@ export interface Context {
   readonly stdin: Input
   readonly stdout: Output
   readonly stderr: Output
-  /** Aborted, with the error to end with, on Ctrl-C and SIGTERM. */
-  readonly signal: AbortSignal
   /** Resolves on the first Ctrl-C or SIGTERM: for a command that runs until it is told to end. */
   readonly stopped: Promise<void>
   /** An RSA 2048 key that was begun at once, for a pairing that will most likely want one. */

@@ -13,7 +13,7 @@ import {
 import type { KeyObject } from 'node:crypto'
 import { createRequire, wrap } from 'node:module'
 import { homedir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { Script } from 'node:vm'
 
 /**
@@ -141,7 +141,7 @@ function cacheFolder(): string | undefined {
   // Where users cannot be told apart, nobody can say who may write to a folder.
   if (process.geteuid === undefined) return undefined
   const root = process.env['XDG_CACHE_HOME'] ?? ''
-  const folder = join(root === '' ? join(homedir(), '.cache') : root, 'kyconnect', 'code')
+  const folder = join(isAbsolute(root) ? root : join(homedir(), '.cache'), 'kyconnect', 'code')
   return isOwn(folder) ? folder : undefined
 }
 

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
-import { FilesError, UsageError } from '../errors.js'
+import { UsageError } from '../errors.js'
 import { parseResolveRule, type ResolveRule, type RouteChoice } from '../identity/route.js'
 import type { Context } from './context.js'
+import { readGivenFile } from './given-file.js'
 
 /** What every command that uses the network takes. */
 export interface NetworkOptions {
@@ -13,7 +13,6 @@ export interface NetworkOptions {
 }
 
 const defaultTimeoutSeconds = 30
-const largestCaFile = 4 * 1024 * 1024
 
 /** The profile named: by flag, else by environment. */
 export function namedProfile(option: string | undefined, context: Context): string | undefined {
@@ -27,7 +26,9 @@ export function namedProfile(option: string | undefined, context: Context): stri
 export async function routeChoice(options: NetworkOptions, context: Context): Promise<Omit<RouteChoice, 'rootFiles'>> {
   const [nodePort, nodePortName] = either(options.nodePort, '--node-port', 'KYCONNECT_NODE_PORT', context)
   const [caFile, caFileName] = either(options.caFile, '--ca-file', 'KYCONNECT_CA_FILE', context)
-  const fromVariable = variable(context, 'KYCONNECT_RESOLVE')?.split(',')
+  const fromVariable = variable(context, 'KYCONNECT_RESOLVE')
+    ?.split(',')
+    .filter((rule) => rule.trim() !== '')
   const rules = options.resolve ?? fromVariable
   const rulesName = options.resolve === undefined ? 'KYCONNECT_RESOLVE' : '--resolve'
   return {
@@ -84,16 +85,7 @@ function parseRule(text: string, name: string): ResolveRule {
 }
 
 async function readCaFile(path: string, name: string): Promise<string> {
-  let pem: string
-  try {
-    const content = await readFile(path)
-    pem = content.length > largestCaFile ? '' : content.toString('utf8')
-  } catch (cause) {
-    throw new FilesError(`${name}: ${quoted(path)} cannot be read`, {
-      cause,
-      hint: 'check the path and its permissions',
-    })
-  }
+  const pem = await readGivenFile(path, name)
   if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(pem)) return pem
   throw new UsageError(`${name}: ${quoted(path)} holds no certificate in PEM`, {
     hint: 'a DER file becomes PEM with: openssl x509 -inform der -in ca.der -out ca.pem',

@@ -1,35 +1,24 @@
-import { type KeyObject, randomBytes } from 'node:crypto'
-import { homedir, hostname } from 'node:os'
+import type { KeyObject } from 'node:crypto'
 import { isatty } from 'node:tty'
 import { FilesError, InterruptedError, type KyconnectError, TerminatedError } from '../errors.js'
-import { Kyconnect, type Surroundings } from '../kyconnect.js'
+import { Kyconnect } from '../kyconnect.js'
+import { surroundingsOfProcess } from '../surroundings.js'
 import type { Context } from './context.js'
 import { isClosedPipe, type Output, writeAll } from './output/output.js'
 
 /** Everything the process gives, gathered once; nothing below reads `process`. */
 export function createContext(begunKey: Promise<KeyObject> | undefined): Context {
-  const environment = { ...process.env }
+  const { signal, stopped } = listenForSignals()
+  const around = surroundingsOfProcess(signal)
   // A child, or a library that prints its environment, has no business with a token.
   delete process.env['KYCONNECT_TOKEN_URL']
-  const around: Surroundings = {
-    environment,
-    platform: process.platform,
-    userHome: homedir(),
-    userId: process.geteuid?.(),
-    pid: process.pid,
-    hostname: hostname(),
-    isAlive,
-    now: () => new Date(),
-    monotonic: () => Number(process.hrtime.bigint()) / 1e6,
-    randomHex: (bytes) => randomBytes(bytes).toString('hex'),
-  }
   return {
     around,
     kyconnect: new Kyconnect(around),
     stdin: { isTerminal: isatty(0), stream: () => process.stdin },
     stdout: outputOf(1, () => process.stdout),
     stderr: outputOf(2, () => process.stderr),
-    ...listenForSignals(),
+    stopped,
     begunKey,
     hideArguments: () => {
       process.title = 'kyconnect'
@@ -37,17 +26,24 @@ export function createContext(begunKey: Promise<KeyObject> | undefined): Context
   }
 }
 
-/** The first signal lets what is under way end in good order; a second one ends the process at once. */
+/** The first signal lets what is under way end in good order; a second one ends the process as if nobody listened. */
 function listenForSignals(): { signal: AbortSignal; stopped: Promise<void> } {
   const controller = new AbortController()
   const stopped = new Promise<void>((resolve) => {
-    const onSignal = (error: KyconnectError, exitCode: number) => (): void => {
-      if (controller.signal.aborted) process.exit(exitCode)
-      controller.abort(error)
-      resolve()
+    const listen = (name: 'SIGINT' | 'SIGTERM', error: KyconnectError): void => {
+      process.on(name, () => {
+        if (controller.signal.aborted) {
+          // Not process.exit: that would wait for a file that is being opened.
+          process.removeAllListeners(name)
+          process.kill(process.pid, name)
+          return
+        }
+        controller.abort(error)
+        resolve()
+      })
     }
-    process.on('SIGINT', onSignal(new InterruptedError('interrupted'), 130))
-    process.on('SIGTERM', onSignal(new TerminatedError('told to end (SIGTERM)'), 143))
+    listen('SIGINT', new InterruptedError('interrupted'))
+    listen('SIGTERM', new TerminatedError('told to end (SIGTERM)'))
   })
   return { signal: controller.signal, stopped }
 }
@@ -72,14 +68,5 @@ function outputOf(fd: number, stream: () => NodeJS.WriteStream): Output {
         })
       }
     },
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }

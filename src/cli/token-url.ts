@@ -1,3 +1,4 @@
+import { addAbortSignal } from 'node:stream'
 import { TokenUrlInvalidError, UsageError } from '../errors.js'
 import type { Context } from './context.js'
 import { askTokenUrl, canAsk } from './prompts.js'
@@ -72,14 +73,19 @@ function check(text: string): true | string {
   }
 }
 
-async function readInput({ stdin }: Context): Promise<string> {
+async function readInput({ stdin, around: { signal } }: Context): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of stdin.stream()) {
-    const bytes = Buffer.from(chunk as Uint8Array)
-    size += bytes.length
-    if (size > longest) throw new TokenUrlInvalidError('standard input holds more than a token URL')
-    chunks.push(bytes)
+  try {
+    for await (const chunk of addAbortSignal(signal, stdin.stream())) {
+      const bytes = Buffer.from(chunk as Uint8Array)
+      size += bytes.length
+      if (size > longest) throw new TokenUrlInvalidError('standard input holds more than a token URL')
+      chunks.push(bytes)
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
   }
   return Buffer.concat(chunks).toString('utf8')
 }

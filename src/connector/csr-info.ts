@@ -79,19 +79,25 @@ export function parseCsrInfo(answer: Answer, tokenUrl: URL): CsrInfo {
   }
   const subject = parseAnnouncedSubject(subjectText)
   if (subject === undefined) throw malformed(answer, what, `has a subject that is no distinguished name`)
-  return { csrUrl, subjectText, subject, keyAlgorithm, urls, gatewayHost: gatewayHostOf(urls, tokenUrl, answer) }
+  return {
+    csrUrl,
+    subjectText,
+    subject,
+    keyAlgorithm,
+    urls,
+    gatewayHost: gatewayHostOf(member(body, 'api'), tokenUrl, answer),
+  }
 }
 
 /**
  * The gateway is the one host among the answer's URLs that is not the token URL's own: 0.x answers name an infoUrl on the
  * Connector's host, and every answer a certificatesUrl there.
  */
-function gatewayHostOf(urls: EndpointUrls, tokenUrl: URL, answer: Answer): string {
+function gatewayHostOf(api: object, tokenUrl: URL, answer: Answer): string {
   const hosts = new Set(
-    [urls.infoUrl, urls.metadataUrl, urls.eventsUrl]
-      .filter((url) => url !== undefined)
-      .map((url) => new URL(url))
-      .map((url) => url.hostname)
+    Object.values(api)
+      .filter((url): url is string => typeof url === 'string' && URL.canParse(url))
+      .map((url) => new URL(url).hostname)
       .filter((host) => host !== tokenUrl.hostname),
   )
   const [host, another] = [...hosts]

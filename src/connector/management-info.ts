@@ -24,6 +24,6 @@ export async function fetchManagementInfo(http: HttpClient, infoUrl: URL): Promi
 export function parseManagementInfo(answer: Answer): ManagementInfo {
   const body = jsonObject(answer, what)
   const urls = member(body, 'urls')
-  if (!('urls' in body)) throw malformed(answer, what, 'lacks urls')
+  if (urls !== Reflect.get(body, 'urls')) throw malformed(answer, what, 'lacks urls')
   return { application: text(member(body, 'clientIdentity'), 'application'), urls: parseEndpointUrls(urls) }
 }

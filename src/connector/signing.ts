@@ -13,15 +13,21 @@ const what = 'the signed certificate'
  * Sent again as long as no 201 was seen: only a 201 consumes the token (contract section 5).
  * @param csr PEM
  * @param sentBefore whether an earlier run may have sent it already
+ * @param onSigned told as soon as a 201 is seen: from then on the token is spent, whatever else fails
  * @throws TokenRejectedError, AnswerLostError (a 201, but the answer did not arrive whole), AnswerMalformedError and whatever the transport throws
  */
 export async function requestSigning(
   http: HttpClient,
   csrUrl: URL,
   csr: string,
-  sentBefore = false,
+  sentBefore: boolean,
+  onSigned: () => void,
 ): Promise<X509Certificate[]> {
   const seen = { status: 0 }
+  const onStatus = (status: number): void => {
+    seen.status = status
+    if (status === 201) onSigned()
+  }
   let answer: Answer
   try {
     answer = await http.send(
@@ -32,7 +38,7 @@ export async function requestSigning(
         body: JSON.stringify({ csr: Buffer.from(csr).toString('base64') }),
       },
       'until-201',
-      (status) => (seen.status = status),
+      onStatus,
     )
   } catch (cause) {
     if (seen.status !== 201) throw cause

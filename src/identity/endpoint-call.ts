@@ -1,4 +1,4 @@
-import { ClientCertificateRefusedError, IdentityUnusableError, UsageError } from '../errors.js'
+import { ClientCertificateRefusedError, IdentityUnusableError, NetworkError, UsageError } from '../errors.js'
 import { HttpClient, type Request, type StreamedAnswer, type TransportDeps } from '../transport/client.js'
 import { locate } from '../transport/route.js'
 import type { Identity, Urls } from './identity.js'
@@ -56,9 +56,11 @@ export async function callEndpoint(
   }
 }
 
-/** A refused certificate, told by what is known of it: its dates, and the profile to pair again. Any other error as it is. */
+/** A certificate that was refused, or may have been, told by what is known of it: its dates, and the profile to pair again. Any other error as it is. */
 export function explainRefusal(error: unknown, { metadata }: Identity, now: Date): unknown {
-  if (!(error instanceof ClientCertificateRefusedError)) return error
+  const closed =
+    error instanceof NetworkError && /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/.test(String(error.details?.['reason']))
+  if (!closed && !(error instanceof ClientCertificateRefusedError)) return error
   const { notBefore, notAfter, profile } = metadata
   const why =
     notAfter < now
@@ -66,6 +68,7 @@ export function explainRefusal(error: unknown, { metadata }: Identity, now: Date
       : notBefore > now
         ? `by this machine's clock it is valid only from ${notBefore.toISOString()}`
         : `it is valid until ${notAfter.toISOString()}: is it from this cluster, and has the cluster's CA changed?`
+  if (closed) return error.addHint(`of the client certificate: ${why}`)
   return error.replaceHint(`${why}; with a new token URL: kyconnect pair --force --profile ${profile} --url -`)
 }
 

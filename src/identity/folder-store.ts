@@ -144,7 +144,11 @@ export class FolderStore implements IdentityStore {
   async commit(metadata: Metadata, material: Material): Promise<Identity> {
     const { profile, route } = metadata
     return this.#files(`store the identity in ${this.#path(profile)}`, async () => {
-      const before = await this.#pointer(profile)
+      // A damaged pointer is what a replacement mends.
+      const before = await this.#pointer(profile).catch((error: unknown) => {
+        if (error instanceof IdentityUnusableError) return undefined
+        throw error
+      })
       await unlink(this.#path(profile, 'pending', 'reserved')).catch(() => undefined)
       const id = this.#newVersion()
       const folder = this.#path(profile, 'versions', id)

@@ -1,5 +1,5 @@
 import { chmod, lstat, mkdir, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { FilesError, HomeUnsafeError } from '../errors.js'
 import { filesError, isCode } from './durable-files.js'
 
@@ -17,10 +17,15 @@ export function defaultHome({ platform, userHome, environment }: Surroundings): 
     case 'darwin':
       return join(userHome, 'Library', 'Application Support', 'kyconnect')
     case 'win32':
-      return join(environment['LOCALAPPDATA'] ?? join(userHome, 'AppData', 'Local'), 'kyconnect')
+      return join(absolute(environment['LOCALAPPDATA']) ?? join(userHome, 'AppData', 'Local'), 'kyconnect')
     default:
-      return join(environment['XDG_DATA_HOME'] ?? join(userHome, '.local', 'share'), 'kyconnect')
+      return join(absolute(environment['XDG_DATA_HOME']) ?? join(userHome, '.local', 'share'), 'kyconnect')
   }
+}
+
+/** An empty or relative path is as good as none (XDG Base Directory Specification). */
+function absolute(path: string | undefined): string | undefined {
+  return path !== undefined && isAbsolute(path) ? path : undefined
 }
 
 /**

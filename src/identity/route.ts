@@ -44,7 +44,7 @@ export function connectorRoute(choice: RouteChoice, stored: StoredRoute = nothin
 export function gatewayRoute({ metadata, material }: Identity, choice: RouteChoice, url: URL): Route {
   const { nodePort, resolve, serverCa } = completeRoute(choice, metadata.route)
   return {
-    nodePort,
+    nodePort: url.hostname === metadata.gatewayHost ? nodePort : null,
     gatewayHost: metadata.acceptedHosts.includes(url.hostname) ? url.hostname : metadata.gatewayHost,
     resolve,
     trust: { ca: serverCa, rootFiles: choice.rootFiles, insecure: choice.insecure },

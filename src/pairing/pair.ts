@@ -2,7 +2,6 @@ import type { KeyObject } from 'node:crypto'
 import { type CsrInfo, fetchCsrInfo } from '../connector/csr-info.js'
 import { requestSigning } from '../connector/signing.js'
 import {
-  AnswerLostError,
   AnswerMalformedError,
   AppMismatchError,
   CertificateUnverifiedError,
@@ -13,7 +12,7 @@ import {
   ProfileExistsError,
   TokenRejectedError,
 } from '../errors.js'
-import type { Identity, Metadata, Pending } from '../identity/identity.js'
+import type { Identity, Metadata, Pending, StoredRoute } from '../identity/identity.js'
 import { checkProfileName, toProfileName } from '../identity/profile-name.js'
 import { completeRoute, connectorRoute, nothingStored, type RouteChoice } from '../identity/route.js'
 import type { IdentityStore, Lock } from '../identity/store.js'
@@ -69,8 +68,9 @@ export async function pair(request: PairRequest, policy: PairPolicy, deps: PairD
   await store.ready()
   const named = request.profile ?? request.app
   const early = named === undefined ? undefined : await reserve(named, request.tokenUrl, policy, deps)
-  const http = new HttpClient(connectorRoute(choice), deps.transport)
   let lock: Lock | undefined = early
+  const stored = named === undefined ? nothingStored : await routeOfReplaced(named, request.tokenUrl, policy, deps)
+  const http = new HttpClient(connectorRoute(choice, stored), deps.transport)
   try {
     progress.begin('CSR information')
     const asking = fetchCsrInfo(http, request.tokenUrl)
@@ -93,7 +93,7 @@ export async function pair(request: PairRequest, policy: PairPolicy, deps: PairD
       gatewayHost: info.gatewayHost,
       connectorHost: request.tokenUrl.hostname,
       urls: Object.fromEntries(Object.entries(info.urls)),
-      route: completeRoute(choice, nothingStored),
+      route: completeRoute(choice, stored),
       insecure: choice.insecure,
       createdAt: deps.now(),
       key,
@@ -190,9 +190,10 @@ async function sign(
   http: HttpClient,
 ): Promise<[Metadata, Identity['material']]> {
   const { store } = deps
+  const token = { spent: false }
   try {
     const csr = await createCsr(pending.subject, pending.key)
-    const certificates = await requestSigning(http, pending.csrUrl, csr, sentBefore)
+    const certificates = await requestSigning(http, pending.csrUrl, csr, sentBefore, () => (token.spent = true))
     const { leaf, intermediates, roots } = await verifyChain(certificates, pending.key, pending.subject)
     const pem = (certificate: typeof leaf): string => toPem('CERTIFICATE', certificate.raw)
     const { profile, app, commonName: cn, gatewayHost, connectorHost, urls, route, insecure } = pending
@@ -221,12 +222,7 @@ async function sign(
       },
     ]
   } catch (error) {
-    if (
-      error instanceof TokenRejectedError ||
-      error instanceof AnswerLostError ||
-      error instanceof CertificateUnverifiedError ||
-      error instanceof AnswerMalformedError
-    ) {
+    if (token.spent || error instanceof TokenRejectedError) {
       await store.discard(pending.profile)
       if (error instanceof CertificateUnverifiedError || error instanceof AnswerMalformedError) {
         error.addHint(
@@ -238,6 +234,17 @@ async function sign(
     }
     throw error
   }
+}
+
+/** How the identity to be replaced was reached: the new one of the same cluster is reached likewise. */
+async function routeOfReplaced(
+  profile: string,
+  tokenUrl: URL,
+  policy: PairPolicy,
+  deps: PairDeps,
+): Promise<StoredRoute> {
+  const present = policy.replace ? await presentIdentity(profile, deps) : undefined
+  return present?.metadata.connectorHost === tokenUrl.hostname ? present.metadata.route : nothingStored
 }
 
 /** Checks and locks a profile whose name is known before the token is used. */

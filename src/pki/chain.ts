@@ -26,7 +26,7 @@ export async function verifyChain(
 ): Promise<Chain> {
   const distinct = [...new Map(certificates.map((certificate) => [certificate.fingerprint256, certificate])).values()]
   const ours = publicKeyDer(key)
-  const leaf = distinct.find((certificate) => publicKeyDer(certificate.publicKey).equals(ours))
+  const leaf = distinct.find((certificate) => carriesKey(certificate, ours))
   if (leaf === undefined) {
     throw new CertificateUnverifiedError('the certificate that came back is for another key than ours', {
       details: { subjects: distinct.map((certificate) => subjectLine(certificate)) },
@@ -37,6 +37,9 @@ export async function verifyChain(
     throw new CertificateUnverifiedError(
       `the certificate that came back is for ${formatRfc4514(issued)}, not for ${formatRfc4514(subject)}`,
     )
+  }
+  if ([leaf.validFrom, leaf.validTo].some((date) => Number.isNaN(Date.parse(date)))) {
+    throw new CertificateUnverifiedError('the certificate that came back has no dates that can be read')
   }
   const path = climb(leaf, distinct)
   const top = path.at(-1)
@@ -52,6 +55,14 @@ export async function verifyChain(
     }
   }
   return { leaf, intermediates: path.slice(0, -1), roots: [top, ...strays.filter(isSelfSigned)] }
+}
+
+function carriesKey(certificate: X509Certificate, der: Buffer): boolean {
+  try {
+    return publicKeyDer(certificate.publicKey).equals(der)
+  } catch {
+    return false
+  }
 }
 
 /** The issuers of a certificate, nearest first, up to a self-signed one or the last that is there. */
@@ -73,15 +84,24 @@ function isSelfSigned(certificate: X509Certificate): boolean {
 }
 
 function hasSigned(issuer: X509Certificate, certificate: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
+  try {
+    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
+  } catch {
+    // A key of a kind that is not known here has signed nothing that can be told.
+    return false
+  }
 }
 
 async function subjectOf(certificate: X509Certificate): Promise<DistinguishedName> {
   const { x509 } = await loadX509()
-  return new x509.X509Certificate(certificate.raw).subjectName
-    .toJSON()
-    .map((part) => Object.entries(part).flatMap(([type, values]) => values.map((value) => ({ type, value }))))
-    .filter((part) => part.every(({ type }) => attributeOid(type) !== undefined))
+  try {
+    return new x509.X509Certificate(certificate.raw).subjectName
+      .toJSON()
+      .map((part) => Object.entries(part).flatMap(([type, values]) => values.map((value) => ({ type, value }))))
+      .filter((part) => part.every(({ type }) => attributeOid(type) !== undefined))
+  } catch (cause) {
+    throw new CertificateUnverifiedError('the certificate that came back cannot be read', { cause })
+  }
 }
 
 /** SHA-256 of the DER in lower-case hex: serial numbers are always 2 here and identify nothing (contract trap 4). */

@@ -39,6 +39,9 @@ export function checkOptions(options: SandboxOptions): void {
       `"${options.domain}" is no domain: it takes DNS labels joined by dots, such as kyma.local`,
     )
   }
+  if (/^\d+$/.test(labels.at(-1) ?? '')) {
+    throw new SandboxOptionError(`"${options.domain}" is no domain: what ends in a number is taken for an address`)
+  }
   for (const app of options.apps) {
     if (!APP.test(app)) {
       throw new SandboxOptionError(
@@ -51,6 +54,10 @@ export function checkOptions(options: SandboxOptions): void {
     if (!Number.isSafeInteger(value) || value < 1)
       throw new SandboxOptionError(`${name} must be a whole number of seconds, at least 1`)
   }
+  const ends = new Date((options.now ?? (() => new Date()))().getTime() + options.validitySeconds * 1000)
+  // A certificate has four digits for the year (RFC 5280, 4.1.2.5.2).
+  if (!(ends.getTime() < Date.UTC(9999, 11, 31)))
+    throw new SandboxOptionError('validitySeconds is too long: a certificate ends before the year 10000')
   const { connectorPort, gatewayPort, internalPort, servicesPort = 0 } = options
   for (const [name, value] of Object.entries({ connectorPort, gatewayPort, internalPort, servicesPort })) {
     if (!Number.isInteger(value) || value < 0 || value > 65535)

@@ -4,9 +4,8 @@ import type { TLSSocket } from 'node:tls'
 import type { Client, Dispatcher } from 'undici'
 import { AnswerMalformedError, KyconnectError, TimeoutError, UntrustedUrlError } from '../errors.js'
 import { networkFailure } from './failure.js'
-import type { Redactor } from '../redaction.js'
 import { locate, type Route, type Target } from './route.js'
-import { stripControl } from '../redaction.js'
+import { oneLine, type Redactor, stripControl } from '../redaction.js'
 import { connectTls } from './tls.js'
 
 /**
@@ -40,6 +39,8 @@ export interface StreamedAnswer {
   readonly contentType: string
   readonly body: AsyncIterable<Uint8Array>
   readonly url: URL
+  /** Of a redirect: why it was not followed. */
+  readonly notFollowed?: KyconnectError
 }
 
 export interface TransportDeps {
@@ -103,24 +104,20 @@ export class HttpClient {
 
   /**
    * Sends a request and hands on the answer as it comes. Redirects of GET and HEAD are followed within the same origin, the
-   * NodePort substituted first. The body fails with TimeoutError when nothing comes for the route's time limit.
-   * @throws as send, and UntrustedUrlError when a redirect leaves the origin
+   * NodePort substituted first; one that is not followed is handed on too, with the reason. The body fails with TimeoutError
+   * when nothing comes for the route's time limit.
+   * @throws as send
    */
   async stream(request: Request): Promise<StreamedAnswer> {
     let url = request.url
     for (let hop = 0; ; hop++) {
       const answer = await this.#streamOnce({ ...request, url })
-      const location = answer.headers.location
+      const { location } = answer.headers
       if (answer.status < 300 || answer.status > 399 || location === undefined) return answer
+      const next = this.#follow(request.method, answer.url, location, hop)
+      if (!(next instanceof URL)) return { ...answer, notFollowed: next }
       await discard(answer.body)
-      if (!/^(GET|HEAD)$/.test(request.method)) {
-        throw new AnswerMalformedError(
-          `${answer.url.origin} redirects the ${request.method} to ${this.#deps.redactor.redact(stripControl(location))}; only GET and HEAD are followed`,
-          { hint: 'send the request to that path' },
-        )
-      }
-      url = this.#follow(answer.url, location)
-      if (hop >= redirectsAtMost) throw new AnswerMalformedError(`${answer.url.origin} redirects in a circle`)
+      url = next
     }
   }
 
@@ -130,16 +127,24 @@ export class HttpClient {
     this.#clients.clear()
   }
 
-  #follow(from: URL, location: string): URL {
-    const shown = this.#deps.redactor.redact(stripControl(location))
+  /** Where a redirect leads, or why it is not followed. */
+  #follow(method: string, from: URL, location: string, hop: number): URL | KyconnectError {
+    const shown = this.#deps.redactor.redact(oneLine(location))
+    if (!/^(GET|HEAD)$/.test(method)) {
+      return new AnswerMalformedError(
+        `${from.origin} redirects the ${method} to ${shown}; only GET and HEAD are followed`,
+        { hint: 'send the request to that path' },
+      )
+    }
     if (!URL.canParse(location, from.href))
-      throw new AnswerMalformedError(`${from.origin} redirects to what is no URL: ${shown}`)
+      return new AnswerMalformedError(`${from.origin} redirects to what is no URL: ${shown}`)
     const to = locate(this.#route, new URL(location, from.href)).url
     if (to.origin !== from.origin) {
-      throw new UntrustedUrlError(`${from.origin} redirects to another place, ${shown}: not followed`, {
+      return new UntrustedUrlError(`${from.origin} redirects to another place, ${shown}: not followed`, {
         hint: 'a client certificate is shown to its own gateway only; tell the administrator of the cluster',
       })
     }
+    if (hop >= redirectsAtMost) return new AnswerMalformedError(`${from.origin} redirects in a circle`)
     return to
   }
 
@@ -278,7 +283,8 @@ export class HttpClient {
 
   #traceBody(text: string): void {
     if (this.#deps.trace === undefined || text === '') return
-    const shown = stripControl(this.#deps.redactor.redact(text)).trimEnd()
+    // Indented, so that no line of a body passes for one of ours.
+    const shown = stripControl(this.#deps.redactor.redact(text)).trimEnd().replaceAll('\n', '\n  ')
     this.#deps.trace(shown.length > tracedBody ? `  ${shown.slice(0, tracedBody)}…` : `  ${shown}`)
   }
 

@@ -44,7 +44,7 @@ export function networkFailure(error: unknown, route: Route, target: Target): Ky
         hint:
           route.clientCertificate === null
             ? 'try again; when it happens again, ask the administrator what stands in front of the service'
-            : 'try again; some gateways also close the connection like this when they refuse the client certificate: see "kyconnect info" for its dates',
+            : 'try again; some gateways also close the connection like this when they refuse the client certificate',
       })
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
@@ -112,7 +112,7 @@ function alertError(
   context: { cause: unknown; details: Record<string, unknown> },
 ): KyconnectError {
   const reason = code === '' ? cause.message : code.replace(/^ERR_SSL_/, '')
-  if (protocolAlert.test(reason)) {
+  if (protocolAlert.test(reason) || route.clientCertificate === null) {
     return new ServerCertificateError(`the server at ${place} refused the TLS connection (${reason})`, {
       ...context,
       hint: portHint(route, target),

@@ -49,7 +49,8 @@ async function outcome(work: Promise<unknown>): Promise<{ code: string; exit: nu
 }
 
 const askInfo = (): ReturnType<typeof fetchCsrInfo> => fetchCsrInfo(replay.http(), tokenUrl())
-const askSigning = (): ReturnType<typeof requestSigning> => requestSigning(replay.http(), csrUrl(), 'the CSR')
+const askSigning = (): ReturnType<typeof requestSigning> =>
+  requestSigning(replay.http(), csrUrl(), 'the CSR', false, () => undefined)
 const askManagement = (): ReturnType<typeof fetchManagementInfo> => fetchManagementInfo(replay.http(gateway), infoUrl)
 
 describe('the CSR information, as recorded', () => {

@@ -1,13 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, readFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import * as https from 'node:https'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeServerCertificate, openssl, temporaryFolder } from '../support/certificates.js'
 import { base64, domain, type FakeKyma, json, startFakeKyma } from '../support/fake-kyma.js'
-import { jsonError, kyconnect, program, type Run, type RunOptions, start } from '../support/kyconnect.js'
+import {
+  jsonError,
+  kyconnect,
+  plainEnvironment,
+  program,
+  run,
+  type Run,
+  type RunOptions,
+  start,
+} from '../support/kyconnect.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
 
 let fake: FakeKyma
@@ -222,6 +231,107 @@ describe('the way to the service', () => {
     fake.faults = {}
     const resumed = await kyconnect(['pair', '--resume', '--json'], { env: { ...fake.env, KYCONNECT_HOME: home } })
     expect(resumed.code, resumed.stderr).toBe(0)
+  })
+  test.each<[string, number, Record<string, string>, string]>([
+    ['a redirect', 302, { location: 'https://portal.example/' }, ''],
+    ['a page that is no answer', 200, { 'content-type': 'text/html' }, '<html><title>Sign in</title></html>'],
+    ['a huge failure', 400, {}, 'x'.repeat(2 * 1024 * 1024)],
+  ])(
+    '%s instead of a 201 has not spent the token: the pairing waits, and can be resumed',
+    async (_, status, headers, body) => {
+      fake.faults.csr = (_request, response) => response.writeHead(status, headers).end(body)
+      const failed = await pair()
+      expect(failed.code).toBe(7)
+      await expectFailure(failed, 7, 'ERR_ANSWER_MALFORMED', /--resume --profile demo/, 'pending')
+      fake.faults = {}
+      const resumed = await kyconnect(['pair', '--resume', '--json'], { env: { ...fake.env, KYCONNECT_HOME: home } })
+      expect(resumed.code, resumed.stderr).toBe(0)
+    },
+  )
+  test('a certificate that no library reads is refused, and the token is spent', async () => {
+    fake.faults.csr = async (_, response, body) => {
+      const signed = await fake.sign(body)
+      const pem = Buffer.from(signed['clientCrt'] ?? '', 'base64').toString()
+      const der = Buffer.from(pem.replace(/-----.*-----|\s/g, ''), 'base64')
+      // The date of its end becomes letters; node reads it all the same.
+      const at = der.lastIndexOf(Buffer.from([0x17, 0x0d]))
+      der.write('xxxxxxxxxxxxZ', at + 2, 'latin1')
+      const broken = `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`
+      json(response, 201, { ...signed, crt: base64(broken), clientCrt: base64(broken) })
+    }
+    const failed = await pair()
+    expect([4, 7]).toContain(failed.code)
+    expect(jsonError(failed).hint).toContain('the token is spent')
+    expect(await files(home)).toEqual([])
+  })
+  test('an identity whose pointer is damaged is replaced with --force', async () => {
+    expect((await pair()).code).toBe(0)
+    await writeFile(join(home, 'demo', 'pointer.json'), '{')
+    const told = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home } })
+    expect(jsonError(told)).toMatchObject({
+      exitCode: 5,
+      hint: expect.stringContaining('pair --force --profile demo') as string,
+    })
+    const done = await pair(['--force'])
+    expect(done.code, done.stderr).toBe(0)
+  })
+  test('a replacement is reached as the identity was that it replaces', async () => {
+    expect((await pair()).code).toBe(0)
+    const env = { KYCONNECT_HOME: home }
+    const bare = await kyconnect(['pair', '--app', 'demo', '--force', '--json', '--url', '-'], {
+      env,
+      input: fake.tokenUrl,
+    })
+    expect(bare.code, bare.stderr).toBe(0)
+    expect((await kyconnect(['info', '--json'], { env })).code).toBe(0)
+  })
+  test.each(['renewCertUrl', 'revokeCertUrl', 'certificatesUrl', 'somethingNew'])(
+    'a CSR information whose %s names a third host is refused: 4',
+    async (name) => {
+      fake.faults.info = (_, response) => {
+        const info = fake.goodInfo()
+        json(response, 200, { ...info, api: { ...(info['api'] as object), [name]: 'https://evil.example/x' } })
+      }
+      await expectFailure(await pair(), 4, 'ERR_UNTRUSTED_URL', /two gateways.*evil.example/s, 'nothing')
+    },
+  )
+  test('an alert of a Connector is not taken for a refused client certificate: there was none', async () => {
+    // A TLS record: alert, fatal, handshake failure.
+    const refuse = (socket: Socket): void => {
+      socket.once('data', () => socket.end(Buffer.from([21, 3, 3, 0, 2, 2, 40])))
+    }
+    await withServer(refuse, async (port) => {
+      await expectFailure(await pairOn(port), 4, 'ERR_SERVER_CERTIFICATE', /refused the TLS connection/, 'nothing')
+    })
+  })
+  test('a management info without an object of URLs makes no sense: 7, and what was known stays', async () => {
+    expect((await pair()).code).toBe(0)
+    const before = await readFile(join(home, 'demo', 'current', 'identity.json'), 'utf8')
+    fake.faults.management = (_, response) => {
+      json(response, 200, { urls: null })
+    }
+    const done = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home } })
+    expect([done.code, jsonError(done).code]).toEqual([7, 'ERR_ANSWER_MALFORMED'])
+    expect(await readFile(join(home, 'demo', 'current', 'identity.json'), 'utf8')).toBe(before)
+  })
+  test('a redirect that is not followed shows its body, then why: 7 for a POST, 4 for another place', async () => {
+    expect((await pair()).code).toBe(0)
+    const redirect = (location: string): void => {
+      fake.faults.management = (_, response) => response.writeHead(301, { location }).end('moved on')
+    }
+    const call = (args: readonly string[]): Promise<Run> =>
+      kyconnect(['call', 'info', '--json', ...args], { env: { KYCONNECT_HOME: home } })
+    redirect('/elsewhere')
+    const posted = await call(['-d', '{}'])
+    expect([posted.stdout, posted.code, jsonError(posted).message]).toEqual([
+      'moved on',
+      7,
+      expect.stringContaining('/elsewhere'),
+    ])
+    redirect('https://evil.example/x')
+    const led = await call([])
+    expect([led.stdout, led.code, jsonError(led).code]).toEqual(['moved on', 4, 'ERR_UNTRUSTED_URL'])
+    expect((await call(['-X', 'CONNECT'])).code).toBe(2)
   })
   test('a CSR that was signed while nobody listened any more: resuming says what its refusal means, 3', async () => {
     fake.faults.csr = () => undefined
@@ -670,6 +780,45 @@ describe('Ctrl-C', () => {
       running.child.kill(signal)
       await expectFailure(await running.end, exitCode, code, /interrupted|told to end/, left)
     }
+  })
+
+  test('while the token URL is waited for on standard input ends with 130', async () => {
+    const child = spawn(process.execPath, [program, 'pair', '--url', '-', '--verbose'], {
+      env: plainEnvironment({ ...fake.env, KYCONNECT_HOME: home }),
+      stdio: ['pipe', 'ignore', 'ignore'],
+    })
+    const ended = once(child, 'exit')
+    // Nothing tells that it reads: what it does on a signal before that is the system's to say, and is not 130 by its own exit.
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    child.kill('SIGINT')
+    expect(await ended).toEqual([130, null])
+    child.stdin.destroy()
+  })
+
+  test('while a lock is waited for ends with 130, and a second one ends at once what cannot be ended', async () => {
+    fake.faults.info = () => undefined
+    const holder = start(process.execPath, [program, 'pair', '--app', 'demo', '--json'], {
+      env: { ...fake.env, KYCONNECT_HOME: home, KYCONNECT_TOKEN_URL: fake.tokenUrl },
+    })
+    await until(() => fake.requests.length === 1)
+    const waiting = start(process.execPath, [program, 'pair', '--app', 'demo', '--json'], {
+      env: { ...fake.env, KYCONNECT_HOME: home, KYCONNECT_TOKEN_URL: fake.tokenUrl },
+    })
+    await new Promise((resolve) => setTimeout(resolve, 1200))
+    waiting.child.kill('SIGINT')
+    const done = await waiting.end
+    expect([done.code, jsonError(done).code]).toEqual([130, 'ERR_INTERRUPTED'])
+    holder.child.kill('SIGTERM')
+    expect((await holder.end).code).toBe(143)
+
+    const pipe = join(folder.path, 'a-pipe-that-nobody-writes-to')
+    await run('mkfifo', [pipe])
+    const stuck = start(process.execPath, [program, 'info', '--ca-file', pipe], { env: { KYCONNECT_HOME: home } })
+    await new Promise((resolve) => setTimeout(resolve, 800))
+    stuck.child.kill('SIGINT')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    stuck.child.kill('SIGINT')
+    expect((await stuck.end).signal).toBe('SIGINT')
   })
 })
 

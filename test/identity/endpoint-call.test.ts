@@ -135,7 +135,7 @@ describe('the URLs as they are called', () => {
     rootFiles: [],
   }
 
-  test('have the NodePort of the identity, or of this run, when they are of the gateway or of a host agreed to', () => {
+  test('have the NodePort of the identity, or of this run, when they are of the gateway, and of no other host agreed to', () => {
     const mixed = {
       ...urls,
       eventsUrl: 'https://events.kyma.local/demo',
@@ -145,7 +145,7 @@ describe('the URLs as they are called', () => {
     expect(calledUrls(agreed, choice)).toEqual({
       infoUrl: 'https://gateway.kyma.local:30443/v1/applications/management/info',
       metadataUrl: 'https://gateway.kyma.local:30443/demo/v1/metadata/services',
-      eventsUrl: 'https://events.kyma.local:30443/demo',
+      eventsUrl: 'https://events.kyma.local/demo',
       renewCertUrl: 'https://elsewhere.example/renew',
     })
     expect(calledUrls(agreed, { ...choice, nodePort: 31000 })['infoUrl']).toContain('gateway.kyma.local:31000/')

@@ -218,13 +218,16 @@ describe('an identity that cannot be used', () => {
     expect(failure instanceof IdentityUnusableError ? failure.hint : '').not.toBe('')
   })
 
-  test('can be replaced by another', async () => {
-    const store = storeAt(home)
-    await commit(store, one)
-    await writeFile(current('identity.json'), '{')
-    await commit(store, two)
-    expect((await store.load('demo')).material).toEqual(two)
-  })
+  test.each(['current/identity.json', 'current/key.pem', 'pointer.json'])(
+    'can be replaced by another: %s damaged',
+    async (file) => {
+      const store = storeAt(home)
+      await commit(store, one)
+      await writeFile(join(home, 'demo', file), '{')
+      await commit(store, two)
+      expect((await store.load('demo')).material).toEqual(two)
+    },
+  )
 })
 
 describe('a pending pairing', () => {

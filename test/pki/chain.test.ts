@@ -140,6 +140,18 @@ describe('a chain', () => {
     expect(await refusal([plainLeaf, chain.root, stranger])).toContain('does not link up')
   })
 
+  test('is refused when the certificate has an end that no calendar has', async () => {
+    // The year 9999 in GeneralizedTime, made into letters: well-formed DER, no date.
+    const far = await signCsr(folder.path, root, csr, ['-days', '2900000'])
+    const der = Buffer.from(new X509Certificate(far).raw)
+    const at = der.indexOf(Buffer.from([0x18, 0x0f]))
+    expect(at).toBeGreaterThan(0)
+    der.write('99991399999999Z', at + 2, 'latin1')
+    const said = await refusal([new X509Certificate(der), chain.root])
+    expect(said).toMatch(/no dates that can be read|cannot be read|no certificate that came back has signed/)
+    expect(said).not.toBe('verified')
+  })
+
   test.each([
     ['another App', asked.replace('demo', 'shop')],
     ['another organization', asked.replace('Organization', 'Other')],

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { PortError, StateError, type Sandbox } from '../../src/sandbox/sandbox.js'
 import { csrBody, opensslRequest, pair, subjectOf } from './identity.js'
 import { startTestSandbox, wireTo } from './wire.js'
@@ -158,14 +158,17 @@ test('without a state directory nothing is left behind', async () => {
 
 test('after a failed start nothing is left behind, and no port stays open', async () => {
   const taken = await start()
-  const left = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('kyconnect-sandbox-'))
-  const before = left()
+  // A temporary folder of its own: other tests start sandboxes at the same time.
+  const temporary = mkdtempSync(join(tmpdir(), 'failed-start-'))
+  vi.stubEnv('TMPDIR', temporary)
   const failure = startTestSandbox({ internalPort: taken.ready.gatewayPort })
   await expect(failure).rejects.toThrow(
     `Cannot listen on 127.0.0.1:${taken.ready.gatewayPort} for the internal: it is in use`,
   )
   await expect(failure).rejects.toBeInstanceOf(PortError)
-  expect(left().filter((name) => !before.includes(name))).toEqual([])
+  expect(readdirSync(temporary)).toEqual([])
+  vi.unstubAllEnvs()
+  rmSync(temporary, { recursive: true })
 })
 
 function firstLine(child: ChildProcess): Promise<string> {

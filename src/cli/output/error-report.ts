@@ -1,4 +1,5 @@
 import { KyconnectError, UnexpectedError, UsageError } from '../../errors.js'
+import { oneLine } from '../../redaction.js'
 import type { Context } from '../context.js'
 import { exitCodeOf } from '../exit-codes.js'
 import { styleFor } from './style.js'
@@ -28,9 +29,9 @@ export async function reportError(error: unknown, args: readonly string[], conte
     return exitCode
   }
   const style = styleFor(stderr, around.environment)
-  const lines = [`${style.red('error:')} ${clean(known.message)}`]
+  const lines = [`${style.red('error:')} ${oneLine(clean(known.message))}`]
   if (known.hint !== undefined)
-    lines.push(...known.hint.split('; ').map((hint) => `  ${style.dim('→')} ${clean(hint)}`))
+    lines.push(...known.hint.split('; ').map((hint) => `  ${style.dim('→')} ${oneLine(clean(hint))}`))
   if (verbose) lines.push(...stacks(known).map((stack) => style.dim(clean(stack))))
   await stderr.write(`${lines.join('\n')}\n`)
   return exitCode

@@ -1,5 +1,5 @@
 import { daysLeft, type Identity, type Urls } from '../../identity/identity.js'
-import { stripControl } from '../../redaction.js'
+import { oneLine } from '../../redaction.js'
 import type { Context } from '../context.js'
 
 /** What is told of an identity, in the same words by every command; the keys of --json are stable. */
@@ -66,10 +66,10 @@ export function identityLines(report: IdentityReport): string {
     ['valid to', `${certificate.notAfter} (${days(certificate.daysLeft)})`],
     ['gateway', report.nodePort === null ? report.gatewayHost : `${report.gatewayHost}, NodePort ${report.nodePort}`],
   ]
-  const table = rows.map(([name, value]) => `${name.padEnd(12)} ${stripControl(value)}\n`).join('')
+  const table = rows.map(([name, value]) => `${name.padEnd(12)} ${oneLine(value)}\n`).join('')
   const listed = Object.entries(urls).map(([name, url]) => {
     const called = calledUrls[name]
-    return `  ${name.padEnd(14)} ${stripControl(url)}\n${called === undefined || called === url ? '' : `  ${''.padEnd(8)}called ${stripControl(called)}\n`}`
+    return `  ${name.padEnd(14)} ${oneLine(url)}\n${called === undefined || called === url ? '' : `  ${''.padEnd(8)}called ${oneLine(called)}\n`}`
   })
   return `${table}URLs\n${listed.join('')}`
 }
@@ -79,7 +79,7 @@ export function pairedLines(report: IdentityReport): string {
   const { certificate } = report
   return [
     '',
-    `Paired with the App "${stripControl(report.app)}".`,
+    `Paired with the App "${oneLine(report.app)}".`,
     `  valid until  ${certificate.notAfter.slice(0, 10)} (${days(certificate.daysLeft)})`,
     `  stored in    ${report.directory} (profile ${report.profile})`,
     `  next         kyconnect call metadata --profile ${report.profile}    lists the services of the App`,
@@ -90,7 +90,7 @@ export function pairedLines(report: IdentityReport): string {
 /** The end of a rollback: what is in force again, and how to go back on it. */
 export function restoredLines({ app, profile, directory, certificate }: IdentityReport): string {
   return [
-    `Put back the identity of the App "${stripControl(app)}" (profile ${profile}).`,
+    `Put back the identity of the App "${oneLine(app)}" (profile ${profile}).`,
     `  fingerprint  ${certificate.fingerprint}`,
     `  valid until  ${certificate.notAfter.slice(0, 10)} (${days(certificate.daysLeft)})`,
     `  stored in    ${directory}`,

@@ -1,5 +1,6 @@
 import type { Spinner } from 'yocto-spinner'
 import type { Progress } from '../../pairing/progress.js'
+import { oneLine } from '../../redaction.js'
 import type { Context } from '../context.js'
 import { styleFor } from './style.js'
 
@@ -26,7 +27,7 @@ export async function createSteps({ json, verbose }: StepsOptions, context: Cont
   // The spinner draws over the last line, which --verbose writes to as well.
   const animated = stderr.isTerminal && !json && !verbose
   const createSpinner = animated ? (await import('yocto-spinner')).default : undefined
-  const clean = (text: string): string => kyconnect.showable(text)
+  const clean = (text: string): string => oneLine(kyconnect.showable(text))
   const line = (text: string): void => {
     void stderr.write(`${text}\n`)
   }
@@ -42,7 +43,7 @@ export async function createSteps({ json, verbose }: StepsOptions, context: Cont
   return {
     trace: verbose
       ? (text) => {
-          line(style.dim(clean(text)))
+          line(style.dim(kyconnect.showable(text)))
         }
       : undefined,
     begin: (name) => {

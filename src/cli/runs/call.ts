@@ -7,6 +7,7 @@ import { stripControl } from '../../redaction.js'
 import type { Context } from '../context.js'
 import { warnOfInsecurity } from '../insecurity.js'
 import type { Output, OutputOptions } from '../output/output.js'
+import { layOutJson } from '../output/json-layout.js'
 import { createSteps } from '../output/steps.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../route-choice.js'
 
@@ -37,7 +38,7 @@ export async function runCall(endpoint: string, path: string, options: CallOptio
   const method = parseMethod(options)
   const identity = await kyconnect.identity(namedProfile(options.profile, context))
   warnOfInsecurity(choice.insecure, identity.metadata.insecure, steps)
-  const run = { choice, progress: steps, trace: steps.trace, signal: context.signal }
+  const run = { choice, progress: steps, trace: steps.trace }
   const body = options.data === undefined ? {} : await readBody(options.data, context)
   const { answer, close } = await kyconnect.call(
     identity,
@@ -56,6 +57,7 @@ export async function runCall(endpoint: string, path: string, options: CallOptio
   )
   try {
     const beginning = await writeAnswer(answer, options, context)
+    if (answer.notFollowed !== undefined) throw answer.notFollowed
     if (answer.status >= 300) {
       throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity)
     }
@@ -108,7 +110,8 @@ async function writeLaidOut(answer: StreamedAnswer, target: Target): Promise<str
 function pretty(text: string): string {
   let shown = stripControl(text)
   try {
-    shown = stripControl(JSON.stringify(JSON.parse(text), null, 2))
+    JSON.parse(text)
+    shown = stripControl(layOutJson(text))
   } catch {
     // Not JSON: shown as it came.
   }
@@ -159,7 +162,8 @@ function openFile(path: string): Target {
 
 function parseMethod({ method, data }: CallOptions): string {
   if (method === undefined) return data === undefined ? 'GET' : 'POST'
-  if (/^[A-Za-z]{1,20}$/.test(method)) return method.toUpperCase()
+  // CONNECT opens a tunnel: no answer of it could be shown.
+  if (/^(?!connect$)[A-Za-z]{1,20}$/i.test(method)) return method.toUpperCase()
   throw new UsageError(`--method takes an HTTP method, not ${JSON.stringify(method.slice(0, 40))}`)
 }
 

@@ -16,7 +16,7 @@ export async function runInfo(options: InfoOptions, context: Context): Promise<v
   const json = options.json === true
   const choice = await routeChoice(options, context)
   const steps = await createSteps({ json, verbose: options.verbose === true }, context)
-  const run = { choice, progress: steps, trace: steps.trace, signal: context.signal }
+  const run = { choice, progress: steps, trace: steps.trace }
   warnOfInsecurity(choice.insecure, false, steps)
   const identity = await kyconnect.info(
     namedProfile(options.profile, context),

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises'
-import { FilesError, UsageError } from '../../errors.js'
+import { UsageError } from '../../errors.js'
 import type { Identity } from '../../identity/identity.js'
 import { type KeyChoice, keyOfAlgorithm, keyOfFile } from '../../pairing/key-choice.js'
 import type { PairPolicy } from '../../pairing/pair.js'
 import type { Context } from '../context.js'
+import { readGivenFile } from '../given-file.js'
 import { warnOfInsecurity } from '../insecurity.js'
 import { identityReport, pairedLines, restoredLines, writeReport } from '../output/identity-report.js'
 import type { OutputOptions } from '../output/output.js'
@@ -34,7 +34,7 @@ export async function runPair(options: PairOptions, context: Context): Promise<v
   const steps = await createSteps({ json, verbose: options.verbose === true }, context)
   try {
     warnOfInsecurity(choice.insecure, false, steps)
-    const run = { choice, progress: steps, trace: steps.trace, signal: context.signal }
+    const run = { choice, progress: steps, trace: steps.trace }
     const identity = await walk(options, json, key, run, steps, context)
     const report = identityReport(identity, context.kyconnect.called(identity, run), context.around.now())
     if (json) await writeReport(report, true, context)
@@ -100,17 +100,6 @@ function checkCombination(options: PairOptions): void {
 
 /** @throws UsageError, KeyUnsuitableError, FilesError */
 async function chooseKey({ keyFile, keyAlgorithm }: PairOptions): Promise<KeyChoice> {
-  if (keyFile !== undefined) return keyOfFile(await readKeyFile(keyFile), keyFile)
+  if (keyFile !== undefined) return keyOfFile(await readGivenFile(keyFile, '--key-file'), keyFile)
   return keyAlgorithm === undefined ? { kind: 'announced' } : keyOfAlgorithm(keyAlgorithm)
-}
-
-async function readKeyFile(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (cause) {
-    throw new FilesError(`--key-file: ${JSON.stringify(path)} cannot be read`, {
-      cause,
-      hint: 'check the path and its permissions',
-    })
-  }
 }

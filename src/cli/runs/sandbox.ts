@@ -1,4 +1,5 @@
-import { FilesError, UsageError } from '../../errors.js'
+import { resolve } from 'node:path'
+import { FilesError, NetworkError, UsageError } from '../../errors.js'
 import type { SandboxOptions, SandboxReady } from '../../sandbox/sandbox.js'
 import type { Context } from '../context.js'
 import type { OutputOptions } from '../output/output.js'
@@ -26,14 +27,19 @@ export async function runSandbox(flags: SandboxFlags, context: Context): Promise
     internalPort: parseAnyPort(flags.internalPort, '--internal-port'),
     tokenTtlSeconds: parseLife(flags.tokenTtl, '--token-ttl', /^(\d{1,9})(s)?$/),
     validitySeconds: parseLife(flags.validity, '--validity', /^(\d{1,9})([smhd])?$/),
-    ...(flags.state === undefined ? {} : { stateDirectory: flags.state }),
+    ...(flags.state === undefined ? {} : { stateDirectory: resolve(flags.state) }),
     ...(flags.log === undefined ? {} : { log: (line: string) => void context.stderr.write(`${line}\n`) }),
   }
-  const { startSandbox, SandboxOptionError } = await import('../../sandbox/sandbox.js')
+  const { startSandbox, PortError, SandboxOptionError } = await import('../../sandbox/sandbox.js')
   const sandbox = await startSandbox(options).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause)
     if (cause instanceof SandboxOptionError) throw new UsageError(why, { cause, hint: 'see kyconnect sandbox --help' })
-    throw new FilesError(`the sandbox could not start: ${why}`, { cause, hint: 'choose another port or state folder' })
+    if (cause instanceof PortError)
+      throw new NetworkError(`the sandbox could not start: ${why}`, {
+        cause,
+        hint: 'choose another port, or 0 for any that is free',
+      })
+    throw new FilesError(`the sandbox could not start: ${why}`, { cause, hint: 'choose another state folder' })
   })
   try {
     await context.stdout.write(`${JSON.stringify(sandbox.ready)}\n`)
