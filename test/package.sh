@@ -2,6 +2,7 @@
 # Packs the tarball, checks it, installs it into an empty folder and pairs from there, with nothing else around.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+checkout=$PWD
 
 folder=$(mktemp -d)
 sandbox=
@@ -41,5 +42,16 @@ eval "$(field 'Object.entries(ready.env).map(([name, value]) => `export ${name}=
 field ready.tokenUrls.demo | "$kyconnect" pair --app demo --url -
 "$kyconnect" info --json >/dev/null
 [ "$("$kyconnect" call metadata)" = '[]' ]
-node --input-type=module -e "import { Kyconnect, TokenRejectedError } from 'kyconnect'; if (new TokenRejectedError('x').code !== 'ERR_TOKEN_REJECTED' || typeof Kyconnect !== 'function') process.exit(1)"
+
+cat >consumer.ts <<'TS'
+import { createKyconnect, type Identity, KyconnectError, TokenRejectedError } from 'kyconnect'
+
+const identity: Identity = await createKyconnect().identity('demo')
+if (!identity.material.key.startsWith('-----BEGIN PRIVATE KEY-----')) throw new Error('no key')
+if (!(new TokenRejectedError('x') instanceof KyconnectError)) throw new Error('no base class')
+TS
+npm pkg set type=module >/dev/null
+node "$checkout/node_modules/typescript/bin/tsc" --strict --target es2023 --module nodenext --types node \
+  --typeRoots "$checkout/node_modules/@types" consumer.ts
+node consumer.js
 echo "the package of $(stat -c %s "$tarball") bytes pairs and calls from an empty folder"
