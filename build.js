@@ -18,6 +18,7 @@ const chunks = new Map([
   ['inquirer', 'inquirer.js'],
   ['yocto-spinner', 'spinner.js'],
   ['./peculiar.js', 'peculiar.js'],
+  ['./client-node.js', 'client-node.js'],
   ['../../sandbox/sandbox.js', 'sandbox.js'],
   ['./runs/runs.js', 'runs.js'],
 ])
@@ -65,6 +66,16 @@ const noHttp2 = {
   },
 }
 
+/** The Kubernetes client's 700 models and their API classes: of all that, only what reads a kubeconfig is used. */
+const noModels = {
+  name: 'no-models',
+  setup(bundle) {
+    bundle.onLoad({ filter: /client-node[\\/]dist[\\/]gen[\\/]index\.js$/ }, () => ({
+      contents: 'export const createConfiguration = undefined, ServerConfiguration = undefined',
+    }))
+  },
+}
+
 const common = {
   absWorkingDir: root,
   bundle: true,
@@ -107,6 +118,12 @@ const bundles = await Promise.all([
     outfile: at('dist/peculiar.js'),
     // The packages' ES modules: without what is not used they load in half the time.
     mainFields: ['module', 'main'],
+  }),
+  build({
+    ...common,
+    entryPoints: [at('src/kubernetes/client-node.ts')],
+    plugins: [chunksApart, noModels],
+    outfile: at('dist/client-node.js'),
   }),
   build({ ...common, entryPoints: [at('src/sandbox/sandbox.ts')], outfile: at('dist/sandbox.js') }),
   build({

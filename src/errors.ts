@@ -105,6 +105,11 @@ export class UntrustedUrlError extends KyconnectError {
   readonly code = 'ERR_UNTRUSTED_URL'
 }
 
+/** A Kubernetes cluster cannot be used with the credentials that the kubeconfig gives. */
+export class ClusterAccessError extends KyconnectError {
+  readonly code = 'ERR_CLUSTER_ACCESS'
+}
+
 /** The certificate that came back is not the one asked for, or its chain does not link up. */
 export class CertificateUnverifiedError extends KyconnectError {
   readonly code = 'ERR_CERTIFICATE_UNVERIFIED'
@@ -190,6 +195,7 @@ export type AnyKyconnectError =
   | ServerCertificateError
   | ClientCertificateRefusedError
   | UntrustedUrlError
+  | ClusterAccessError
   | CertificateUnverifiedError
   | NoIdentityError
   | IdentityUnusableError

@@ -14,6 +14,12 @@ import { defaultHome } from './identity/home.js'
 import type { Identity, Urls } from './identity/identity.js'
 import { completeRoute, type RouteChoice } from './identity/route.js'
 import type { IdentityStore } from './identity/store.js'
+import { KubernetesApi } from './kubernetes/api.js'
+import { ensureApplication } from './kubernetes/application.js'
+import type { ClusterChoice } from './kubernetes/cluster.js'
+import { nodeAddress, readNodePort, type ServiceName } from './kubernetes/gateway-service.js'
+import { hasCluster, openCluster } from './kubernetes/kubeconfig.js'
+import { type IssuedToken, requestToken, type TokenWish } from './kubernetes/token-request.js'
 import { refreshEndpoints } from './pairing/endpoints.js'
 import { pair, type PairPolicy, type PairRequest, resumePairing } from './pairing/pair.js'
 import type { Progress } from './pairing/progress.js'
@@ -82,8 +88,12 @@ export class Kyconnect {
     run: RunOptions,
     begunKey?: Promise<KeyObject>,
   ): Promise<Identity> {
-    this.#redactor.learnUrl(request.tokenUrl)
-    return pair(request, policy, this.#pairDeps(run, begunKey))
+    const tokenUrl = async (): Promise<URL> => {
+      const url = await request.tokenUrl()
+      this.#redactor.learnUrl(url)
+      return url
+    }
+    return pair({ ...request, tokenUrl }, policy, this.#pairDeps(run, begunKey))
   }
 
   /** Takes up a pending pairing: of the profile named, else the only pending one. */
@@ -108,6 +118,53 @@ export class Kyconnect {
     } finally {
       await lock.release()
     }
+  }
+
+  /** Whether there is a cluster to ask: a kubeconfig, or a pod's service account. */
+  hasCluster(choice: ClusterChoice): Promise<boolean> {
+    return hasCluster(choice, this.#around)
+  }
+
+  /** @throws UsageError when there is none, or no such context */
+  async openCluster(
+    choice: ClusterChoice,
+    { trace, timeoutMs }: Pick<RunOptions, 'trace'> & { readonly timeoutMs: number },
+  ): Promise<KubernetesApi> {
+    const cluster = await openCluster(choice, this.#around)
+    return new KubernetesApi(cluster, { redactor: this.#redactor, trace, timeoutMs })
+  }
+
+  /** Sees to it that an App exists in a cluster, or warns. */
+  ensureApplication(api: KubernetesApi, wish: TokenWish, create: boolean, progress: Progress): Promise<void> {
+    const { signal } = this.#around
+    return ensureApplication(api, wish, create, {
+      signal,
+      warn: (text) => {
+        progress.warn(text)
+      },
+      note: (text) => {
+        progress.note(text)
+      },
+    })
+  }
+
+  /** A one-time token URL out of a cluster. Tidy up with the returned `discard`. */
+  requestToken(api: KubernetesApi, wish: TokenWish, progress: Progress): Promise<IssuedToken> {
+    const { now, monotonic, signal } = this.#around
+    const warn = (text: string): void => {
+      progress.warn(text)
+    }
+    return requestToken(api, wish, { now, monotonic, sleep, signal, warn })
+  }
+
+  /** The NodePort of a cluster's gateway. */
+  nodePort(api: KubernetesApi, service: ServiceName): Promise<number> {
+    return readNodePort(api, service, this.#around.signal)
+  }
+
+  /** The address of a cluster's node, if it tells. */
+  nodeAddress(api: KubernetesApi): Promise<string | undefined> {
+    return nodeAddress(api, this.#around.signal)
   }
 
   /** Asks the gateway for the App's URLs, and stores new ones. */

@@ -30,7 +30,7 @@ declare const KYCONNECT_VERSION: string
 const keptAtMost = 40
 /** Newest major of Node whose V8 was seen to know the flag below: it tells the user of a flag that it does not know. */
 const newestTried = 25
-const commands = new Set(['pair', 'info', 'call', 'sandbox'])
+const commands = new Set(['pair', 'info', 'call', 'token', 'sandbox'])
 
 type Require = (id: string) => unknown
 

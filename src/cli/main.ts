@@ -5,6 +5,7 @@ import { addInfoCommand } from './commands/info.js'
 import { addPairCommand } from './commands/pair.js'
 import type { Run } from './commands/run.js'
 import { addSandboxCommand } from './commands/sandbox.js'
+import { addTokenCommand } from './commands/token.js'
 import type { Context } from './context.js'
 import { isClosedPipe } from './output/output.js'
 
@@ -89,6 +90,7 @@ function createProgram(
   addPairCommand(program, run)
   addInfoCommand(program, run)
   addCallCommand(program, run)
+  addTokenCommand(program, run)
   addSandboxCommand(program, run)
   for (const command of program.commands) {
     command.copyInheritedSettings(program)

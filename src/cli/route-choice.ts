@@ -21,24 +21,39 @@ export function namedProfile(option: string | undefined, context: Context): stri
 
 /**
  * Flags, then environment, into how services are reached.
+ * @param ofCluster finds the NodePort for `auto`; a command without it takes what `pair` stored
  * @throws UsageError naming the flag or variable, FilesError
  */
-export async function routeChoice(options: NetworkOptions, context: Context): Promise<Omit<RouteChoice, 'rootFiles'>> {
+export async function routeChoice(
+  options: NetworkOptions,
+  context: Context,
+  ofCluster?: (timeoutMs: number) => Promise<number>,
+): Promise<Omit<RouteChoice, 'rootFiles'>> {
   const [nodePort, nodePortName] = either(options.nodePort, '--node-port', 'KYCONNECT_NODE_PORT', context)
   const [caFile, caFileName] = either(options.caFile, '--ca-file', 'KYCONNECT_CA_FILE', context)
   const fromVariable = variable(context, 'KYCONNECT_RESOLVE')
     ?.split(',')
     .filter((rule) => rule.trim() !== '')
   const rules = options.resolve ?? fromVariable
+  const timeout = timeoutMs(options.timeout)
   const rulesName = options.resolve === undefined ? 'KYCONNECT_RESOLVE' : '--resolve'
   return {
-    nodePort: nodePort === undefined ? undefined : parsePort(nodePort, nodePortName),
+    nodePort:
+      nodePort === 'auto' && (ofCluster !== undefined || nodePortName === 'KYCONNECT_NODE_PORT')
+        ? await ofCluster?.(timeout)
+        : nodePort === undefined
+          ? undefined
+          : parsePort(nodePort, nodePortName, ofCluster === undefined ? '' : 'auto or '),
     resolve: rules?.map((rule) => parseRule(rule, rulesName)),
     serverCa: caFile === undefined ? undefined : await readCaFile(caFile, caFileName),
     insecure: options.insecure ?? parseFlag(variable(context, 'KYCONNECT_INSECURE'), 'KYCONNECT_INSECURE'),
-    timeoutMs:
-      options.timeout === undefined ? defaultTimeoutSeconds * 1000 : parseSeconds(options.timeout, '--timeout') * 1000,
+    timeoutMs: timeout,
   }
+}
+
+/** Milliseconds. @throws UsageError */
+export function timeoutMs(option: string | undefined): number {
+  return (option === undefined ? defaultTimeoutSeconds : parseSeconds(option, '--timeout')) * 1000
 }
 
 /** @throws UsageError */

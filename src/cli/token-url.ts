@@ -2,6 +2,7 @@ import { addAbortSignal } from 'node:stream'
 import { TokenUrlInvalidError, UsageError } from '../errors.js'
 import type { Context } from './context.js'
 import { askTokenUrl, canAsk } from './prompts.js'
+import { variable } from './route-choice.js'
 
 /** Bytes; a token URL has 180. */
 const longest = 64 * 1024
@@ -10,6 +11,11 @@ const longest = 64 * 1024
 export interface TokenUrl {
   readonly url: URL
   readonly cleaned: boolean
+}
+
+/** Whether a token URL was given, so that nobody has to be asked for one. */
+export function hasTokenUrl(option: string | undefined, context: Context): boolean {
+  return (option ?? variable(context, 'KYCONNECT_TOKEN_URL')) !== undefined
 }
 
 /**
@@ -22,11 +28,11 @@ export async function findTokenUrl(option: string | undefined, json: boolean, co
     context.hideArguments()
     return parseTokenUrl(option)
   }
-  const variable = context.around.environment['KYCONNECT_TOKEN_URL']
-  if (variable !== undefined && variable !== '') return parseTokenUrl(variable)
+  const given = variable(context, 'KYCONNECT_TOKEN_URL')
+  if (given !== undefined) return parseTokenUrl(given)
   if (!json && canAsk(context)) return parseTokenUrl(await askTokenUrl(check, context))
   throw new UsageError('no token URL was given', {
-    hint: 'pipe it in (kyconnect pair --url -) or set KYCONNECT_TOKEN_URL; the administrator of the cluster has it',
+    hint: 'pipe it in (kyconnect pair --url -) or set KYCONNECT_TOKEN_URL; the administrator of the cluster has it; with a kubeconfig at hand: kyconnect pair --app <name>',
   })
 }
 

@@ -29,7 +29,8 @@ import type { Progress } from './progress.js'
 
 /** What is asked of a pairing. */
 export interface PairRequest {
-  readonly tokenUrl: URL
+  /** Asked for once everything is checked and locked that can be before a token exists. */
+  readonly tokenUrl: () => Promise<URL>
   /** The App expected; checked before a CSR is sent. */
   readonly app: string | undefined
   /** Default: the App. */
@@ -67,13 +68,14 @@ export async function pair(request: PairRequest, policy: PairPolicy, deps: PairD
   const { store, progress, choice } = deps
   await store.ready()
   const named = request.profile ?? request.app
-  const early = named === undefined ? undefined : await reserve(named, request.tokenUrl, policy, deps)
-  let lock: Lock | undefined = early
-  const stored = named === undefined ? nothingStored : await routeOfReplaced(named, request.tokenUrl, policy, deps)
-  const http = new HttpClient(connectorRoute(choice, stored), deps.transport)
+  let lock = named === undefined ? undefined : await reserve(named, policy, deps)
+  let http: HttpClient | undefined
   try {
+    const tokenUrl = await request.tokenUrl()
+    const stored = named === undefined ? nothingStored : await routeOfReplaced(named, tokenUrl, policy, deps)
+    http = new HttpClient(connectorRoute(choice, stored), deps.transport)
     progress.begin('CSR information')
-    const asking = fetchCsrInfo(http, request.tokenUrl)
+    const asking = fetchCsrInfo(http, tokenUrl)
     // Signing code loads while the service answers, and while the key is being made.
     setImmediate(() => void loadX509().catch(() => undefined))
     const info = await asking
@@ -91,7 +93,7 @@ export async function pair(request: PairRequest, policy: PairPolicy, deps: PairD
       app: request.app ?? cn,
       commonName: cn,
       gatewayHost: info.gatewayHost,
-      connectorHost: request.tokenUrl.hostname,
+      connectorHost: tokenUrl.hostname,
       urls: Object.fromEntries(Object.entries(info.urls)),
       route: completeRoute(choice, stored),
       insecure: choice.insecure,
@@ -99,12 +101,12 @@ export async function pair(request: PairRequest, policy: PairPolicy, deps: PairD
       key,
     })
     const profile = named ?? cn
-    lock ??= await reserveLate(profile, request.tokenUrl, policy, deps, pending)
+    lock ??= await reserveLate(profile, policy, deps, pending)
     await store.begin(pending(profile))
     await checkReplaced(pending(profile), policy, deps)
     return await finish(pending(profile), false, policy, deps, http)
   } finally {
-    await http.close()
+    await http?.close()
     await lock?.release()
   }
 }
@@ -236,7 +238,10 @@ async function sign(
   }
 }
 
-/** How the identity to be replaced was reached: the new one of the same cluster is reached likewise. */
+/**
+ * How the identity to be replaced was reached: the new one of the same cluster is reached likewise.
+ * @throws ConfirmationNeededError when the token URL is of another domain
+ */
 async function routeOfReplaced(
   profile: string,
   tokenUrl: URL,
@@ -244,17 +249,17 @@ async function routeOfReplaced(
   deps: PairDeps,
 ): Promise<StoredRoute> {
   const present = policy.replace ? await presentIdentity(profile, deps) : undefined
-  return present?.metadata.connectorHost === tokenUrl.hostname ? present.metadata.route : nothingStored
+  if (present === undefined) return nothingStored
+  await checkDomain(present, tokenUrl.hostname, 'connectorHost', policy, undefined)
+  return present.metadata.connectorHost === tokenUrl.hostname ? present.metadata.route : nothingStored
 }
 
 /** Checks and locks a profile whose name is known before the token is used. */
-async function reserve(profile: string, tokenUrl: URL, policy: PairPolicy, deps: PairDeps): Promise<Lock> {
+async function reserve(profile: string, policy: PairPolicy, deps: PairDeps): Promise<Lock> {
   checkProfileName(profile)
   const lock = await deps.store.lock(profile)
   try {
     await checkReplace(profile, policy, deps)
-    const present = policy.replace ? await presentIdentity(profile, deps) : undefined
-    if (present !== undefined) await checkDomain(present, tokenUrl.hostname, 'connectorHost', policy, undefined)
     return lock
   } catch (error) {
     await lock.release()
@@ -268,13 +273,12 @@ async function reserve(profile: string, tokenUrl: URL, policy: PairPolicy, deps:
  */
 async function reserveLate(
   profile: string,
-  tokenUrl: URL,
   policy: PairPolicy,
   deps: PairDeps,
   pending: (profile: string) => Pending,
 ): Promise<Lock> {
   try {
-    return await reserve(profile, tokenUrl, policy, deps)
+    return await reserve(profile, policy, deps)
   } catch (error) {
     if (!(error instanceof KyconnectError)) throw error
     const free = await freeName(toProfileName(profile), deps.store)

@@ -44,7 +44,7 @@ test('its table of exit codes is the one in the code', () => {
 test('every flag that a help text shows stands in it, and every command', async () => {
   const { stdout } = await kyconnect(['--help'])
   const commands = [...stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map(([, name]) => name ?? '')
-  expect(commands).toEqual(['pair', 'info', 'call', 'sandbox'])
+  expect(commands).toEqual(['pair', 'info', 'call', 'token', 'sandbox'])
   for (const command of commands) {
     const help = (await kyconnect([command, '--help'])).stdout
     expect(help).toContain('Examples:')

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { InfoOptions } from '../runs/info.js'
 import type { Run } from './run.js'
-import { addNetworkOptions, addOutputOptions, addProfileOption } from './shared-options.js'
+import { addClusterOptions, addNetworkOptions, addOutputOptions, addProfileOption } from './shared-options.js'
 
 const examples = `
 Examples:
@@ -17,7 +17,7 @@ export function addInfoCommand(program: Command, run: Run): void {
       'Calls the management info and shows the App, the certificate and the URLs, as they are and as they are called. New URLs are stored.',
     )
     .addHelpText('after', examples)
-  addOutputOptions(addNetworkOptions(addProfileOption(command))).action((options: InfoOptions) =>
+  addOutputOptions(addClusterOptions(addNetworkOptions(addProfileOption(command)))).action((options: InfoOptions) =>
     run(({ runInfo }, context) => runInfo(options, context)),
   )
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { PairOptions } from '../runs/pair.js'
 import type { Run } from './run.js'
-import { addNetworkOptions, addOutputOptions } from './shared-options.js'
+import { addNetworkOptions, addOutputOptions, addTokenOptions } from './shared-options.js'
 
 const examples = `
 Examples:
@@ -11,6 +11,8 @@ Examples:
   $ KYCONNECT_TOKEN_URL="$URL" kyconnect pair
   # on a terminal: asks for it
   $ kyconnect pair
+  # with a kubeconfig at hand: no token URL, no NodePort
+  $ kyconnect pair --app shop --node-port auto
   # a local cluster: its gateway behind a NodePort, its own CA
   $ pbpaste | kyconnect pair --node-port 30443 --ca-file kyma-ca.pem --url -
   # go on after a failure, within 5 minutes
@@ -25,7 +27,10 @@ export function addPairCommand(program: Command, run: Run): void {
       'Walks from a one-time token URL to a stored identity: CSR information, key, signed certificate, checked chain, URLs.',
     )
     .option('--url <url>', 'the token URL; - reads it from standard input [KYCONNECT_TOKEN_URL]')
-    .option('--app <name>', 'the App expected: any other is refused')
+    .option(
+      '--app <name>',
+      'the App expected: any other is refused; without a URL, a cluster is asked for a token for it',
+    )
     .option('--profile <name>', 'the name to store the identity under; default: the App [KYCONNECT_PROFILE]')
     .option('--key-algorithm <name>', 'rsa2048, rsa3072 or rsa4096; default: what the service announces')
     .option('--key-file <pem>', 'use this RSA key (PKCS#1 or PKCS#8) instead of making one')
@@ -35,7 +40,9 @@ export function addPairCommand(program: Command, run: Run): void {
     .option('--rollback', 'put the identity back that the last --force replaced')
     .option('--no-verify', 'do not call the management info at the end')
     .addHelpText('after', examples)
-  addOutputOptions(addNetworkOptions(command)).action((options: PairOptions) =>
-    run(({ runPair }, context) => runPair(options, context)),
+  const full = addTokenOptions(addNetworkOptions(command)).option(
+    '--gateway-service <ns/name>',
+    "the gateway's Service, for --node-port auto; default: Kyma's",
   )
+  addOutputOptions(full).action((options: PairOptions) => run(({ runPair }, context) => runPair(options, context)))
 }

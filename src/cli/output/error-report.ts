@@ -50,6 +50,6 @@ function describe(error: unknown): string {
 /** What commander says of a command line, as our error. */
 export function usageError(message: string, args: readonly string[]): UsageError {
   const command = args.find((arg) => !arg.startsWith('-'))
-  const known = command !== undefined && ['pair', 'info', 'call', 'sandbox'].includes(command)
+  const known = command !== undefined && ['pair', 'info', 'call', 'token', 'sandbox'].includes(command)
   return new UsageError(message.replace(/^error: /, ''), { hint: `see kyconnect ${known ? `${command} ` : ''}--help` })
 }

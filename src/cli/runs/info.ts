@@ -1,3 +1,5 @@
+import { hintFromCluster, nodePortOfCluster } from '../cluster.js'
+import type { ClusterOptions } from '../cluster-options.js'
 import type { Context } from '../context.js'
 import { warnOfInsecurity } from '../insecurity.js'
 import { identityReport, writeReport } from '../output/identity-report.js'
@@ -7,23 +9,34 @@ import { confirm } from '../prompts.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../route-choice.js'
 
 /** The flags of the command, as they are given. */
-export interface InfoOptions extends NetworkOptions, OutputOptions {
+export interface InfoOptions extends NetworkOptions, ClusterOptions, OutputOptions {
   readonly profile?: string
+  readonly gatewayService?: string
 }
 
 export async function runInfo(options: InfoOptions, context: Context): Promise<void> {
   const { kyconnect } = context
   const json = options.json === true
-  const choice = await routeChoice(options, context)
   const steps = await createSteps({ json, verbose: options.verbose === true }, context)
+  const choice = await routeChoice(options, context, (timeoutMs) =>
+    nodePortOfCluster(options, { trace: steps.trace, timeoutMs }, context),
+  )
   const run = { choice, progress: steps, trace: steps.trace }
   warnOfInsecurity(choice.insecure, false, steps)
-  const identity = await kyconnect.info(
-    namedProfile(options.profile, context),
-    (hosts) =>
-      confirm(`The gateway names URLs of another host, ${hosts.join(', ')}. Store and call them?`, json, context),
-    run,
-  )
+  const profile = namedProfile(options.profile, context)
+  const identity = await kyconnect
+    .info(
+      profile,
+      (hosts) =>
+        confirm(`The gateway names URLs of another host, ${hosts.join(', ')}. Store and call them?`, json, context),
+      run,
+    )
+    .catch(async (error: unknown) => {
+      const named = profile === undefined ? '' : ` --profile ${profile}`
+      const again = (port: number): string => `kyconnect info${named} --node-port ${port}`
+      await hintFromCluster(error, options, choice.nodePort, again, context)
+      throw error
+    })
   warnOfInsecurity(false, identity.metadata.insecure, steps)
   await writeReport(identityReport(identity, kyconnect.called(identity, run), context.around.now()), json, context)
 }

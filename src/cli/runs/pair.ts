@@ -2,6 +2,8 @@ import { UsageError } from '../../errors.js'
 import type { Identity } from '../../identity/identity.js'
 import { type KeyChoice, keyOfAlgorithm, keyOfFile } from '../../pairing/key-choice.js'
 import type { PairPolicy } from '../../pairing/pair.js'
+import { hintFromCluster, nodePortOfCluster, withClusterToken } from '../cluster.js'
+import { clusterChoice, type TokenOptions } from '../cluster-options.js'
 import type { Context } from '../context.js'
 import { readGivenFile } from '../given-file.js'
 import { warnOfInsecurity } from '../insecurity.js'
@@ -10,10 +12,11 @@ import type { OutputOptions } from '../output/output.js'
 import { createSteps, type Steps } from '../output/steps.js'
 import { confirm } from '../prompts.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../route-choice.js'
-import { findTokenUrl } from '../token-url.js'
+import { findTokenUrl, hasTokenUrl } from '../token-url.js'
 
 /** The flags of the command, as they are given. */
-export interface PairOptions extends NetworkOptions, OutputOptions {
+export interface PairOptions extends NetworkOptions, TokenOptions, OutputOptions {
+  readonly gatewayService?: string
   readonly url?: string
   readonly app?: string
   readonly profile?: string
@@ -30,8 +33,10 @@ export async function runPair(options: PairOptions, context: Context): Promise<v
   const json = options.json === true
   checkCombination(options)
   const key = await chooseKey(options)
-  const choice = await routeChoice(options, context)
   const steps = await createSteps({ json, verbose: options.verbose === true }, context)
+  const choice = await routeChoice(options, context, (timeoutMs) =>
+    nodePortOfCluster(options, { trace: steps.trace, timeoutMs }, context),
+  )
   try {
     warnOfInsecurity(choice.insecure, false, steps)
     const run = { choice, progress: steps, trace: steps.trace }
@@ -41,6 +46,9 @@ export async function runPair(options: PairOptions, context: Context): Promise<v
     else await context.stderr.write(options.rollback === true ? restoredLines(report) : pairedLines(report))
   } catch (error) {
     steps.fail()
+    const again = (port: number): string =>
+      `kyconnect pair --force${options.app === undefined ? '' : ` --app ${options.app}`} --node-port ${port}`
+    await hintFromCluster(error, options, choice.nodePort, again, context)
     throw error
   }
 }
@@ -58,9 +66,16 @@ async function walk(
   if (options.rollback === true) return kyconnect.rollback(profile)
   const policy = pairPolicy(options, json, context)
   if (options.resume === true) return kyconnect.resume(profile, policy, run)
+  const { app } = options
+  const pair = (tokenUrl: () => Promise<URL>): Promise<Identity> =>
+    kyconnect.pair({ tokenUrl, app, profile, key }, policy, run, context.begunKey)
+  if (app !== undefined && !hasTokenUrl(options.url, context) && (await kyconnect.hasCluster(clusterChoice(options)))) {
+    const asking = { trace: run.trace, timeoutMs: run.choice.timeoutMs }
+    return withClusterToken(app, options, asking, steps, context, pair)
+  }
   const { url, cleaned } = await findTokenUrl(options.url, json, context)
   if (cleaned) steps.warn('the token URL was cleaned: quotes, blanks, line breaks or backslashes were taken off')
-  return kyconnect.pair({ tokenUrl: url, app: options.app, profile, key }, policy, run, context.begunKey)
+  return pair(() => Promise.resolve(url))
 }
 
 function pairPolicy(options: PairOptions, json: boolean, context: Context): PairPolicy {
@@ -89,6 +104,7 @@ function checkCombination(options: PairOptions): void {
     ['--resume', options.resume, '--key-algorithm', options.keyAlgorithm],
     ['--resume', options.resume, '--rollback', options.rollback],
     ['--rollback', options.rollback, '--url', options.url],
+    ['--url', options.url, '--context', options.context],
     ['--rollback', options.rollback, '--force', options.force],
     ['--key-file', options.keyFile, '--key-algorithm', options.keyAlgorithm],
   ] as const

@@ -1,0 +1,70 @@
+import { ServiceFailedError, UsageError } from '../errors.js'
+import type { KubernetesApi } from './api.js'
+import { member, objects, text } from './object.js'
+import { nodes, services } from './resource.js'
+
+/** Where the gateway's Service lies. */
+export interface ServiceName {
+  readonly namespace: string
+  readonly name: string
+}
+
+/** Kyma's own (contract section 0). */
+export const usualGatewayService: ServiceName = {
+  namespace: 'kyma-system',
+  name: 'application-connector-ingress-nginx-ingress-controller',
+}
+
+const gatewayPort = 443
+
+/**
+ * The NodePort of the gateway, as its Service has it.
+ * @throws UsageError with the way out when the Service has none: a ClusterIP, a LoadBalancer; RequestRefusedError
+ */
+export async function readNodePort(api: KubernetesApi, service: ServiceName, signal: AbortSignal): Promise<number> {
+  const there = api.inNamespace(service.namespace)
+  const found = await there.demand({ verb: 'get', kind: services, name: service.name }, signal)
+  const shown = `${service.namespace}/${service.name}`
+  const spec = member(found, 'spec')
+  const type = text(spec, 'type') ?? 'ClusterIP'
+  if (type === 'LoadBalancer') {
+    throw new UsageError(
+      `the gateway's Service ${shown} is a LoadBalancer: its own port 443 is called, not a NodePort`,
+      {
+        hint: `leave --node-port out${addressHint(found)}`,
+      },
+    )
+  }
+  const port = objects(spec, 'ports').find((candidate) => Reflect.get(candidate, 'port') === gatewayPort)
+  const nodePort: unknown = port === undefined ? undefined : Reflect.get(port, 'nodePort')
+  if (typeof nodePort === 'number' && Number.isInteger(nodePort) && nodePort >= 1 && nodePort <= 65535) return nodePort
+  if (type === 'NodePort') {
+    throw new ServiceFailedError(`the gateway's Service ${shown} has no NodePort for its port ${gatewayPort}`, {
+      hint: `check it with: kubectl -n ${service.namespace} get svc ${service.name} -o yaml`,
+    })
+  }
+  throw new UsageError(
+    `the gateway's Service ${shown} is a ${type}: it has no NodePort, and is not reached from outside the cluster by itself`,
+    {
+      hint: `is another Service its way in? name it with --gateway-service <namespace>/<name>; or leave --node-port out`,
+    },
+  )
+}
+
+function addressHint(service: object): string {
+  const [first = {}] = objects(member(member(service, 'status'), 'loadBalancer'), 'ingress')
+  const ip = text(first, 'ip')
+  return ip === undefined ? '' : `; where its name does not resolve: --resolve '<gateway>:443:${ip}'`
+}
+
+/** An address of the cluster's node, for a local cluster; undefined when nobody tells. */
+export async function nodeAddress(api: KubernetesApi, signal: AbortSignal): Promise<string | undefined> {
+  const { status, body } = await api.ask({ verb: 'list', kind: nodes }, signal)
+  const addresses =
+    status < 400 ? objects(body, 'items').flatMap((node) => objects(member(node, 'status'), 'addresses')) : []
+  const internal = addresses.find((address) => text(address, 'type') === 'InternalIP')
+  if (internal !== undefined) return text(internal, 'address')
+  // A local cluster's API server is on its node.
+  const host = api.cluster.server.hostname
+  return /^[\d.]+$/.test(host) ? host : undefined
+}
