@@ -150,11 +150,11 @@ export class Kyconnect {
 
   /** A one-time token URL out of a cluster. Tidy up with the returned `discard`. */
   requestToken(api: KubernetesApi, wish: TokenWish, progress: Progress): Promise<IssuedToken> {
-    const { now, monotonic, signal } = this.#around
+    const { now, monotonic, randomHex, signal } = this.#around
     const warn = (text: string): void => {
       progress.warn(text)
     }
-    return requestToken(api, wish, { now, monotonic, sleep, signal, warn })
+    return requestToken(api, wish, { now, monotonic, randomHex, sleep, signal, warn })
   }
 
   /** The NodePort of a cluster's gateway. */

@@ -25,11 +25,14 @@ export interface TokenRequestDeps {
   readonly now: () => Date
   /** Milliseconds on a clock that only goes forward. */
   readonly monotonic: () => number
+  readonly randomHex: (bytes: number) => string
   readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>
   readonly signal: AbortSignal
   readonly warn: (text: string) => void
 }
 
+/** Tells ours from others' where its UID was not learned: the answer to its creation may be lost. */
+const mark = 'kyconnect/request'
 const triesToCreate = 5
 const firstPauseMs = 200
 const longestPauseMs = 5000
@@ -69,6 +72,7 @@ export function kubectlDelete({ cluster }: KubernetesApi, app: string): string {
 }
 
 async function createAnew(api: KubernetesApi, wish: TokenWish, deps: TokenRequestDeps): Promise<Watched> {
+  const marked = deps.randomHex(8)
   const asked: Asked = {
     verb: 'create',
     kind: tokenRequests,
@@ -76,13 +80,16 @@ async function createAnew(api: KubernetesApi, wish: TokenWish, deps: TokenReques
     body: {
       apiVersion: `${tokenRequests.group}/${tokenRequests.version}`,
       kind: 'TokenRequest',
-      metadata: { name: wish.app, namespace: api.cluster.namespace },
+      metadata: { name: wish.app, namespace: api.cluster.namespace, annotations: { [mark]: marked } },
       ...(wish.owner === undefined ? {} : { context: wish.owner }),
     },
   }
   for (let attempt = 1; ; attempt++) {
     await removeOld(api, wish.app, deps)
-    const { status, body } = await api.ask(asked, deps.signal)
+    const { status, body } = await api.ask(asked, deps.signal).catch(async (error: unknown) => {
+      await removeMarked(api, wish.app, marked).catch(() => undefined)
+      throw error
+    })
     if (status < 400) {
       const created = watchedOf(body)
       if (created !== undefined) return created
@@ -110,6 +117,14 @@ async function removeOld(api: KubernetesApi, app: string, deps: TokenRequestDeps
     )
   }
   await remove(api, app, text(member(body, 'metadata'), 'uid'), deps.signal)
+}
+
+/** Deletes what was created without our learning of it. */
+async function removeMarked(api: KubernetesApi, app: string, marked: string): Promise<void> {
+  const signal = AbortSignal.timeout(tidyTime)
+  const { body } = await api.ask({ verb: 'get', kind: tokenRequests, name: app }, signal)
+  const metadata = member(body, 'metadata')
+  if (text(member(metadata, 'annotations'), mark) === marked) await remove(api, app, text(metadata, 'uid'), signal)
 }
 
 /** Deletes exactly this object: gone already, or another in its place, is fine. */

@@ -10,6 +10,7 @@ export interface Ready {
   readonly gatewayPort: number
   readonly domain: string
   readonly caFile: string
+  readonly kubeconfig: string
   readonly tokenUrls: Readonly<Record<string, string>>
   readonly env: Readonly<Record<string, string>>
 }

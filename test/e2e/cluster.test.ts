@@ -1,0 +1,414 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { makeAuthority, temporaryFolder } from '../support/certificates.js'
+import { type FakeCluster, kubeconfigText, okStatus, startFakeCluster, status } from '../support/fake-cluster.js'
+import { type FakeKyma, json, startFakeKyma } from '../support/fake-kyma.js'
+import { jsonError, kyconnect, program, type Run, type Running, start } from '../support/kyconnect.js'
+
+/** A cluster that misbehaves in every way, and what becomes of the TokenRequest and of the identity. */
+
+let cluster: FakeCluster
+let kyma: FakeKyma
+let folder: Awaited<ReturnType<typeof temporaryFolder>>
+let home = ''
+let homes = 0
+
+beforeAll(async () => {
+  ;[cluster, kyma, folder] = await Promise.all([startFakeCluster(), startFakeKyma(), temporaryFolder('kubernetes')])
+})
+afterAll(async () => {
+  await Promise.all([cluster.stop(), kyma.stop()])
+  await folder.remove()
+})
+beforeEach(() => {
+  cluster.faults = {}
+  kyma.faults = {}
+  cluster.requests.length = 0
+  kyma.requests.length = 0
+  cluster.tokenRequests.clear()
+  cluster.applications.clear()
+  cluster.applications.add('demo')
+  cluster.services = [gatewayService('NodePort', kyma.gatewayPort)]
+  cluster.tokenUrl = kyma.tokenUrl
+  home = join(folder.path, `home-${homes++}`)
+})
+
+function gatewayService(type: string, nodePort?: number): object {
+  return {
+    name: 'application-connector-ingress-nginx-ingress-controller',
+    metadata: { name: 'application-connector-ingress-nginx-ingress-controller', namespace: 'kyma-system' },
+    spec: {
+      type,
+      ports: [
+        { port: 80, nodePort: 30080 },
+        { port: 443, ...(nodePort === undefined ? {} : { nodePort }) },
+      ],
+    },
+    status: { loadBalancer: type === 'LoadBalancer' ? { ingress: [{ ip: '203.0.113.7' }] } : {} },
+  }
+}
+
+const env = (more: Record<string, string | undefined> = {}): Record<string, string | undefined> => ({
+  KYCONNECT_CA_FILE: kyma.env['KYCONNECT_CA_FILE'],
+  KYCONNECT_RESOLVE: kyma.env['KYCONNECT_RESOLVE'],
+  KYCONNECT_HOME: home,
+  HOME: folder.path,
+  KUBECONFIG: cluster.kubeconfig,
+  ...more,
+})
+
+function pair(args: readonly string[] = [], more: Record<string, string | undefined> = {}): Promise<Run> {
+  return kyconnect(['pair', '--app', 'demo', '--node-port', 'auto', '--json', '--timeout', '5', ...args], {
+    env: env(more),
+  })
+}
+
+async function expectFailure(run: Run, exitCode: number, code: string, says: RegExp): Promise<void> {
+  const error = jsonError(run)
+  expect([run.code, error.code, error.exitCode], run.stderr).toEqual([exitCode, code, exitCode])
+  expect(`${error.message} ${error.hint}`).toMatch(says)
+  expect(error.hint).not.toBe('')
+  expect(run.stdout).toBe('')
+  expect(run.stderr).not.toContain('dG9rZW4tb2YtdGhlLWZha2UtY2x1c3Rlcg')
+  expect(await readdir(home).catch(() => [])).toEqual([])
+}
+
+const tokenRequest = '/apis/applicationconnector.kyma-project.io/v1alpha1/namespaces/default/tokenrequests'
+const refuse =
+  (method: string, path: RegExp, code: number, body: object | string) =>
+  (asked: string, where: string, query: URLSearchParams): { status: number; body: object | string } | undefined =>
+    asked === method && path.test(`${where}?${query.toString()}`) ? { status: code, body } : undefined
+
+describe('pair --app with a cluster', () => {
+  test('does it all: creates a TokenRequest, watches it, pairs, reads the NodePort, and deletes it', async () => {
+    const done = await kyconnect(['pair', '--app', 'demo', '--node-port', 'auto'], { env: env() })
+    expect(done.code, done.stderr).toBe(0)
+    expect(done.stderr).toContain(`Cluster: context fake, https://localhost:${cluster.port}, namespace default`)
+    expect(cluster.tokenRequests.size).toBe(0)
+    const verbs = cluster.requests.map((line) => line.replace(/\?.*/, '').replace(tokenRequest, 'T'))
+    expect(verbs.filter((line) => line.includes(' T'))).toEqual(['GET T/demo', 'POST T', 'GET T', 'DELETE T/demo'])
+    const info = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home } })
+    expect(JSON.parse(info.stdout)).toMatchObject({ app: 'demo', nodePort: kyma.gatewayPort })
+    expect((await kyconnect(['call', 'info'], { env: { KYCONNECT_HOME: home } })).code).toBe(0)
+  })
+
+  test('is not asked when a URL is given', async () => {
+    const given = await pair(['--node-port', String(kyma.gatewayPort), '--url', kyma.tokenUrl])
+    expect(given.code, given.stderr).toBe(0)
+    home = `${home}-variable`
+    const variable = await pair(['--node-port', String(kyma.gatewayPort)], { KYCONNECT_TOKEN_URL: kyma.tokenUrl })
+    expect(variable.code, variable.stderr).toBe(0)
+    expect(cluster.requests).toEqual([])
+  })
+
+  test('asks nothing of the cluster when the profile exists: no token is made', async () => {
+    expect((await pair()).code).toBe(0)
+    cluster.requests.length = 0
+    const again = await pair(['--node-port', String(kyma.gatewayPort)])
+    expect([again.code, jsonError(again).code]).toEqual([2, 'ERR_PROFILE_EXISTS'])
+    expect(cluster.requests).toEqual([])
+  })
+
+  test('replaces a TokenRequest that is there, by its UID, with a warning when its token is still good', async () => {
+    const old = {
+      metadata: { name: 'demo', namespace: 'default', uid: 'old', resourceVersion: '7' },
+      status: okStatus('https://old.example/?token=stale'),
+    }
+    cluster.tokenRequests.set('demo', old)
+    const done = await pair()
+    expect(done.code, done.stderr).toBe(0)
+    expect(done.stderr).toMatch(/warning: a TokenRequest "demo" was there, good until/)
+    cluster.tokenRequests.set('demo', { ...old, status: okStatus('https://old.example/?token=stale', new Date(0)) })
+    const silent = await pair(['--force'])
+    expect(silent.code, silent.stderr).toBe(0)
+    expect(silent.stderr).not.toContain('was there')
+  })
+
+  test('sends tenant and group as context, both or neither', async () => {
+    let seen: unknown
+    cluster.faults.controller = (request) => {
+      seen = request.context
+      return okStatus(kyma.tokenUrl)
+    }
+    expect((await pair(['--tenant', 't', '--group', 'g'])).code).toBe(0)
+    expect(seen).toEqual({ tenant: 't', group: 'g' })
+    home = `${home}-half`
+    await expectFailure(await pair(['--tenant', 't']), 2, 'ERR_USAGE', /go together/)
+  })
+
+  test('warns of an App that is not there, and creates it with --create-app', async () => {
+    cluster.applications.clear()
+    const done = await pair()
+    expect([done.code, done.stderr]).toEqual([0, expect.stringMatching(/no Application "demo".*--create-app/)])
+    expect(cluster.applications.size).toBe(0)
+    expect((await pair(['--force', '--create-app'])).code).toBe(0)
+    expect([...cluster.applications]).toEqual(['demo'])
+  })
+
+  test('outlives dropped watches, 410 Gone, a slow controller, and an Error that is not final', async () => {
+    cluster.faults = {
+      dropWatches: 3,
+      expireWatches: 1,
+      controllerEvery: 600,
+      controller: (_, attempt) =>
+        attempt < 3 ? undefined : attempt < 5 ? { state: 'Error', expireAfter: null } : okStatus(kyma.tokenUrl),
+    }
+    const done = await pair()
+    expect(done.code, done.stderr).toBe(0)
+    expect(cluster.tokenRequests.size).toBe(0)
+  })
+})
+
+describe('kyconnect token', () => {
+  test('prints the URL and nothing else, and tidies up', async () => {
+    const done = await kyconnect(['token', '--app', 'demo'], { env: env() })
+    expect([done.code, done.stdout]).toEqual([0, `${kyma.tokenUrl}\n`])
+    expect(done.stderr).not.toContain('token=' + (kyma.tokenUrl.split('token=')[1] ?? ''))
+    expect(cluster.tokenRequests.size).toBe(0)
+    const asJson = await kyconnect(['token', '--app', 'demo', '--json'], { env: env() })
+    expect(JSON.parse(asJson.stdout)).toEqual({ app: 'demo', url: kyma.tokenUrl })
+    const paired = await kyconnect(['pair', '--url', '-', '--node-port', String(kyma.gatewayPort)], {
+      env: env(),
+      input: done.stdout,
+    })
+    expect(paired.code, paired.stderr).toBe(0)
+  })
+
+  test('does not hand on what is no https URL', async () => {
+    cluster.tokenUrl = 'http://connector.example/?token=c2VjcmV0c2VjcmV0'
+    const done = await kyconnect(['token', '--app', 'demo', '--json'], { env: env() })
+    await expectFailure(done, 2, 'ERR_TOKEN_URL_INVALID', /only https/)
+    expect(cluster.tokenRequests.size).toBe(0)
+  })
+})
+
+describe('what a cluster refuses', () => {
+  const forbidden = (verb: string): object =>
+    status(
+      403,
+      'Forbidden',
+      `tokenrequests.applicationconnector.kyma-project.io is forbidden: User "ci" cannot ${verb} resource "tokenrequests"`,
+    )
+  const rows: [string, NonNullable<FakeCluster['faults']['answer']>, number, string, RegExp][] = [
+    [
+      '401',
+      refuse('GET', /./, 401, status(401, 'Unauthorized', 'Unauthorized')),
+      6,
+      'ERR_REQUEST_REFUSED',
+      /does not accept the credentials.*401/,
+    ],
+    [
+      '403 on get',
+      refuse('GET', /tokenrequests\/demo/, 403, forbidden('get')),
+      6,
+      'ERR_REQUEST_REFUSED',
+      /forbids to get tokenrequests\S* "demo" in the namespace "default".*right to get/,
+    ],
+    [
+      '403 on create',
+      refuse('POST', /tokenrequests/, 403, forbidden('create')),
+      6,
+      'ERR_REQUEST_REFUSED',
+      /forbids to create tokenrequests.*right to create/,
+    ],
+    [
+      '403 on watch',
+      refuse('GET', /tokenrequests\?/, 403, forbidden('watch')),
+      6,
+      'ERR_REQUEST_REFUSED',
+      /forbids to watch tokenrequests.*auth can-i watch/,
+    ],
+    [
+      'no such kind',
+      refuse('GET', /tokenrequests/, 404, '404 page not found\n'),
+      6,
+      'ERR_REQUEST_REFUSED',
+      /Application Connector is not installed/,
+    ],
+    [
+      'a failing API server',
+      refuse('GET', /tokenrequests/, 500, status(500, 'InternalError', 'etcd')),
+      7,
+      'ERR_SERVICE_FAILED',
+      /failed to get tokenrequests.*etcd/,
+    ],
+  ]
+  test.each(rows)('%s is told, with verb, resource and namespace', async (_, answer, exitCode, code, says) => {
+    cluster.faults.answer = answer
+    await expectFailure(await pair(['--node-port', '30443']), exitCode, code, says)
+    expect(cluster.tokenRequests.size).toBe(0)
+  })
+
+  test('403 on delete: paired all the same, with a warning and the command that deletes', async () => {
+    cluster.faults.answer = refuse('DELETE', /tokenrequests/, 403, forbidden('delete'))
+    const done = await pair()
+    expect(done.code, done.stderr).toBe(0)
+    expect(done.stderr).toMatch(
+      /could not be deleted.*kubectl --context fake -n default delete tokenrequests\.\S+ demo/,
+    )
+  })
+
+  test('a namespace that is not there: 6', async () => {
+    await expectFailure(await pair(['-n', 'nowhere']), 6, 'ERR_REQUEST_REFUSED', /no namespace "nowhere".*--namespace/)
+  })
+
+  test('no kubeconfig, an unknown context: 2', async () => {
+    await expectFailure(await pair(['--context', 'other']), 2, 'ERR_USAGE', /no context "other".*there are: fake/)
+    await expectFailure(await pair([], { KUBECONFIG: '' }), 2, 'ERR_USAGE', /no kubeconfig/)
+    const none = await pair(['--node-port', '30443'], { KUBECONFIG: '' })
+    await expectFailure(none, 2, 'ERR_USAGE', /no token URL was given/)
+  })
+
+  test('an API server that is down: 8; one whose certificate is of somebody else: 4', async () => {
+    const ca = await readFile((await makeAuthority(folder.path, 'another', 'ec')).certificateFile)
+    const down = join(folder.path, 'down')
+    await writeFile(down, kubeconfigText('https://localhost:1', ca, 'x'))
+    await expectFailure(
+      await pair(['--node-port', '30443'], { KUBECONFIG: down }),
+      8,
+      'ERR_NETWORK',
+      /cannot be reached.*ECONNREFUSED/,
+    )
+    const wrong = join(folder.path, 'wrong')
+    await writeFile(wrong, kubeconfigText(`https://localhost:${cluster.port}`, ca, 'x'))
+    await expectFailure(
+      await pair([], { KUBECONFIG: wrong }),
+      4,
+      'ERR_SERVER_CERTIFICATE',
+      /is not trusted.*CA in the kubeconfig/,
+    )
+  })
+
+  test.each([
+    [
+      'silent: 8',
+      undefined,
+      8,
+      'ERR_TIMEOUT',
+      /no token URL came within 1 s: nothing has answered.*controller running/,
+    ],
+    [
+      'saying Error: 7',
+      { state: 'Error', expireAfter: null },
+      7,
+      'ERR_SERVICE_FAILED',
+      /state of the TokenRequest "demo" is "Error"/,
+    ],
+    ['saying ERR: 7', { state: 'ERR' }, 7, 'ERR_SERVICE_FAILED', /is "ERR"/],
+  ])('a controller that stays %s', async (_, said, exitCode, code, says) => {
+    cluster.faults.controller = () => said
+    await expectFailure(await pair(['--wait', '1']), exitCode, code, says)
+    expect(cluster.tokenRequests.size).toBe(0)
+  })
+
+  test.each([
+    ['a time-out: 8', undefined, 8],
+    ['Ctrl-C: 130', 'SIGINT', 130],
+  ] as const)('a creation whose answer is lost by %s leaves no TokenRequest either', async (_, signal, exitCode) => {
+    cluster.faults = { silentCreation: true, controller: () => undefined }
+    const running = start(process.execPath, [program, 'pair', '--app', 'demo', '--json', '--timeout', '2'], {
+      env: env(),
+    })
+    while (cluster.tokenRequests.size === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    if (signal !== undefined) running.child.kill(signal)
+    expect((await running.end).code).toBe(exitCode)
+    expect(cluster.tokenRequests.size).toBe(0)
+  })
+
+  test('a TokenRequest that somebody else deletes: 6, at once', async () => {
+    cluster.faults.controller = () => {
+      setTimeout(() => {
+        cluster.remove('demo')
+      }, 100)
+      return undefined
+    }
+    await expectFailure(await pair(), 6, 'ERR_REQUEST_REFUSED', /deleted or replaced by somebody else/)
+  })
+
+  test('a token that is dead before it is used: 3, and the TokenRequest goes', async () => {
+    kyma.faults.info = (_, response) => {
+      json(response, 403, { code: 403, error: 'Invalid token.' })
+    }
+    await expectFailure(await pair(), 3, 'ERR_TOKEN_REJECTED', /refused/)
+    expect(cluster.tokenRequests.size).toBe(0)
+  })
+})
+
+describe('the NodePort', () => {
+  test.each([
+    ['LoadBalancer', 30443, 2, /is a LoadBalancer.*leave --node-port out.*203\.0\.113\.7/],
+    ['ClusterIP', undefined, 2, /is a ClusterIP.*--gateway-service/],
+  ])('of a %s is explained: %#', async (type, port, exitCode, says) => {
+    cluster.services = [gatewayService(type, port)]
+    await expectFailure(await pair(), exitCode, 'ERR_USAGE', says)
+    expect(cluster.requests.filter((line) => line.includes('tokenrequests'))).toEqual([])
+  })
+
+  test('of another Service is read, of one that is not there is told', async () => {
+    const done = await pair(['--gateway-service', 'istio-system/gateway'])
+    await expectFailure(
+      done,
+      6,
+      'ERR_REQUEST_REFUSED',
+      /refused to get services "gateway" in the namespace "istio-system"/,
+    )
+    cluster.services = [{ ...gatewayService('NodePort', kyma.gatewayPort), name: 'gateway' }]
+    expect((await pair(['--gateway-service', 'istio-system/gateway'])).code).toBe(0)
+    const info = await kyconnect(['info', '--node-port', 'auto', '--gateway-service', 'istio-system/gateway'], {
+      env: env(),
+    })
+    expect(info.code, info.stderr).toBe(0)
+    const call = await kyconnect(['call', 'info', '--node-port', 'auto', '--json'], { env: env() })
+    expect([call.code, jsonError(call).code]).toEqual([2, 'ERR_USAGE'])
+    expect((await kyconnect(['call', 'info'], { env: env({ KYCONNECT_NODE_PORT: 'auto' }) })).code).toBe(0)
+  })
+
+  test('that was not given, where 443 refuses, is in the hint with the whole command', async () => {
+    const done = await kyconnect(['pair', '--app', 'demo', '--json'], { env: env() })
+    expect([done.code, jsonError(done).code]).toEqual([8, 'ERR_NETWORK'])
+    expect(jsonError(done).hint).toContain(`kyconnect pair --force --app demo --node-port ${kyma.gatewayPort}`)
+    const info = await kyconnect(['info', '--json'], { env: env() })
+    expect(jsonError(info).hint).toContain(`kyconnect info --node-port ${kyma.gatewayPort}`)
+  })
+
+  test('a gateway whose name does not resolve: both ways out', async () => {
+    const done = await kyconnect(['pair', '--app', 'demo', '--json'], {
+      env: env({ KYCONNECT_RESOLVE: `connector-service.kyma.local:*:127.0.0.1` }),
+    })
+    expect([done.code, jsonError(done).code]).toEqual([8, 'ERR_NETWORK'])
+    expect(jsonError(done).hint).toMatch(/--resolve 'gateway\.kyma\.local:443:.*\/etc\/hosts/)
+  })
+})
+
+describe('Ctrl-C', () => {
+  const untilAsked = async (what: RegExp, lines: string[]): Promise<void> => {
+    while (!lines.some((line) => what.test(line))) await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  const pairing = (): Running =>
+    start(process.execPath, [program, 'pair', '--app', 'demo', '--node-port', 'auto', '--json', '--force'], {
+      env: env(),
+    })
+
+  test.each([
+    ['the controller', /tokenrequests\?/, () => (cluster.faults.controller = () => undefined), 'cluster'],
+    ['the CSR information', /signingRequests/, () => (kyma.faults.info = () => undefined), 'kyma'],
+    ['the signing', /certificates/, () => (kyma.faults.csr = () => undefined), 'kyma'],
+  ] as const)(
+    'while waiting for %s: 130, the TokenRequest is gone, the identity that was there is as it was',
+    async (_, what, prepare, where) => {
+      expect((await pair()).code).toBe(0)
+      const key = await readFile(join(home, 'demo', 'current', 'key.pem'), 'utf8')
+      cluster.requests.length = 0
+      kyma.requests.length = 0
+      prepare()
+      const { child, end } = pairing()
+      await untilAsked(what, where === 'cluster' ? cluster.requests : kyma.requests)
+      child.kill('SIGINT')
+      const done = await end
+      expect([done.code, jsonError(done).code], done.stderr).toEqual([130, 'ERR_INTERRUPTED'])
+      expect(cluster.tokenRequests.size).toBe(0)
+      expect(await readFile(join(home, 'demo', 'current', 'key.pem'), 'utf8')).toBe(key)
+    },
+  )
+})
