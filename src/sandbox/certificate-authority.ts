@@ -151,14 +151,18 @@ export async function createServerAuthority(now: Date): Promise<Authority> {
   return { certificate: new X509Certificate(der), key: privateKey }
 }
 
-/** A server certificate for these DNS names, with its key, both PEM. */
+/** A server certificate for these DNS names, and addresses (IPv4), with its key, both PEM. */
 export async function issueServerCertificate(
   authority: Authority,
   names: readonly string[],
   now: Date,
+  addresses: readonly string[] = [],
 ): Promise<{ certificate: string; key: string }> {
   const { publicKey, privateKey } = await ecKeys()
-  const dnsNames = derSequence(...names.map((name) => derValue(0x82, Buffer.from(name))))
+  const alternativeNames = derSequence(
+    ...names.map((name) => derValue(0x82, Buffer.from(name))),
+    ...addresses.map((address) => derValue(0x87, Buffer.from(address.split('.').map(Number)))),
+  )
   const der = signCertificate(
     {
       version: 3,
@@ -171,7 +175,7 @@ export async function issueServerCertificate(
       extensions: [
         keyUsage(0x80),
         extendedKeyUsage('1.3.6.1.5.5.7.3.1'),
-        extension('2.5.29.17', false, dnsNames),
+        extension('2.5.29.17', false, alternativeNames),
         subjectKeyIdentifier(spki(publicKey)),
         authorityKeyIdentifier(spki(authority.certificate.publicKey)),
       ],

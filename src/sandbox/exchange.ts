@@ -15,6 +15,18 @@ export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+  /** Sends more after the body; the answer then has no length and goes on until this ends it, or the client leaves. */
+  readonly stream?: (outlet: Outlet) => void
+}
+
+/** Where the rest of an answer goes. */
+export interface Outlet {
+  send(text: string): void
+  end(): void
+  /** Ends the connection in the middle of the answer. */
+  cut(): void
+  /** However it ends. */
+  onClose(act: () => void): void
 }
 
 /** A service: knows nothing of TLS, ports or limits. */

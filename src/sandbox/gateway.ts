@@ -15,7 +15,8 @@ const APP_BODY_LIMIT = 5 * MIB
 
 export interface GatewayParts {
   readonly host: string
-  readonly apps: readonly string[]
+  /** As they are at the time of a request. */
+  readonly apps: () => readonly string[]
   /** The CA of the client certificates. */
   readonly authority: X509Certificate
   readonly now: () => Date
@@ -32,22 +33,17 @@ export interface GatewayParts {
  */
 export function createGatewayFront(parts: GatewayParts): Front {
   const { host, apps, authority, now, backend } = parts
-  const rules = [
-    ...[CONNECTOR_PATHS.managementInfo, CONNECTOR_PATHS.renewals, CONNECTOR_PATHS.revocations].map((prefix) => ({
-      prefix,
-      limit: CONNECTOR_BODY_LIMIT,
-      app: undefined,
-    })),
-    ...apps.flatMap((app) =>
-      ['metadata', 'events'].map((service) => ({ prefix: `/${app}/v1/${service}`, limit: APP_BODY_LIMIT, app })),
-    ),
-  ]
+  const connectorRules = [CONNECTOR_PATHS.managementInfo, CONNECTOR_PATHS.renewals, CONNECTOR_PATHS.revocations].map(
+    (prefix) => ({ prefix, limit: CONNECTOR_BODY_LIMIT, app: undefined }),
+  )
+  const appRules = (app: string): { prefix: string; limit: number; app: string }[] =>
+    ['metadata', 'events'].map((service) => ({ prefix: `/${app}/v1/${service}`, limit: APP_BODY_LIMIT, app }))
   return (head, socket) => {
     // Another name is another server to NGINX, and nothing is behind it.
     if (head.host !== host) return defaultBackend
     const identity = identityOf(socket, authority, now())
     if ('status' in identity) return identity
-    const rule = rules.find(({ prefix }) => head.path.startsWith(prefix))
+    const rule = [...connectorRules, ...apps().flatMap(appRules)].find(({ prefix }) => head.path.startsWith(prefix))
     const limit = rule?.limit ?? CONNECTOR_BODY_LIMIT
     if (Number(head.headers['content-length'] ?? 0) > limit) return nginxPages.tooLarge
     if (rule === undefined) return defaultBackend

@@ -2,13 +2,13 @@ import {
   createServer as createHttpServer,
   type IncomingHttpHeaders,
   type Server as HttpServer,
-  type ServerResponse,
+  ServerResponse,
 } from 'node:http'
 import { createSecureServer, type Http2SecureServer, type Http2ServerResponse } from 'node:http2'
 import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { errorAnswer, type Answer, type Backend } from './exchange.js'
+import { errorAnswer, type Answer, type Backend, type Outlet } from './exchange.js'
 
 /** What is known of a request before its body is read. */
 export interface RequestHead {
@@ -175,12 +175,34 @@ async function answer(incoming: Incoming, outgoing: Outgoing, socket: Socket, op
   const result = await resultOf(incoming, head, socket, options.front)
   if (result === 'gone') return void socket.destroy()
   status = result.status
-  const length = status === 204 ? {} : { 'content-length': String(Buffer.byteLength(result.body)) }
+  const length = status === 204 || result.stream ? {} : { 'content-length': String(Buffer.byteLength(result.body)) }
   outgoing.statusCode = status
   for (const [name, value] of Object.entries({ ...result.headers, ...options.headers, ...length })) {
     outgoing.setHeader(name, value)
   }
-  outgoing.end(head.method === 'HEAD' ? '' : result.body)
+  if (result.stream === undefined || head.method === 'HEAD') outgoing.end(head.method === 'HEAD' ? '' : result.body)
+  else stream(outgoing, socket, result.body, result.stream)
+}
+
+function stream(outgoing: Outgoing, socket: Socket, body: string, start: (outlet: Outlet) => void): void {
+  const writable: Writable = outgoing
+  let open = true
+  const end = (): void => {
+    if (open) writable.end()
+    open = false
+  }
+  const send = (text: string): void => {
+    if (open) writable.write(text)
+  }
+  writable.on('close', () => {
+    open = false
+  })
+  // There may be nothing to say for long: neither is the connection idle, nor may the head wait for the first words.
+  socket.setTimeout(0)
+  if (outgoing instanceof ServerResponse) outgoing.flushHeaders()
+  else outgoing.writeHead(outgoing.statusCode)
+  if (body !== '') send(body)
+  start({ send, end, cut: () => void socket.destroy(), onClose: (act) => void writable.on('close', act) })
 }
 
 function headOf(incoming: Incoming, target: string): RequestHead {

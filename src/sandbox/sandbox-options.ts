@@ -1,5 +1,7 @@
-export interface SandboxOptions {
-  /** Apps that the gateway knows. Any other can be paired, but its own paths are a 404 (contract §1). */
+import type { KubernetesOptions } from './kubernetes/kubernetes.js'
+
+export interface SandboxOptions extends KubernetesOptions {
+  /** Apps that the gateway knows, beside those that are made through the Kubernetes API. Any other can be paired, but its own paths are a 404 (contract §1). */
   readonly apps: readonly string[]
   /** Such as kyma.local: the hosts are connector-service.<domain> and gateway.<domain>. */
   readonly domain: string
@@ -7,6 +9,8 @@ export interface SandboxOptions {
   readonly connectorPort: number
   readonly gatewayPort: number
   readonly internalPort: number
+  /** Any free one by default. */
+  readonly kubernetesPort?: number
   /**
    * Also serves what lies behind the gateway as plain HTTP on this port (0: any free one), for a proxy that does the gateway's part:
    * TLS, client certificates, body limits, and the headers Client-Certificate-Subject and Client-Certificate. For tests.
@@ -29,6 +33,8 @@ export class SandboxOptionError extends Error {}
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i
 /** `gateway.<domain>` and `connector-service.<domain>` have to fit into a DNS name. */
 const MAX_DOMAIN = 253 - 'connector-service.'.length
+/** Of the Kubernetes API. */
+const VERBS: readonly string[] = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', '*']
 /** What can stand in a path and in a CN as it is. */
 const APP = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/
 
@@ -49,6 +55,18 @@ export function checkOptions(options: SandboxOptions): void {
       )
     }
   }
+  const { delaySeconds = 0, failures = 0 } = options.controller ?? {}
+  const counts = { delaySeconds, failures, dropWatches: options.dropWatches ?? 0 }
+  for (const [name, value] of Object.entries(counts)) {
+    if (!(value >= 0)) throw new SandboxOptionError(`${name} must be a number, at least 0`)
+  }
+  for (const { verb, resource } of options.deny ?? []) {
+    if (!VERBS.includes(verb) || resource === '') {
+      throw new SandboxOptionError(
+        `"${verb}:${resource}" is nothing to deny: it takes a verb (${VERBS.join(', ')}), a colon and a resource`,
+      )
+    }
+  }
   const positive = { tokenTtlSeconds: options.tokenTtlSeconds, validitySeconds: options.validitySeconds }
   for (const [name, value] of Object.entries(positive)) {
     if (!Number.isSafeInteger(value) || value < 1)
@@ -58,8 +76,14 @@ export function checkOptions(options: SandboxOptions): void {
   // A certificate has four digits for the year (RFC 5280, 4.1.2.5.2).
   if (!(ends.getTime() < Date.UTC(9999, 11, 31)))
     throw new SandboxOptionError('validitySeconds is too long: a certificate ends before the year 10000')
-  const { connectorPort, gatewayPort, internalPort, servicesPort = 0 } = options
-  for (const [name, value] of Object.entries({ connectorPort, gatewayPort, internalPort, servicesPort })) {
+  const { connectorPort, gatewayPort, internalPort, kubernetesPort = 0, servicesPort = 0 } = options
+  for (const [name, value] of Object.entries({
+    connectorPort,
+    gatewayPort,
+    internalPort,
+    kubernetesPort,
+    servicesPort,
+  })) {
     if (!Number.isInteger(value) || value < 0 || value > 65535)
       throw new SandboxOptionError(`${name} must be a port, 0 to 65535`)
   }

@@ -6,6 +6,7 @@
  * `Sandbox.forProxy` names the files that such a proxy needs.
  */
 import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
 import { createBackend } from './backend.js'
 import {
   authorityFromPem,
@@ -20,6 +21,8 @@ import { CONNECTOR_PATHS, createExternalConnector } from './connector-external.j
 import { createInternalConnector, tokenUrl } from './connector-internal.js'
 import { errorAnswer, type Answer, type Backend } from './exchange.js'
 import { createGatewayFront, plainHttpFront } from './gateway.js'
+import { kubeconfig } from './kubernetes/kubeconfig.js'
+import { openCluster, startKubernetes } from './kubernetes/kubernetes.js'
 import { openPort, servePlain, serveTls, type Front, type Port, type Tell } from './listener.js'
 import { GATEWAY_HEADERS } from './nginx-pages.js'
 import { createRequestLog } from './request-log.js'
@@ -41,6 +44,8 @@ export interface SandboxReady {
   readonly domain: string
   /** PEM of the CA that signed the server certificates of both hosts. */
   readonly caFile: string
+  /** A kubeconfig (absolute path) whose current context is this sandbox. */
+  readonly kubeconfig: string
   /** A fresh token URL for each App. */
   readonly tokenUrls: Readonly<Record<string, string>>
   /** What the client's environment takes to talk to this sandbox. */
@@ -48,6 +53,7 @@ export interface SandboxReady {
     readonly KYCONNECT_CA_FILE: string
     readonly KYCONNECT_NODE_PORT: string
     readonly KYCONNECT_RESOLVE: string
+    readonly KUBECONFIG: string
   }
 }
 
@@ -74,33 +80,44 @@ export class PortError extends Error {}
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   checkOptions(options)
   const state = options.stateDirectory === undefined ? openMemoryState() : openStateDirectory(options.stateDirectory)
-  const ports: Port[] = []
+  const opened: Opened[] = []
   const close = async (): Promise<void> => {
-    await Promise.all(ports.map((port) => port.close()))
+    await Promise.all(opened.map((one) => one.close()))
     state.close()
   }
   try {
-    return { ...(await open(options, state, ports)), close }
+    return { ...(await open(options, state, opened)), close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-async function open(options: SandboxOptions, state: State, ports: Port[]): Promise<Omit<Sandbox, 'close'>> {
+interface Opened {
+  close(): Promise<void>
+}
+
+async function open(options: SandboxOptions, state: State, opened: Opened[]): Promise<Omit<Sandbox, 'close'>> {
   const { apps, domain, now = () => new Date() } = options
   const hosts = { connector: `connector-service.${domain}`.toLowerCase(), gateway: `gateway.${domain}`.toLowerCase() }
   const revocations = openRevocations(state)
-  const store = openServiceStore(apps, state)
+  const cluster = openCluster(apps, state, now())
+  const store = openServiceStore((app) => cluster.hasApp(app), state)
+  cluster.onAppGone((app) => {
+    store.forget(app)
+  })
   // An RSA key takes its time; nothing waits for it before the first request does.
   const clientAuthority = keptAuthority(state, 'client-ca.pem', () => createClientAuthority(now()))
   clientAuthority.catch(() => undefined)
   const serverAuthority = await keptAuthority(state, 'server-ca.pem', () => createServerAuthority(now()))
-  const server = await issueServerCertificate(serverAuthority, Object.values(hosts), now())
+  const [server, apiServer] = await Promise.all([
+    issueServerCertificate(serverAuthority, Object.values(hosts), now()),
+    issueServerCertificate(serverAuthority, ['localhost'], now(), ['127.0.0.1']),
+  ])
   const tell = (listener: string): Tell => createRequestLog(listener, options.log, now)
   const listen = async (number: number, name: string): Promise<Port> => {
     const port = await openNamedPort(number, name)
-    ports.push(port)
+    opened.push(port)
     return port
   }
 
@@ -115,7 +132,7 @@ async function open(options: SandboxOptions, state: State, ports: Port[]): Promi
       signer: { authority, validity: options.validitySeconds, now },
     }
     const backend = createBackend(parts, { store, newId: randomUUID, now })
-    const gateway = { host: hosts.gateway, apps, authority: authority.certificate, now, backend }
+    const gateway = { host: hosts.gateway, apps: () => cluster.apps(), authority: authority.certificate, now, backend }
     return {
       connectorFront: createConnectorFront(hosts.connector, createExternalConnector(parts)),
       gatewayFront: createGatewayFront(gateway),
@@ -139,6 +156,31 @@ async function open(options: SandboxOptions, state: State, ports: Port[]): Promi
   const internalFront = everything(createInternalConnector(connectorUrl, tokens, revocations))
   servePlain(internalPort, { front: internalFront, tell: tell('internal') })
 
+  const kubernetesPort = await listen(options.kubernetesPort ?? 0, 'kubernetes')
+  const kubernetes = startKubernetes(cluster, {
+    gatewayPort: gatewayPort.number,
+    issue: (app) => {
+      const token = tokens.issue(app)
+      return { token, url: tokenUrl(connectorUrl, token) }
+    },
+    tokenLife: options.tokenTtlSeconds,
+    now,
+    options,
+  })
+  opened.push({
+    close: () => {
+      kubernetes.stop()
+      return Promise.resolve()
+    },
+  })
+  serveTls(kubernetesPort, { front: kubernetes.front, tell: tell('kubernetes') }, apiServer)
+  const access = {
+    server: `https://127.0.0.1:${kubernetesPort.number}`,
+    authority: certificatePem(serverAuthority),
+    token: kubernetes.token,
+  }
+  const kubeconfigFile = resolve(state.publish('kubeconfig', kubeconfig(access)))
+
   const caFile = state.publish('ca.crt', certificatePem(serverAuthority))
   const ready: SandboxReady = {
     connectorUrl,
@@ -146,11 +188,13 @@ async function open(options: SandboxOptions, state: State, ports: Port[]): Promi
     gatewayPort: gatewayPort.number,
     domain,
     caFile,
+    kubeconfig: kubeconfigFile,
     tokenUrls: Object.fromEntries(apps.map((app) => [app, tokenUrl(connectorUrl, tokens.issue(app))])),
     env: {
       KYCONNECT_CA_FILE: caFile,
       KYCONNECT_NODE_PORT: String(gatewayPort.number),
       KYCONNECT_RESOLVE: `*.${domain}:*:127.0.0.1`,
+      KUBECONFIG: kubeconfigFile,
     },
   }
   if (options.servicesPort === undefined) return { ready }

@@ -35,18 +35,24 @@ export interface ServiceStore {
   /** undefined for an App that does not exist. */
   list(app: string): readonly StoredService[] | undefined
   replace(app: string, services: readonly StoredService[]): void
+  /** The App is gone, and its services with it. */
+  forget(app: string): void
 }
 
-export function openServiceStore(apps: readonly string[], state: State): ServiceStore {
-  const kept = state.read(FILE, parseServices)
-  const services = new Map(apps.map((app) => [app, kept?.get(app) ?? []]))
+/** An App that is not served this time keeps its services for the next. */
+export function openServiceStore(hasApp: (app: string) => boolean, state: State): ServiceStore {
+  let services = new Map<string, readonly StoredService[]>(state.read(FILE, parseServices))
+  const keep = (all: ReadonlyMap<string, readonly StoredService[]>): void => {
+    state.write(FILE, JSON.stringify(Object.fromEntries(all)))
+    services = new Map(all)
+  }
   return {
-    list: (app) => services.get(app),
+    list: (app) => (hasApp(app) ? (services.get(app) ?? []) : undefined),
     replace(app, list) {
-      // An App that is not served this time keeps its services for the next.
-      const all = new Map<string, readonly StoredService[]>([...(kept ?? []), ...services, [app, list]])
-      state.write(FILE, JSON.stringify(Object.fromEntries(all)))
-      services.set(app, [...list])
+      keep(new Map([...services, [app, [...list]]]))
+    },
+    forget(app) {
+      if (services.has(app)) keep(new Map([...services].filter(([other]) => other !== app)))
     },
   }
 }

@@ -42,6 +42,7 @@ describe('what a sandbox says when it is ready', () => {
       KYCONNECT_CA_FILE: caFile,
       KYCONNECT_NODE_PORT: String(gatewayPort),
       KYCONNECT_RESOLVE: '*.kyma.example.com:*:127.0.0.1',
+      KUBECONFIG: ready.kubeconfig,
     })
     expect(forProxy).toBeUndefined()
   })

@@ -127,7 +127,7 @@ describe('a state directory', () => {
     for (const file of files) expect([file, statSync(join(state, file)).mode & 0o777]).toEqual([file, 0o600])
   })
 
-  test.each(['client-ca.pem', 'server-ca.pem', 'services.json', 'revocations.json'])(
+  test.each(['client-ca.pem', 'server-ca.pem', 'services.json', 'revocations.json', 'kubernetes.json'])(
     'with a damaged %s is refused, and the file is named',
     async (file) => {
       mkdirSync(state)

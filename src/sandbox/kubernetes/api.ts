@@ -1,0 +1,128 @@
+import type { Answer, Backend, Request } from '../exchange.js'
+import { createChanges } from './changes.js'
+import { createDiscovery } from './discovery.js'
+import type { JsonObject } from './json.js'
+import { isOf, versionOf, type KubernetesObject } from './object.js'
+import type { ObjectStore } from './object-store.js'
+import { forbidden, jsonAnswer, methodNotAllowed, noSuchResource, notFound, Refusal } from './refusal.js'
+import { groupResource, groupVersion, type Resource } from './resources.js'
+import { selectedName, selectorOf } from './selector.js'
+import { tableOf, type RowObject } from './table.js'
+import { targetOf, verbOf, type Target, type Verb } from './target.js'
+import { createWatches } from './watch.js'
+
+/** What the user may not do: a verb and a resource (`tokenrequests`, with its group or without), or `*` for all of them. */
+export interface Denial {
+  readonly verb: string
+  readonly resource: string
+}
+
+export interface ApiParts {
+  readonly objects: ObjectStore
+  readonly resources: readonly Resource[]
+  readonly deny: readonly Denial[]
+  /** So many watches are cut after they began. */
+  readonly dropWatches: number
+  readonly now: () => Date
+}
+
+/** The Kubernetes REST API, for whom it let in. */
+export function createApi(parts: ApiParts): Backend {
+  const { objects, resources, deny, now } = parts
+  const discovery = createDiscovery(resources)
+  const changes = createChanges(objects, now)
+  const watch = createWatches(objects, parts.dropWatches)
+
+  const find = ({ resource, namespace, name }: Target): KubernetesObject => {
+    const found = objects.get(resource, namespace, name)
+    if (found === undefined) throw notFound(resource, name)
+    return found
+  }
+  const selectorFor = (
+    { resource, namespace }: Target,
+    query: URLSearchParams,
+  ): ((object: KubernetesObject) => boolean) => {
+    const selects = selectorOf(query)
+    return (object) => isOf(object, resource, namespace) && selects(object)
+  }
+
+  const act = (verb: Verb, target: Target, request: Request): Answer => {
+    const { resource } = target
+    const showTable = tableFor(resource, request, now)
+    switch (verb) {
+      case 'get': {
+        const object = find(target)
+        return jsonAnswer(200, showTable?.([object], versionOf(object)) ?? object)
+      }
+      case 'list': {
+        const items = objects.all().filter(selectorFor(target, request.query))
+        const version = String(objects.version())
+        return jsonAnswer(200, showTable?.(items, version) ?? listOf(resource, items, version))
+      }
+      case 'watch': {
+        const selects = selectorFor(target, request.query)
+        const show = (object: KubernetesObject): JsonObject => showTable?.([object], versionOf(object)) ?? object
+        return watch({ resource, query: request.query, selects, show })
+      }
+      default:
+        if (resource.nameOnly === true) throw methodNotAllowed
+        return jsonAnswer(verb === 'create' ? 201 : 200, changes[verb](target, request))
+    }
+  }
+
+  const answer = (request: Request): Answer => {
+    const known = discovery(request.path, request.headers.accept ?? '')
+    if (known !== undefined) return request.method === 'GET' ? known : jsonAnswer(405, methodNotAllowed.status)
+    const target = targetOf(request.path, resources)
+    if (target === undefined) return nothingThere(request.path)
+    const verb = verbOf(request.method, target, request.query)
+    if (verb === undefined || (verb === 'create' && target.resource.namespaced && target.namespace === ''))
+      throw methodNotAllowed
+    if (deny.some((denial) => isDenied(denial, verb, target.resource))) {
+      const name = target.name === '' ? selectedName(request.query) : target.name
+      throw forbidden(target.resource, { ...target, name, verb })
+    }
+    return act(verb, target, request)
+  }
+  return (request) => {
+    try {
+      return answer(request)
+    } catch (error) {
+      const refusal = error instanceof Refusal ? error : internalError(error)
+      return jsonAnswer(refusal.code, refusal.status)
+    }
+  }
+}
+
+const internalError = (error: unknown): Refusal =>
+  new Refusal(
+    500,
+    'InternalError',
+    `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`,
+  )
+
+/** In a group, whoever looks for a resource comes last to a handler that knows no `Status`. */
+function nothingThere(path: string): Answer {
+  if (!path.startsWith('/apis/')) throw noSuchResource
+  return { status: 404, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: '404 page not found\n' }
+}
+
+function isDenied({ verb, resource }: Denial, asked: Verb, of: Resource): boolean {
+  return (verb === '*' || verb === asked) && ['*', of.plural, groupResource(of)].includes(resource)
+}
+
+function listOf(resource: Resource, items: readonly KubernetesObject[], resourceVersion: string): JsonObject {
+  return { kind: `${resource.kind}List`, apiVersion: groupVersion(resource), metadata: { resourceVersion }, items }
+}
+
+/** How objects are laid out as a table; undefined when the client asks for none. */
+function tableFor(
+  resource: Resource,
+  { headers, query }: Request,
+  now: () => Date,
+): ((objects: readonly KubernetesObject[], version: string) => JsonObject) | undefined {
+  if (!/as=Table;(.*;)?v=v1(;|,|$)/.test(headers.accept ?? '')) return undefined
+  const asked = query.get('includeObject')
+  const rowObject: RowObject = asked === 'None' || asked === 'Object' ? asked : 'Metadata'
+  return (objects, version) => tableOf(resource, objects, version, { rowObject, now: now() })
+}

@@ -1,0 +1,209 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import type { Request } from '../exchange.js'
+import { arrayAt, objectAt, textAt, without, type JsonObject } from './json.js'
+import { checkName, complete } from './kinds.js'
+import {
+  deleted,
+  namespaceOf,
+  objectOf,
+  readBody,
+  readObject,
+  uidOf,
+  versionOf,
+  type KubernetesObject,
+} from './object.js'
+import type { ObjectStore } from './object-store.js'
+import { mergePatch, strategicMergePatch } from './patch.js'
+import { PROTOBUF, readProtobuf } from './protobuf.js'
+import {
+  alreadyExists,
+  invalid,
+  badRequest,
+  forbidden,
+  modified,
+  notFound,
+  preconditionFailed,
+  Refusal,
+  unsupportedMediaType,
+} from './refusal.js'
+import { leases, namespaces, type Resource } from './resources.js'
+import type { Target } from './target.js'
+
+/** What changes objects: each checks what was sent, and gives the answer's body. */
+export interface Changes {
+  create(target: Target, request: Request): JsonObject
+  update(target: Target, request: Request): JsonObject
+  patch(target: Target, request: Request): JsonObject
+  delete(target: Target, request: Request): JsonObject
+}
+
+/** Namespaces that the cluster itself needs. */
+const LASTING = ['default', 'kube-system']
+
+export function createChanges(objects: ObjectStore, now: () => Date): Changes {
+  const find = ({ resource, namespace, name }: Target): KubernetesObject => {
+    const found = objects.get(resource, namespace, name)
+    if (found === undefined) throw notFound(resource, name)
+    return found
+  }
+  const store = (object: KubernetesObject, request: Request): KubernetesObject =>
+    isDryRun(request.query) ? object : objects.put(object)
+
+  /** Puts `sent` in the place of `before`, if it was made from that version. */
+  const replace = (
+    { resource, name }: Target,
+    before: KubernetesObject,
+    sent: JsonObject,
+    request: Request,
+  ): JsonObject => {
+    const metadata = objectAt(sent, 'metadata')
+    const [uid, version] = [textAt(metadata, 'uid'), textAt(metadata, 'resourceVersion')]
+    if (uid !== '' && uid !== uidOf(before)) {
+      throw preconditionFailed(
+        resource,
+        name,
+        `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${uidOf(before)}`,
+      )
+    }
+    if (version !== '' && version !== versionOf(before)) throw modified(resource, name)
+    const { namespace, uid: same, creationTimestamp, generation } = before.metadata
+    const fixed = {
+      ...(namespace !== undefined && { namespace }),
+      uid: same ?? '',
+      creationTimestamp: creationTimestamp ?? '',
+    }
+    const after = complete(resource, {
+      ...objectOf(resource, { ...without(metadata, 'managedFields'), name, ...fixed }, without(sent, 'metadata')),
+    })
+    const unchanged = isDeepStrictEqual(without(after, 'metadata'), without(before, 'metadata'))
+    const generated = typeof generation === 'number' ? { generation: unchanged ? generation : generation + 1 } : {}
+    return store({ ...after, metadata: { ...after.metadata, ...generated } }, request)
+  }
+
+  return {
+    create(target, request) {
+      const { resource, namespace } = target
+      const sent = readObject(readSent(request, target.resource), target)
+      if (resource.namespaced && objects.get(namespaces, '', namespace) === undefined)
+        throw notFound(namespaces, namespace)
+      const metadata = objectAt(sent, 'metadata')
+      if (textAt(metadata, 'resourceVersion') !== '')
+        throw badRequest('resourceVersion should not be set on objects to be created')
+      const name = textAt(metadata, 'name') || generatedName(metadata)
+      checkName(resource, name)
+      const given = {
+        ...without(metadata, 'managedFields', 'generateName'),
+        name,
+        ...(resource.namespaced && { namespace }),
+      }
+      const object = complete(resource, born(resource, given, now(), without(sent, 'metadata')))
+      if (objects.get(resource, namespace, name) !== undefined) throw alreadyExists(resource, name)
+      return store(object, request)
+    },
+    update(target, request) {
+      const sent = readObject(readSent(request, target.resource), target)
+      const before = find(target)
+      const { resource, name } = target
+      if (textAt(sent, 'metadata', 'resourceVersion') === '' && (resource.custom === true || resource === leases))
+        throw invalid(resource, name, 'metadata.resourceVersion', 'Invalid value: 0x0: must be specified for an update')
+      return replace(target, before, sent, request)
+    },
+    patch(target, request) {
+      const apply = patchOf(target.resource, mediaType(request))
+      const body = readBody(request.body) ?? {}
+      const before = find(target)
+      return replace(target, before, readObject(apply(before, body), target), request)
+    },
+    delete(target, request) {
+      const { resource, name } = target
+      const options = readBody(request.body) ?? {}
+      const object = find(target)
+      checkPreconditions(resource, object, objectAt(options, 'preconditions'))
+      if (resource === namespaces && LASTING.includes(name)) {
+        const { code, reason, details } = forbidden(resource, { verb: 'delete', name, namespace: '' })
+        throw new Refusal(code, reason, `namespaces "${name}" is forbidden: this namespace may not be deleted`, details)
+      }
+      if (!isDryRun(request.query) && arrayAt(options, 'dryRun').length === 0) {
+        if (resource === namespaces)
+          objects
+            .all()
+            .filter((one) => namespaceOf(one) === name)
+            .forEach((one) => {
+              objects.remove(one)
+            })
+        objects.remove(object)
+      }
+      return deleted(resource, object)
+    },
+  }
+}
+
+const isDryRun = (query: URLSearchParams): boolean => query.get('dryRun') === 'All'
+
+/** An object with what it gets when it comes into being. */
+export function born(
+  resource: Resource,
+  metadata: KubernetesObject['metadata'],
+  now: Date,
+  fields: JsonObject = {},
+): KubernetesObject {
+  const creationTimestamp = timestamp(now)
+  const generation = resource.custom === true ? { generation: 1 } : {}
+  return objectOf(resource, { ...metadata, uid: randomUUID(), creationTimestamp, ...generation }, fields)
+}
+
+/** To the second, as Kubernetes writes times. */
+export function timestamp(date: Date): string {
+  return date.toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
+function generatedName(metadata: JsonObject): string {
+  const prefix = textAt(metadata, 'generateName')
+  return prefix === '' ? '' : prefix + randomBytes(3).toString('hex').slice(1)
+}
+
+function mediaType({ headers }: Request): string {
+  return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+}
+
+function readSent(request: Request, resource: Resource): JsonObject | undefined {
+  const type = mediaType(request)
+  if (type === '' || type === 'application/json') return readBody(request.body)
+  const read = type === PROTOBUF ? readProtobuf(request.body, resource) : undefined
+  if (read !== undefined) return read
+  throw unsupportedMediaType(
+    'the body of the request was in an unknown format - accepted media types include: application/json',
+  )
+}
+
+type Patch = (target: JsonObject, patch: JsonObject) => JsonObject
+
+function patchOf(resource: Resource, type: string): Patch {
+  if (type === 'application/merge-patch+json') return mergePatch
+  if (type === 'application/strategic-merge-patch+json' && resource.custom !== true) return strategicMergePatch
+  if (type === 'application/apply-patch+yaml')
+    throw unsupportedMediaType(
+      'the sandbox knows no server-side apply: use client-side apply (kubectl apply without --server-side)',
+    )
+  const types = [
+    'application/merge-patch+json',
+    ...(resource.custom === true ? [] : ['application/strategic-merge-patch+json']),
+  ]
+  throw unsupportedMediaType(
+    `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}`,
+  )
+}
+
+function checkPreconditions(resource: Resource, object: KubernetesObject, preconditions: JsonObject): void {
+  const [uid, version] = [textAt(preconditions, 'uid'), textAt(preconditions, 'resourceVersion')]
+  const differs = (what: string, asked: string, there: string, end: string): Refusal =>
+    preconditionFailed(
+      resource,
+      object.metadata.name,
+      `the ${what} in the precondition (${asked}) does not match the ${what} in record (${there}). The object might have been ${end}`,
+    )
+  if (uid !== '' && uid !== uidOf(object)) throw differs('UID', uid, uidOf(object), 'deleted and then recreated')
+  if (version !== '' && version !== versionOf(object))
+    throw differs('ResourceVersion', version, versionOf(object), 'modified')
+}

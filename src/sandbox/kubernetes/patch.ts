@@ -1,0 +1,58 @@
+import { arrayAt, at, isJsonArray, isJsonObject, without, type Json, type JsonObject } from './json.js'
+
+/** RFC 7396, for an object. */
+export function mergePatch(target: JsonObject, patch: JsonObject): JsonObject {
+  return merged(target, patch, mergePatch, (_name, _before, value) => value)
+}
+
+/** The lists whose members are merged, one by one, and the field that tells them apart; other lists are replaced. */
+const LIST_KEYS = new Map([
+  ['ports', 'port'],
+  ['ownerReferences', 'uid'],
+])
+
+/** A strategic merge patch as far as the kinds served here need it: lists merged by key, `$patch`, `$retainKeys`. */
+export function strategicMergePatch(target: JsonObject, patch: JsonObject): JsonObject {
+  if (patch['$patch'] === 'replace') return without(patch, '$patch')
+  const retained = at(patch, '$retainKeys')
+  const kept = isJsonArray(retained)
+    ? Object.fromEntries(Object.entries(target).filter(([name]) => retained.includes(name)))
+    : target
+  // What is left are hints to the order of lists, which no client of these kinds looks at.
+  const changes = Object.fromEntries(Object.entries(patch).filter(([name]) => !name.startsWith('$')))
+  return merged(kept, changes, strategicMergePatch, (name, before, value) => {
+    const key = LIST_KEYS.get(name)
+    return key === undefined || !isJsonArray(value) ? value : mergedList(before, value, key)
+  })
+}
+
+/** Fields that are null go, objects are merged by `merge`, anything else is what `take` says. */
+function merged(
+  target: JsonObject,
+  patch: JsonObject,
+  merge: (target: JsonObject, patch: JsonObject) => JsonObject,
+  take: (name: string, before: Json | undefined, value: Json) => Json,
+): JsonObject {
+  const result = new Map(Object.entries(target))
+  for (const [name, value] of Object.entries(patch)) {
+    const before = result.get(name)
+    if (value === null) result.delete(name)
+    else if (isJsonObject(value)) result.set(name, merge(isJsonObject(before) ? before : {}, value))
+    else result.set(name, take(name, before, value))
+  }
+  return Object.fromEntries(result)
+}
+
+function mergedList(before: Json | undefined, patches: readonly Json[], key: string): readonly Json[] {
+  let list = arrayAt({ before: before ?? null }, 'before')
+  for (const patch of patches) {
+    const isSame = (other: Json): boolean => at(other, key) === at(patch, key)
+    const found = list.find(isSame)
+    if (!isJsonObject(patch)) return patches
+    if (patch['$patch'] === 'delete') list = list.filter((member) => !isSame(member))
+    else if (isJsonObject(found))
+      list = list.map((member) => (member === found ? strategicMergePatch(found, patch) : member))
+    else list = [...list, patch]
+  }
+  return list
+}

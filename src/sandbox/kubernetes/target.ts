@@ -1,0 +1,55 @@
+import { groupVersion, type Resource } from './resources.js'
+
+/** What a path stands for: one object, or those of a namespace, or all of them. */
+export interface Target {
+  readonly resource: Resource
+  /** '' for all of them, and for what lies in none. */
+  readonly namespace: string
+  /** '' for all of them. */
+  readonly name: string
+}
+
+/** undefined where there is nothing: another resource, a sub-resource. */
+export function targetOf(path: string, resources: readonly Resource[]): Target | undefined {
+  const segments = decoded(path)
+  const version =
+    segments[1] === 'api' ? segments[2] : segments[1] === 'apis' ? segments.slice(2, 4).join('/') : undefined
+  const rest = segments.slice(segments[1] === 'api' ? 3 : 4)
+  // `/namespaces/x` is a namespace, `/namespaces/x/secrets` what lies in it.
+  const inNamespace = rest[0] === 'namespaces' && rest.length > 2
+  const [plural, name = '', ...more] = inNamespace ? rest.slice(2) : rest
+  const resource = resources.find((one) => groupVersion(one) === version && one.plural === plural)
+  if (resource === undefined || more.length > 0) return undefined
+  const namespace = inNamespace ? (rest[1] ?? '') : ''
+  // One object of a namespace is only found in its namespace.
+  return resource.namespaced === inNamespace || (resource.namespaced && name === '')
+    ? { resource, namespace, name }
+    : undefined
+}
+
+function decoded(path: string): readonly string[] {
+  try {
+    return path.split('/').map(decodeURIComponent)
+  } catch {
+    return []
+  }
+}
+
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete'
+
+/** As access is granted for it; undefined for what the API does not do. */
+export function verbOf(method: string, { name }: Target, query: URLSearchParams): Verb | undefined {
+  if (name === '') {
+    if (method === 'POST') return 'create'
+    if (method !== 'GET') return undefined
+    return /^(1|true)$/.test(query.get('watch') ?? '') ? 'watch' : 'list'
+  }
+  return NAMED.get(method)
+}
+
+const NAMED = new Map<string, Verb>([
+  ['GET', 'get'],
+  ['PUT', 'update'],
+  ['PATCH', 'patch'],
+  ['DELETE', 'delete'],
+])
