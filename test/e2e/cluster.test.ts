@@ -93,6 +93,22 @@ describe('pair --app with a cluster', () => {
     expect((await kyconnect(['call', 'info'], { env: { KYCONNECT_HOME: home } })).code).toBe(0)
   })
 
+  test('shows no credential and no token with --verbose, also when the cluster repeats them', async () => {
+    const bearer = 'dG9rZW4tb2YtdGhlLWZha2UtY2x1c3Rlcg'
+    const token = (kyma.tokenUrl.split('token=')[1] ?? '').replace(/=+$/, '')
+    const args = ['pair', '--app', 'demo', '--node-port', 'auto', '--verbose']
+    const done = await kyconnect(args, { env: env() })
+    expect(done.code, done.stderr).toBe(0)
+    expect(done.stderr).toContain(`> POST https://localhost:${cluster.port}${tokenRequest}`)
+    cluster.faults.answer = refuse('DELETE', /./, 403, status(403, 'Forbidden', `no ${kyma.tokenUrl} for ${token}==`))
+    const repeated = await kyconnect([...args, '--force'], { env: env() })
+    expect(repeated.stderr).toContain('could not be deleted')
+    for (const { stdout, stderr } of [done, repeated]) {
+      expect(stdout + stderr).not.toContain(token)
+      expect(stdout + stderr).not.toContain(bearer)
+    }
+  })
+
   test('is not asked when a URL is given', async () => {
     const given = await pair(['--node-port', String(kyma.gatewayPort), '--url', kyma.tokenUrl])
     expect(given.code, given.stderr).toBe(0)
