@@ -1,0 +1,120 @@
+import { afterEach, expect, test } from 'vitest'
+import type { Sandbox, SandboxOptions } from '../../../src/sandbox/sandbox.js'
+import { startTestSandbox, wireTo } from '../wire.js'
+import { clusterWire, eventually, TOKEN_REQUESTS, tokenRequest, type ClusterWire, type Shown } from './cluster.js'
+
+const open: Sandbox[] = []
+afterEach(() => Promise.all(open.splice(0).map((sandbox) => sandbox.close())))
+
+async function start(options: Partial<SandboxOptions> = {}): Promise<Sandbox & ClusterWire> {
+  const sandbox = await startTestSandbox(options)
+  open.push(sandbox)
+  return { ...sandbox, ...clusterWire(sandbox) }
+}
+
+const read = ({ call }: ClusterWire, name: string): Promise<Shown> =>
+  call('GET', `${TOKEN_REQUESTS}/${name}`).then(({ body }) => body)
+const inState = (cluster: ClusterWire, name: string, state: string): Promise<Shown> =>
+  eventually(
+    () => read(cluster, name),
+    ({ status }) => status?.['state'] === state,
+  )
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+test('a TokenRequest gets the URL of a token that works, and stays OK when it is used; the App need not exist', async () => {
+  const cluster = await start()
+  const { body } = await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('nobody'))
+  expect(body.status).toBeUndefined()
+  const { status } = await inState(cluster, 'nobody', 'OK')
+  expect(Object.keys(status ?? {})).toEqual(['application', 'token', 'url', 'state', 'expireAfter'])
+  const [token, url] = [String(status?.['token']), String(status?.['url'])]
+  expect(status?.['application']).toBe('nobody')
+  expect(url).toBe(`${cluster.ready.connectorUrl}/v1/applications/signingRequests/info?token=${token}`)
+  expect(String(status?.['expireAfter'])).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+  const left = Date.parse(String(status?.['expireAfter'])) - Date.now()
+  expect([left > 290_000, left <= 300_000]).toEqual([true, true])
+  const { connector } = wireTo(cluster)
+  const path = url.replace(cluster.ready.connectorUrl, '')
+  expect((await connector(path)).body).toContain('CN=nobody')
+  expect((await connector(path)).status).toBe(403)
+  await cluster.call('PATCH', `${TOKEN_REQUESTS}/nobody`, { metadata: { annotations: { a: 'b' } } })
+  await pause(100)
+  expect((await read(cluster, 'nobody')).status).toEqual(status)
+})
+
+test('a TokenRequest is deleted when it has expired', async () => {
+  const cluster = await start({ tokenTtlSeconds: 1 })
+  const stream = await cluster.watch(`${TOKEN_REQUESTS}?watch=true`)
+  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x'))
+  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('old', { status: { expireAfter: '2020-01-01T00:00:00Z' } }))
+  const events = await stream.reach(5)
+  expect(events.map(({ type, object }) => `${type} ${object.metadata?.name ?? ''}`).sort()).toEqual([
+    'ADDED old',
+    'ADDED x',
+    'DELETED old',
+    'DELETED x',
+    'MODIFIED x',
+  ])
+  expect((await read(cluster, 'x')).code).toBe(404)
+})
+
+test('half a context is an error', async () => {
+  const cluster = await start()
+  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x', { context: { tenant: 't' } }))
+  const { status } = await inState(cluster, 'x', 'Error')
+  expect(status).toEqual({ application: 'x', token: '', url: '', state: 'Error', expireAfter: null })
+  await cluster.call('PATCH', `${TOKEN_REQUESTS}/x`, { context: { group: 'g' } })
+  await inState(cluster, 'x', 'OK')
+})
+
+test('an error is not final: there is another try a second later', async () => {
+  const cluster = await start({ controller: { failures: 2, errorState: 'ERR' } })
+  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x'))
+  await inState(cluster, 'x', 'ERR')
+  const started = performance.now()
+  await inState(cluster, 'x', 'OK')
+  // The second try fails as well.
+  expect(performance.now() - started).toBeGreaterThan(1500)
+})
+
+test('an error gives way to another event at once', async () => {
+  const cluster = await start({ controller: { failures: 1 } })
+  const started = performance.now()
+  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x'))
+  await inState(cluster, 'x', 'Error')
+  await cluster.call('PATCH', `${TOKEN_REQUESTS}/x`, { metadata: { labels: { a: 'b' } } })
+  await inState(cluster, 'x', 'OK')
+  expect(performance.now() - started).toBeLessThan(1000)
+})
+
+test('a slow controller takes its time, and no longer however often the object changes', async () => {
+  const cluster = await start({ controller: { delaySeconds: 1.5 } })
+  const started = performance.now()
+  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x'))
+  expect((await read(cluster, 'x')).status).toBeUndefined()
+  for (const label of ['a', 'b', 'c']) {
+    await pause(350)
+    await cluster.call('PATCH', `${TOKEN_REQUESTS}/x`, { metadata: { labels: { label } } })
+  }
+  const changed = performance.now()
+  await inState(cluster, 'x', 'OK')
+  expect(performance.now() - started).toBeGreaterThan(1490)
+  expect(performance.now() - changed).toBeLessThan(1400)
+})
+
+test('a new TokenRequest of a name gets its own token', async () => {
+  const cluster = await start()
+  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x'))
+  const first = await inState(cluster, 'x', 'OK')
+  await cluster.call('DELETE', `${TOKEN_REQUESTS}/x`)
+  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x'))
+  const second = await inState(cluster, 'x', 'OK')
+  expect(second.status?.['token']).not.toBe(first.status?.['token'])
+})
+
+test('a silent controller leaves everything as it is', async () => {
+  const cluster = await start({ controller: { silent: true } })
+  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x', { status: { expireAfter: '2020-01-01T00:00:00Z' } }))
+  await pause(200)
+  expect((await read(cluster, 'x')).status).toEqual({ expireAfter: '2020-01-01T00:00:00Z' })
+})
