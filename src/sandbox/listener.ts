@@ -197,6 +197,8 @@ function stream(outgoing: Outgoing, socket: Socket, body: string, start: (outlet
   writable.on('close', () => {
     open = false
   })
+  // Something was sent to a client that had just left.
+  writable.on('error', () => undefined)
   // There may be nothing to say for long: neither is the connection idle, nor may the head wait for the first words.
   socket.setTimeout(0)
   if (outgoing instanceof ServerResponse) outgoing.flushHeaders()

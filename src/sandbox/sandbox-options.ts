@@ -20,7 +20,7 @@ export interface SandboxOptions extends KubernetesOptions {
   readonly tokenTtlSeconds: number
   /** Seconds that a client certificate is valid; Kyma's are 92 days. */
   readonly validitySeconds: number
-  /** Where CAs, services and revocations are kept (0700, files 0600); without it they go with the process. */
+  /** Where CAs, services, revocations and the cluster's objects are kept (0700, files 0600); without it they go with the process. */
   readonly stateDirectory?: string
   /** Gets a line for each request, tokens blotted out. */
   readonly log?: (line: string) => void

@@ -1,6 +1,6 @@
 /**
- * A local Kyma 1.0 in one process: CA, Connector, gateway with mutual TLS, Registry and Events, written from the wire contract alone. It
- * shares no code with the client, so that no misreading can hide in both. Everything listens on 127.0.0.1 only.
+ * A local Kyma 1.0 in one process: CA, Connector, gateway with mutual TLS, Registry, Events and the Kubernetes API, written from the wire
+ * contract alone. It shares no code with the client, so that no misreading can hide in both. Everything listens on 127.0.0.1 only.
  *
  * The gateway can be left to another proxy: with `servicesPort`, what lies behind it is served as plain HTTP as well, and
  * `Sandbox.forProxy` names the files that such a proxy needs.

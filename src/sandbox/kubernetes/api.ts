@@ -4,11 +4,11 @@ import { createDiscovery } from './discovery.js'
 import type { JsonObject } from './json.js'
 import { isOf, versionOf, type KubernetesObject } from './object.js'
 import type { ObjectStore } from './object-store.js'
-import { forbidden, jsonAnswer, methodNotAllowed, noSuchResource, notFound, Refusal } from './refusal.js'
+import { forbidden, jsonAnswer, methodNotAllowed, noSuchResource, Refusal } from './refusal.js'
 import { groupResource, groupVersion, type Resource } from './resources.js'
 import { selectedName, selectorOf } from './selector.js'
 import { tableOf, type RowObject } from './table.js'
-import { targetOf, verbOf, type Target, type Verb } from './target.js'
+import { find, targetOf, verbOf, type Target, type Verb } from './target.js'
 import { createWatches } from './watch.js'
 
 /** What the user may not do: a verb and a resource (`tokenrequests`, with its group or without), or `*` for all of them. */
@@ -33,11 +33,6 @@ export function createApi(parts: ApiParts): Backend {
   const changes = createChanges(objects, now)
   const watch = createWatches(objects, parts.dropWatches)
 
-  const find = ({ resource, namespace, name }: Target): KubernetesObject => {
-    const found = objects.get(resource, namespace, name)
-    if (found === undefined) throw notFound(resource, name)
-    return found
-  }
   const selectorFor = (
     { resource, namespace }: Target,
     query: URLSearchParams,
@@ -51,7 +46,7 @@ export function createApi(parts: ApiParts): Backend {
     const showTable = tableFor(resource, request, now)
     switch (verb) {
       case 'get': {
-        const object = find(target)
+        const object = find(objects, target)
         return jsonAnswer(200, showTable?.([object], versionOf(object)) ?? object)
       }
       case 'list': {

@@ -1,10 +1,11 @@
-import { randomBytes, randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import type { Request } from '../exchange.js'
 import { arrayAt, objectAt, textAt, without, type JsonObject } from './json.js'
 import { checkName, complete } from './kinds.js'
 import {
+  born,
   deleted,
+  generatedName,
   namespaceOf,
   objectOf,
   readBody,
@@ -14,13 +15,13 @@ import {
   type KubernetesObject,
 } from './object.js'
 import type { ObjectStore } from './object-store.js'
-import { mergePatch, strategicMergePatch } from './patch.js'
+import { patchOf } from './patch.js'
 import { PROTOBUF, readProtobuf } from './protobuf.js'
 import {
   alreadyExists,
-  invalid,
   badRequest,
   forbidden,
+  invalid,
   modified,
   notFound,
   preconditionFailed,
@@ -28,7 +29,7 @@ import {
   unsupportedMediaType,
 } from './refusal.js'
 import { leases, namespaces, type Resource } from './resources.js'
-import type { Target } from './target.js'
+import { find, type Target } from './target.js'
 
 /** What changes objects: each checks what was sent, and gives the answer's body. */
 export interface Changes {
@@ -42,11 +43,6 @@ export interface Changes {
 const LASTING = ['default', 'kube-system']
 
 export function createChanges(objects: ObjectStore, now: () => Date): Changes {
-  const find = ({ resource, namespace, name }: Target): KubernetesObject => {
-    const found = objects.get(resource, namespace, name)
-    if (found === undefined) throw notFound(resource, name)
-    return found
-  }
   const store = (object: KubernetesObject, request: Request): KubernetesObject =>
     isDryRun(request.query) ? object : objects.put(object)
 
@@ -73,9 +69,8 @@ export function createChanges(objects: ObjectStore, now: () => Date): Changes {
       uid: same ?? '',
       creationTimestamp: creationTimestamp ?? '',
     }
-    const after = complete(resource, {
-      ...objectOf(resource, { ...without(metadata, 'managedFields'), name, ...fixed }, without(sent, 'metadata')),
-    })
+    const kept = { ...without(metadata, 'managedFields'), name, ...fixed }
+    const after = complete(resource, objectOf(resource, kept, without(sent, 'metadata')))
     const unchanged = isDeepStrictEqual(without(after, 'metadata'), without(before, 'metadata'))
     const generated = typeof generation === 'number' ? { generation: unchanged ? generation : generation + 1 } : {}
     return store({ ...after, metadata: { ...after.metadata, ...generated } }, request)
@@ -103,7 +98,7 @@ export function createChanges(objects: ObjectStore, now: () => Date): Changes {
     },
     update(target, request) {
       const sent = readObject(readSent(request, target.resource), target)
-      const before = find(target)
+      const before = find(objects, target)
       const { resource, name } = target
       if (textAt(sent, 'metadata', 'resourceVersion') === '' && (resource.custom === true || resource === leases))
         throw invalid(resource, name, 'metadata.resourceVersion', 'Invalid value: 0x0: must be specified for an update')
@@ -112,13 +107,13 @@ export function createChanges(objects: ObjectStore, now: () => Date): Changes {
     patch(target, request) {
       const apply = patchOf(target.resource, mediaType(request))
       const body = readBody(request.body) ?? {}
-      const before = find(target)
+      const before = find(objects, target)
       return replace(target, before, readObject(apply(before, body), target), request)
     },
     delete(target, request) {
       const { resource, name } = target
       const options = readBody(request.body) ?? {}
-      const object = find(target)
+      const object = find(objects, target)
       checkPreconditions(resource, object, objectAt(options, 'preconditions'))
       if (resource === namespaces && LASTING.includes(name)) {
         const { code, reason, details } = forbidden(resource, { verb: 'delete', name, namespace: '' })
@@ -141,28 +136,6 @@ export function createChanges(objects: ObjectStore, now: () => Date): Changes {
 
 const isDryRun = (query: URLSearchParams): boolean => query.get('dryRun') === 'All'
 
-/** An object with what it gets when it comes into being. */
-export function born(
-  resource: Resource,
-  metadata: KubernetesObject['metadata'],
-  now: Date,
-  fields: JsonObject = {},
-): KubernetesObject {
-  const creationTimestamp = timestamp(now)
-  const generation = resource.custom === true ? { generation: 1 } : {}
-  return objectOf(resource, { ...metadata, uid: randomUUID(), creationTimestamp, ...generation }, fields)
-}
-
-/** To the second, as Kubernetes writes times. */
-export function timestamp(date: Date): string {
-  return date.toISOString().replace(/\.\d+Z$/, 'Z')
-}
-
-function generatedName(metadata: JsonObject): string {
-  const prefix = textAt(metadata, 'generateName')
-  return prefix === '' ? '' : prefix + randomBytes(3).toString('hex').slice(1)
-}
-
 function mediaType({ headers }: Request): string {
   return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
 }
@@ -174,24 +147,6 @@ function readSent(request: Request, resource: Resource): JsonObject | undefined 
   if (read !== undefined) return read
   throw unsupportedMediaType(
     'the body of the request was in an unknown format - accepted media types include: application/json',
-  )
-}
-
-type Patch = (target: JsonObject, patch: JsonObject) => JsonObject
-
-function patchOf(resource: Resource, type: string): Patch {
-  if (type === 'application/merge-patch+json') return mergePatch
-  if (type === 'application/strategic-merge-patch+json' && resource.custom !== true) return strategicMergePatch
-  if (type === 'application/apply-patch+yaml')
-    throw unsupportedMediaType(
-      'the sandbox knows no server-side apply: use client-side apply (kubectl apply without --server-side)',
-    )
-  const types = [
-    'application/merge-patch+json',
-    ...(resource.custom === true ? [] : ['application/strategic-merge-patch+json']),
-  ]
-  throw unsupportedMediaType(
-    `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}`,
   )
 }
 

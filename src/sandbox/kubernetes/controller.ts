@@ -1,7 +1,6 @@
-import { timestamp } from './changes.js'
 import { textAt, type JsonObject } from './json.js'
 import { hasWholeContext } from './kinds.js'
-import { isOf, namespaceOf, uidOf, type KubernetesObject } from './object.js'
+import { isOf, namespaceOf, timestamp, uidOf, type KubernetesObject } from './object.js'
 import type { ObjectStore } from './object-store.js'
 import { tokenRequests } from './resources.js'
 

@@ -1,3 +1,4 @@
+import { randomBytes, randomUUID } from 'node:crypto'
 import { isJsonObject, objectAt, parseJson, textAt, type Json, type JsonObject } from './json.js'
 import { badRequest } from './refusal.js'
 import { groupVersion, type Resource } from './resources.js'
@@ -73,6 +74,29 @@ export function readObject(
   if (name !== '' && sentName !== '' && sentName !== name)
     throw badRequest(`the name of the object (${sentName}) does not match the name on the URL (${name})`)
   return { ...sent, metadata }
+}
+
+/** An object with what it gets when it comes into being. */
+export function born(
+  resource: Resource,
+  metadata: KubernetesObject['metadata'],
+  now: Date,
+  fields: JsonObject = {},
+): KubernetesObject {
+  const creationTimestamp = timestamp(now)
+  const generation = resource.custom === true ? { generation: 1 } : {}
+  return objectOf(resource, { ...metadata, uid: randomUUID(), creationTimestamp, ...generation }, fields)
+}
+
+/** To the second, as Kubernetes writes times. */
+export function timestamp(date: Date): string {
+  return date.toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
+/** From the `generateName` of an object without a name; '' when there is none. */
+export function generatedName(metadata: JsonObject): string {
+  const prefix = textAt(metadata, 'generateName')
+  return prefix === '' ? '' : prefix + randomBytes(3).toString('hex').slice(1)
 }
 
 /** The `Status` that answers a deletion. */

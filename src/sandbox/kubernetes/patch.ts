@@ -1,4 +1,6 @@
 import { arrayAt, at, isJsonArray, isJsonObject, without, type Json, type JsonObject } from './json.js'
+import { unsupportedMediaType } from './refusal.js'
+import type { Resource } from './resources.js'
 
 /** RFC 7396, for an object. */
 export function mergePatch(target: JsonObject, patch: JsonObject): JsonObject {
@@ -55,4 +57,23 @@ function mergedList(before: Json | undefined, patches: readonly Json[], key: str
     else list = [...list, patch]
   }
   return list
+}
+
+export type Patch = (target: JsonObject, patch: JsonObject) => JsonObject
+
+/** How a patch of this type changes an object. @throws Refusal for types that are not known, in words */
+export function patchOf(resource: Resource, type: string): Patch {
+  if (type === 'application/merge-patch+json') return mergePatch
+  if (type === 'application/strategic-merge-patch+json' && resource.custom !== true) return strategicMergePatch
+  if (type === 'application/apply-patch+yaml')
+    throw unsupportedMediaType(
+      'the sandbox knows no server-side apply: use client-side apply (kubectl apply without --server-side)',
+    )
+  const types = [
+    'application/merge-patch+json',
+    ...(resource.custom === true ? [] : ['application/strategic-merge-patch+json']),
+  ]
+  throw unsupportedMediaType(
+    `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}`,
+  )
 }

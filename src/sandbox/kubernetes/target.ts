@@ -1,3 +1,6 @@
+import type { KubernetesObject } from './object.js'
+import type { ObjectStore } from './object-store.js'
+import { notFound } from './refusal.js'
 import { groupVersion, type Resource } from './resources.js'
 
 /** What a path stands for: one object, or those of a namespace, or all of them. */
@@ -53,3 +56,10 @@ const NAMED = new Map<string, Verb>([
   ['PATCH', 'patch'],
   ['DELETE', 'delete'],
 ])
+
+/** The object that a target names. @throws Refusal when it is not there */
+export function find(objects: ObjectStore, { resource, namespace, name }: Target): KubernetesObject {
+  const found = objects.get(resource, namespace, name)
+  if (found === undefined) throw notFound(resource, name)
+  return found
+}
