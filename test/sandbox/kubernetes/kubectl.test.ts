@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Sandbox } from '../../../src/sandbox/sandbox.js'
 import { startTestSandbox } from '../wire.js'
 import { application, tokenRequest } from './cluster.js'
@@ -14,10 +14,11 @@ const version = (program: string): string =>
 
 describe.each(kubectls.map((program) => [version(program), program]))('kubectl %s', (_version, program) => {
   let sandbox: Sandbox
-  beforeEach(async () => {
+  // One for all tests: a kubectl asks once what there is, and that takes it longest.
+  beforeAll(async () => {
     sandbox = await startTestSandbox({ apps: ['demo'] })
   })
-  afterEach(() => sandbox.close())
+  afterAll(() => sandbox.close())
 
   const run = (args: string, input?: object): Promise<KubectlRun> =>
     startKubectl(program, sandbox.ready.kubeconfig, args.split(' '), input && JSON.stringify(input)).end
