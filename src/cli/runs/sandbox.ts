@@ -12,6 +12,8 @@ export interface SandboxFlags extends OutputOptions {
   readonly connectorPort: string
   readonly gatewayPort: string
   readonly internalPort: string
+  readonly kubernetesPort: string
+  readonly deny?: readonly string[]
   readonly tokenTtl: string
   readonly validity: string
   readonly state?: string
@@ -25,6 +27,8 @@ export async function runSandbox(flags: SandboxFlags, context: Context): Promise
     connectorPort: parseAnyPort(flags.connectorPort, '--connector-port'),
     gatewayPort: parseAnyPort(flags.gatewayPort, '--gateway-port'),
     internalPort: parseAnyPort(flags.internalPort, '--internal-port'),
+    kubernetesPort: parseAnyPort(flags.kubernetesPort, '--kubernetes-port'),
+    deny: (flags.deny ?? []).map(parseDenial),
     tokenTtlSeconds: parseLife(flags.tokenTtl, '--token-ttl', /^(\d{1,9})(s)?$/),
     validitySeconds: parseLife(flags.validity, '--validity', /^(\d{1,9})([smhd])?$/),
     ...(flags.state === undefined ? {} : { stateDirectory: resolve(flags.state) }),
@@ -62,6 +66,15 @@ function howTo({ env, tokenUrls }: SandboxReady): string {
     'Ctrl-C ends it.',
     '',
   ].join('\n')
+}
+
+/** @throws UsageError */
+function parseDenial(text: string): { verb: string; resource: string } {
+  const [, verb, resource] = /^([^:]+):([^:]+)$/.exec(text) ?? []
+  if (verb !== undefined && resource !== undefined) return { verb, resource }
+  throw new UsageError(`--deny takes <verb>:<resource>, not ${JSON.stringify(text.slice(0, 60))}`, {
+    hint: 'for instance --deny create:tokenrequests',
+  })
 }
 
 /** @throws UsageError */
