@@ -1,6 +1,6 @@
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 /** What the sandbox keeps between requests, and between starts where it was given a directory. */
 export interface State {
@@ -31,6 +31,13 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
+/** Node's own recursive mkdir turns in circles in /proc. */
+function makeDirectory(directory: string): void {
+  const parent = dirname(directory)
+  if (parent !== directory && !existsSync(parent)) makeDirectory(parent)
+  if (!existsSync(directory) || !statSync(directory).isDirectory()) mkdirSync(directory, { mode: 0o700 })
+}
+
 /** State in a directory of its own (0700, files 0600). */
 export function openStateDirectory(directory: string): State {
   const blame = <T>(what: string, act: () => T): T => {
@@ -48,7 +55,9 @@ export function openStateDirectory(directory: string): State {
     })
     return path
   }
-  blame(`Cannot create the state directory ${directory}`, () => mkdirSync(directory, { recursive: true, mode: 0o700 }))
+  blame(`Cannot create the state directory ${directory}`, () => {
+    makeDirectory(directory)
+  })
   return {
     read(name, parse) {
       const path = join(directory, name)

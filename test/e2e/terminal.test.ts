@@ -35,7 +35,15 @@ async function onTerminal(
 ): Promise<Typed> {
   const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(' ')
   const child = spawn('script', ['-qec', `${command} ${redirect}`, '/dev/null'], {
-    env: plainEnvironment({ ...sandbox.ready.env, KYCONNECT_HOME: home, TERM: 'xterm-256color', COLUMNS: '120' }),
+    env: plainEnvironment({
+      ...sandbox.ready.env,
+      // Without a cluster: it would be asked before the person is.
+      KUBECONFIG: undefined,
+      HOME: home,
+      KYCONNECT_HOME: home,
+      TERM: 'xterm-256color',
+      COLUMNS: '120',
+    }),
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const timer = setTimeout(() => child.kill('SIGKILL'), 20_000)
