@@ -45,6 +45,48 @@ describe('against the sandbox', () => {
     expect(await kyconnect(['call', 'metadata'], alone)).toMatchObject({ code: 0, stdout: '[]\n' })
   })
 
+  test('a gateway whose name does not resolve: both ways out, with the address of the cluster', async () => {
+    const port = new URL(sandbox.ready.connectorUrl).port
+    const done = await kyconnect(['pair', '--app', 'demo', '--json'], {
+      env: { ...env('unresolved'), KYCONNECT_RESOLVE: `connector-service.kyma.local:${port}:127.0.0.1` },
+    })
+    expect([done.code, jsonError(done).code]).toEqual([8, 'ERR_NETWORK'])
+    expect(jsonError(done).hint).toContain("--resolve 'gateway.kyma.local:443:127.0.0.1'")
+    expect(jsonError(done).hint).toContain('"127.0.0.1 gateway.kyma.local" to /etc/hosts')
+  })
+
+  test('a plugin of the kubeconfig gets credentials across, and none of our secrets', async () => {
+    const config = await readFile(sandbox.ready.kubeconfig, 'utf8')
+    const [, token = ''] = /token"?: "?([^"\s]+)/.exec(config) ?? []
+    expect(token).not.toBe('')
+    const seen = join(folder.path, 'seen')
+    const plugin = join(folder.path, 'plugin.sh')
+    await writeFile(
+      plugin,
+      `#!/bin/sh\nenv > '${seen}'\nprintf '{"kind":"ExecCredential","status":{"token":"%s"}}' '${token}'\n`,
+      { mode: 0o700 },
+    )
+    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: plugin, env: [] }
+    const kubeconfig = join(folder.path, 'with-plugin')
+    const cluster = /server"?: "?([^"\s]+)/.exec(config)?.[1] ?? ''
+    const ca = /certificate-authority-data"?: "?([^"\s]+)/.exec(config)?.[1] ?? ''
+    await writeFile(
+      kubeconfig,
+      JSON.stringify({
+        clusters: [{ name: 'c', cluster: { server: cluster, 'certificate-authority-data': ca } }],
+        users: [{ name: 'u', user: { exec } }],
+        contexts: [{ name: 'plugged', context: { cluster: 'c', user: 'u' } }],
+        'current-context': 'plugged',
+      }),
+    )
+    const url = await sandbox.tokenUrl()
+    const done = await kyconnect(['pair', '--app', 'demo', '--node-port', 'auto'], {
+      env: { ...env('plugged'), KUBECONFIG: kubeconfig, KYCONNECT_TOKEN_URL: url },
+    })
+    expect(done.code, done.stderr).toBe(0)
+    expect(await readFile(seen, 'utf8')).not.toContain('token=')
+  })
+
   test('--create-app makes an App whose own paths answer', async () => {
     const without = await kyconnect(['pair', '--app', 'fresh', '--node-port', 'auto'], { env: env('fresh') })
     expect([without.code, without.stderr]).toEqual([0, expect.stringContaining('there is no Application "fresh"')])
