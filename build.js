@@ -1,9 +1,9 @@
 // Bundles the program: one file with our own code, one for each heavy module that is loaded only where it is used, and one for
 // the sandbox. CommonJS, so that launch.ts can keep V8's compiled code between runs.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -19,18 +19,32 @@ const chunks = new Map([
   ['yocto-spinner', 'spinner.js'],
   ['./peculiar.js', 'peculiar.js'],
   ['./client-node.js', 'client-node.js'],
-  ['../../sandbox/sandbox.js', 'sandbox.js'],
-  ['./runs/runs.js', 'runs.js'],
+  ['../../../sandbox/sandbox.js', 'sandbox.js'],
+  ['./session.js', 'runs.js'],
 ])
+/** The runs of all commands are one chunk with everything they use, so that an error class is one class. */
+const commandNames = readdirSync(at('src/cli/commands'), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name)
+const runs = `
+export * from './src/cli/session.ts'
+${commandNames.map((name) => `export * as ${name} from './src/cli/commands/${name}/run.ts'`).join('\n')}
+`
 const chunksApart = {
   name: 'chunks-apart',
   setup(bundle) {
-    bundle.onResolve({ filter: /.*/ }, ({ kind, path }) => {
+    bundle.onResolve({ filter: /.*/ }, ({ kind, path, resolveDir }) => {
       if (kind !== 'dynamic-import') return undefined
+      // A command imports its own run.
+      if (path === './run.js') return { path: basename(resolveDir), namespace: 'run' }
       const chunk = chunks.get(path)
       // Third-party code may load what it likes; ours has each dynamic import listed above.
       return chunk === undefined ? undefined : { path: `./${chunk}`, external: true }
     })
+    bundle.onResolve({ filter: /^\.\/runs\.js$/, namespace: 'run' }, () => ({ path: './runs.js', external: true }))
+    bundle.onLoad({ filter: /.*/, namespace: 'run' }, ({ path }) => ({
+      contents: `module.exports = require('./runs.js').${path}`,
+    }))
   },
 }
 
@@ -110,7 +124,7 @@ const bundles = await Promise.all([
     plugins: [chunksApart, noChildren],
     outfile: at('dist/main.js'),
   }),
-  build({ ...common, entryPoints: [at('src/cli/runs/runs.ts')], outfile: at('dist/runs.js') }),
+  build({ ...common, stdin: { contents: runs, resolveDir: root }, outfile: at('dist/runs.js') }),
   build({ ...common, entryPoints: [at('src/index.ts')], outfile: at('dist/index.js') }),
   build({
     ...common,

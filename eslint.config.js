@@ -22,8 +22,8 @@ export default tseslint.config(
     ignores: [
       'src/cli/start.ts',
       'src/cli/launch.ts',
-      'src/cli/surroundings.ts',
-      'src/surroundings.ts',
+      'src/cli/create-context.ts',
+      'src/runtime.ts',
       'src/sandbox/**',
     ],
     rules: { 'no-restricted-globals': ['error', 'process', 'console'] },

@@ -19,19 +19,19 @@ import { ensureApplication } from './kubernetes/application.js'
 import type { ClusterChoice } from './kubernetes/cluster.js'
 import { nodeAddress, readNodePort, type ServiceName } from './kubernetes/gateway-service.js'
 import { hasCluster, openCluster } from './kubernetes/kubeconfig.js'
-import { type IssuedToken, requestToken, type TokenWish } from './kubernetes/token-request.js'
+import { type IssuedToken, requestToken, type TokenSpec } from './kubernetes/token-request.js'
 import { refreshEndpoints } from './pairing/endpoints.js'
 import { pair, type PairPolicy, type PairRequest, resumePairing } from './pairing/pair.js'
-import type { Progress } from './pairing/progress.js'
+import type { Emit } from './progress.js'
 import type { Request, StreamedAnswer, TransportDeps } from './transport/client.js'
 import { type Refusal, refusalError } from './transport/refusal.js'
 import { Redactor, stripControl } from './redaction.js'
-import type { Surroundings } from './surroundings.js'
+import type { Runtime } from './runtime.js'
 
 /** What one run wants. */
 export interface RunOptions {
   readonly choice: Omit<RouteChoice, 'rootFiles'>
-  readonly progress: Progress
+  readonly emit: Emit
   /** Takes the lines of --verbose. */
   readonly trace: ((line: string) => void) | undefined
 }
@@ -40,22 +40,22 @@ export interface RunOptions {
 export class Kyconnect {
   readonly store: IdentityStore
   readonly #redactor = new Redactor()
-  readonly #around: Surroundings
+  readonly #runtime: Runtime
 
-  constructor(around: Surroundings) {
-    this.#around = around
-    const { environment } = around
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime
+    const { environment } = runtime
     const home = environment['KYCONNECT_HOME']
     this.store = new FolderStore({
-      home: home === undefined || home === '' ? defaultHome(around) : absolute(home),
-      userId: around.userId,
-      pid: around.pid,
-      hostname: around.hostname,
-      processIdentity: (pid) => processIdentity(pid, around),
+      home: home === undefined || home === '' ? defaultHome(runtime) : absolute(home),
+      userId: runtime.userId,
+      pid: runtime.pid,
+      hostname: runtime.hostname,
+      processIdentity: (pid) => processIdentity(pid, runtime),
       pidNamespace: () => readlink('/proc/self/ns/pid').catch(() => ''),
-      now: around.now,
-      randomHex: around.randomHex,
-      sleep: (milliseconds) => sleep(milliseconds, around.signal),
+      now: runtime.now,
+      randomHex: runtime.randomHex,
+      sleep: (milliseconds) => sleep(milliseconds, runtime.signal),
       makeLink: symlink,
     })
   }
@@ -63,6 +63,11 @@ export class Kyconnect {
   /** Text as it may be shown: one-time tokens and control characters taken out. */
   showable(text: string): string {
     return stripControl(this.#redactor.redact(text))
+  }
+
+  /** A JSON document that may be shown: every string in it redacted, then serialised, so that no text can change the JSON. */
+  redactJson(value: unknown): string {
+    return JSON.stringify(this.#redactor.redactJson(value))
   }
 
   /**
@@ -74,7 +79,9 @@ export class Kyconnect {
     const [only, ...others] = await this.store.list()
     if (only === undefined) {
       throw new NoIdentityError('no identity is stored on this machine', {
-        hint: 'get a token URL from the administrator of the cluster, then: kyconnect pair --url -   (to try without a cluster: kyconnect sandbox)',
+        hints: [
+          'get a token URL from the administrator of the cluster, then: kyconnect pair --url -   (to try without a cluster: kyconnect sandbox)',
+        ],
       })
     }
     if (others.length === 0) return only
@@ -102,7 +109,7 @@ export class Kyconnect {
     const [only, ...others] = pending
     if (only === undefined) {
       throw new NoIdentityError('no pairing is pending', {
-        hint: 'ask the administrator for a token URL, then: kyconnect pair --url -',
+        hints: ['ask the administrator for a token URL, then: kyconnect pair --url -'],
       })
     }
     if (others.length > 0) throw ambiguous(pending, 'pairings are pending')
@@ -122,7 +129,7 @@ export class Kyconnect {
 
   /** Whether there is a cluster to ask: a kubeconfig, or a pod's service account. */
   hasCluster(choice: ClusterChoice): Promise<boolean> {
-    return hasCluster(choice, this.#around)
+    return hasCluster(choice, this.#runtime)
   }
 
   /** @throws UsageError when there is none, or no such context */
@@ -130,41 +137,30 @@ export class Kyconnect {
     choice: ClusterChoice,
     { trace, timeoutMs }: Pick<RunOptions, 'trace'> & { readonly timeoutMs: number },
   ): Promise<KubernetesApi> {
-    const cluster = await openCluster(choice, this.#around)
+    const cluster = await openCluster(choice, this.#runtime)
     return new KubernetesApi(cluster, { redactor: this.#redactor, trace, timeoutMs })
   }
 
   /** Sees to it that an App exists in a cluster, or warns. */
-  ensureApplication(api: KubernetesApi, wish: TokenWish, create: boolean, progress: Progress): Promise<void> {
-    const { signal } = this.#around
-    return ensureApplication(api, wish, create, {
-      signal,
-      warn: (text) => {
-        progress.warn(text)
-      },
-      note: (text) => {
-        progress.note(text)
-      },
-    })
+  ensureApplication(api: KubernetesApi, spec: TokenSpec, create: boolean, emit: Emit): Promise<void> {
+    const { signal } = this.#runtime
+    return ensureApplication(api, spec, create, { signal, emit })
   }
 
   /** A one-time token URL out of a cluster. Tidy up with the returned `discard`. */
-  requestToken(api: KubernetesApi, wish: TokenWish, progress: Progress): Promise<IssuedToken> {
-    const { now, monotonic, randomHex, signal } = this.#around
-    const warn = (text: string): void => {
-      progress.warn(text)
-    }
-    return requestToken(api, wish, { now, monotonic, randomHex, sleep, signal, warn })
+  requestToken(api: KubernetesApi, spec: TokenSpec, emit: Emit): Promise<IssuedToken> {
+    const { now, monotonic, randomHex, signal } = this.#runtime
+    return requestToken(api, spec, { now, monotonic, randomHex, sleep, signal, emit })
   }
 
   /** The NodePort of a cluster's gateway. */
   nodePort(api: KubernetesApi, service: ServiceName): Promise<number> {
-    return readNodePort(api, service, this.#around.signal)
+    return readNodePort(api, service, this.#runtime.signal)
   }
 
   /** The address of a cluster's node, if it tells. */
   nodeAddress(api: KubernetesApi): Promise<string | undefined> {
-    return nodeAddress(api, this.#around.signal)
+    return nodeAddress(api, this.#runtime.signal)
   }
 
   /** Asks the gateway for the App's URLs, and stores new ones. */
@@ -176,7 +172,7 @@ export class Kyconnect {
     const identity = await this.store.load(await this.selectProfile(named))
     const choice = this.#choice(run)
     const policy = { acceptHosts, store: !choice.insecure }
-    return refreshEndpoints(this.store, identity, choice, policy, this.#transport(run), run.progress).catch(
+    return refreshEndpoints(this.store, identity, choice, policy, this.#transport(run), run.emit).catch(
       (error: unknown) => {
         throw this.#explain(error, identity)
       },
@@ -205,7 +201,7 @@ export class Kyconnect {
   }
 
   #explain(error: unknown, identity: Identity): unknown {
-    return explainRefusal(error, identity, this.#around.now())
+    return explainRefusal(error, identity, this.#runtime.now())
   }
 
   /** The identity of a profile, as it is stored. */
@@ -227,27 +223,27 @@ export class Kyconnect {
       store: this.store,
       choice: this.#choice(run),
       transport: this.#transport(run),
-      progress: run.progress,
-      now: this.#around.now,
+      emit: run.emit,
+      now: this.#runtime.now,
       begunKey,
     }
   }
 
   #choice({ choice }: RunOptions): RouteChoice {
-    const { environment } = this.#around
+    const { environment } = this.#runtime
     const rootFiles = [environment['NODE_EXTRA_CA_CERTS'] ?? '', environment['SSL_CERT_FILE'] ?? '']
     return { ...choice, rootFiles: rootFiles.filter((file) => file !== '') }
   }
 
   #transport({ trace }: RunOptions): TransportDeps {
-    const { signal, monotonic } = this.#around
+    const { signal, monotonic } = this.#runtime
     return { redactor: this.#redactor, trace, signal, now: monotonic, sleep }
   }
 }
 
 function ambiguous(names: readonly string[], what: string): ProfileAmbiguousError {
   return new ProfileAmbiguousError(`several ${what}: ${names.join(', ')}`, {
-    hint: `name one: --profile ${names[0] ?? '<name>'}, or KYCONNECT_PROFILE`,
+    hints: [`name one: --profile ${names[0] ?? '<name>'}, or KYCONNECT_PROFILE`],
     details: { profiles: names },
   })
 }
@@ -269,7 +265,7 @@ function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
 }
 
 /** On Linux the boot and the start time of a process, elsewhere only whether it lives; undefined when it does not. */
-async function processIdentity(pid: number, { platform, isAlive }: Surroundings): Promise<string | undefined> {
+async function processIdentity(pid: number, { platform, isAlive }: Runtime): Promise<string | undefined> {
   if (platform === 'linux') {
     try {
       const [stat, boot] = await Promise.all([

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { Kyconnect } from '../kyconnect.js'
-import type { Surroundings } from '../surroundings.js'
+import type { Runtime } from '../runtime.js'
 import type { Output } from './output/output.js'
 
 /** Where what is typed or piped in comes from. */
@@ -12,7 +12,7 @@ export interface Input {
 
 /** Everything a command may use: what the process gives, and nothing it could take by itself. */
 export interface Context {
-  readonly around: Surroundings
+  readonly runtime: Runtime
   readonly kyconnect: Kyconnect
   readonly stdin: Input
   readonly stdout: Output

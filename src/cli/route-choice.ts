@@ -71,8 +71,8 @@ export function parseSeconds(text: string, name: string): number {
 }
 
 /** An environment variable; an empty one counts as unset. */
-export function variable({ around }: Context, name: string): string | undefined {
-  const value = around.environment[name]
+export function variable({ runtime }: Context, name: string): string | undefined {
+  const value = runtime.environment[name]
   return value === '' ? undefined : value
 }
 
@@ -95,7 +95,10 @@ function parseRule(text: string, name: string): ResolveRule {
   const rule = parseResolveRule(text)
   if (rule !== undefined) return rule
   throw new UsageError(`${name} takes host:port:address, not ${quoted(text)}`, {
-    hint: "for instance gateway.kyma.local:30443:192.168.64.2, '*.kyma.local:*:127.0.0.1' or host:443:[::1]; one address a rule",
+    hints: [
+      "for instance gateway.kyma.local:30443:192.168.64.2, '*.kyma.local:*:127.0.0.1' or host:443:[::1]",
+      'one address a rule',
+    ],
   })
 }
 
@@ -103,7 +106,7 @@ async function readCaFile(path: string, name: string): Promise<string> {
   const pem = await readGivenFile(path, name)
   if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(pem)) return pem
   throw new UsageError(`${name}: ${quoted(path)} holds no certificate in PEM`, {
-    hint: 'a DER file becomes PEM with: openssl x509 -inform der -in ca.der -out ca.pem',
+    hints: ['a DER file becomes PEM with: openssl x509 -inform der -in ca.der -out ca.pem'],
   })
 }
 

@@ -4,9 +4,10 @@ import type { Answer, HttpClient } from '../transport/client.js'
 import { refusalError } from '../transport/refusal.js'
 import { serverText } from '../transport/server-text.js'
 import { type EndpointUrls, parseEndpointUrls } from './endpoint-urls.js'
-import { jsonObject, malformed, member, text } from './json-answer.js'
+import { member, text } from '../json.js'
+import { jsonObject, malformed } from './json-answer.js'
 
-/** What a Connector Service tells the holder of a one-time token (contract section 4). */
+/** What a Connector Service tells the holder of a one-time token (docs/contract.md §4). */
 export interface CsrInfo {
   /** Where the CSR goes, with the second token in its query. Of the token URL's origin. */
   readonly csrUrl: URL
@@ -32,7 +33,7 @@ export async function fetchCsrInfo(http: HttpClient, tokenUrl: URL): Promise<Csr
   if (answer.status === 500 && answer.body.includes('"csrUrl"')) {
     throw new ServiceFailedError(
       `${answer.url.host} failed with a 500 after it had taken the token: ${serverText(answer.body, answer.contentType)}`,
-      { hint: 'the token is spent: ask the administrator to look at the service, and for a new token URL' },
+      { hints: ['the token is spent: ask the administrator to look at the service, and for a new token URL'] },
     )
   }
   if (answer.status !== 200) throw refusalError(answer, what)
@@ -44,7 +45,7 @@ export function tokenRejected(answer: Answer): TokenRejectedError {
   return new TokenRejectedError(
     `the one-time token was refused (403 "${serverText(answer.body, answer.contentType)}"): it is missing, unknown, already used or older than 5 minutes`,
     {
-      hint: 'ask the administrator for a new token URL, then: kyconnect pair --url -',
+      hints: ['ask the administrator for a new token URL, then: kyconnect pair --url -'],
       details: { status: answer.status, host: answer.url.host, path: answer.url.pathname },
     },
   )
@@ -73,7 +74,7 @@ export function parseCsrInfo(answer: Answer, tokenUrl: URL): CsrInfo {
     throw new UntrustedUrlError(
       `the csrUrl is of ${csrUrl.origin}, not of ${tokenUrl.origin} as the token URL: no CSR was sent`,
       {
-        hint: 'tell the administrator of the cluster; the token is spent, a new one is needed',
+        hints: ['tell the administrator of the cluster', 'the token is spent, a new one is needed'],
       },
     )
   }
@@ -104,7 +105,7 @@ function gatewayHostOf(api: object, tokenUrl: URL, answer: Answer): string {
   if (host === undefined) throw malformed(answer, what, 'names no gateway')
   if (another !== undefined) {
     throw new UntrustedUrlError(`${answer.url.host} names two gateways, ${host} and ${another}: no CSR was sent`, {
-      hint: 'tell the administrator of the cluster; the token is spent, a new one is needed',
+      hints: ['tell the administrator of the cluster', 'the token is spent, a new one is needed'],
     })
   }
   return host

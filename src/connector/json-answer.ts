@@ -28,18 +28,6 @@ export function malformed(answer: Answer, what: string, wrong: string, cause?: u
       path: answer.url.pathname,
       contentType: answer.contentType,
     },
-    hint: 'is this the URL of a Kyma Connector Service? Check it, and what stands in front of it',
+    hints: ['is this the URL of a Kyma Connector Service? Check it, and what stands in front of it'],
   })
-}
-
-/** A member that is itself an object; an empty one where there is none. */
-export function member(value: object, name: string): object {
-  const found: unknown = Reflect.get(value, name)
-  return typeof found === 'object' && found !== null ? found : {}
-}
-
-/** A member that is a string with something in it; undefined for anything else: absent and "" mean the same here (contract section 4). */
-export function text(value: object, name: string): string | undefined {
-  const found: unknown = Reflect.get(value, name)
-  return typeof found === 'string' && found !== '' ? found : undefined
 }

@@ -4,13 +4,14 @@ import { pemBlocks } from '../pki/pem.js'
 import type { Answer, HttpClient } from '../transport/client.js'
 import { refusalError } from '../transport/refusal.js'
 import { tokenRejected } from './csr-info.js'
-import { jsonObject, malformed, text } from './json-answer.js'
+import { text } from '../json.js'
+import { jsonObject, malformed } from './json-answer.js'
 
 const what = 'the signed certificate'
 
 /**
  * Sends a CSR to be signed and returns every certificate that came back, in the order of the answer, unverified.
- * Sent again as long as no 201 was seen: only a 201 consumes the token (contract section 5).
+ * Sent again as long as no 201 was seen: only a 201 consumes the token (docs/contract.md §5).
  * @param csr PEM
  * @param sentBefore whether an earlier run may have sent it already
  * @param onSigned told as soon as a 201 is seen: from then on the token is spent, whatever else fails
@@ -44,7 +45,7 @@ export async function requestSigning(
     if (seen.status !== 201) throw cause
     throw new AnswerLostError('the certificate was signed, but the answer did not arrive whole', {
       cause,
-      hint: 'the token is spent: ask the administrator for a new token URL, then: kyconnect pair --url -',
+      hints: ['the token is spent: ask the administrator for a new token URL, then: kyconnect pair --url -'],
     })
   }
   if (answer.status === 403) throw sentBefore || answer.attempts > 1 ? sentAgain(answer) : tokenRejected(answer)
@@ -57,7 +58,7 @@ function sentAgain(answer: Answer): TokenRejectedError {
   return new TokenRejectedError(
     'the one-time token was refused when the certificate signing request was sent again: it is older than 5 minutes, or it was signed the first time and the answer was lost',
     {
-      hint: 'get a new token URL from the administrator, then: kyconnect pair --url -',
+      hints: ['get a new token URL from the administrator, then: kyconnect pair --url -'],
       details: { status: answer.status, host: answer.url.host, attempts: answer.attempts },
     },
   )

@@ -1,6 +1,6 @@
 import { chmod, mkdir, open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { FilesError, KyconnectError } from '../errors.js'
+import { errorCodeOf, FilesError, hasErrorCode, KyconnectError } from '../errors.js'
 
 /** Writes a file that only we can read, whatever the umask, and returns when it is on disk. It must not be there yet. */
 export async function writeOwnFile(path: string, content: string | Uint8Array): Promise<void> {
@@ -38,21 +38,17 @@ export async function syncFolder(path: string): Promise<void> {
   try {
     await folder.sync()
   } catch (error) {
-    if (!isCode(error, 'EPERM', 'EINVAL', 'EISDIR', 'ENOTSUP')) throw error
+    if (!hasErrorCode(error, 'EPERM', 'EINVAL', 'EISDIR', 'ENOTSUP')) throw error
   } finally {
     await folder.close()
   }
 }
 
-export function isCode(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.some((code) => code === error.code)
-}
-
 /** What the file system said, as an error that names the place and the way out. `doing` completes "could not …". */
 export function filesError(error: unknown, doing: string): KyconnectError {
   if (error instanceof KyconnectError) return error
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const context = (hint: string) => ({ cause: error, hint, details: { reason: code } })
+  const code = errorCodeOf(error)
+  const context = (hint: string) => ({ cause: error, hints: [hint], reason: code })
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':

@@ -24,14 +24,14 @@ export function endpointUrl(identity: Identity, endpoint: CallableEndpoint, path
   const base = identity.metadata.urls[callable[endpoint]]
   if (base === undefined) {
     throw new IdentityUnusableError(`no ${callable[endpoint]} is known for the App "${identity.metadata.app}"`, {
-      hint: 'the cluster may not have assigned one yet: "kyconnect info" asks again',
+      hints: ['the cluster may not have assigned one yet: "kyconnect info" asks again'],
     })
   }
   const [, pathname = '', query = ''] = /^([^?#]*)(\?[^#]*)?/.exec(path) ?? []
   const decoded = pathname.replace(/%2e/gi, '.').replace(/%2f/gi, '/').replace(/%5c/gi, '\\')
   if (path.includes('#') || /[\\\s]/.test(decoded) || decoded.split('/').includes('..')) {
     throw new UsageError(`${JSON.stringify(path)} is no path below ${endpoint}`, {
-      hint: `a path looks like /<id> or ?name=value: kyconnect call ${endpoint} /<id>`,
+      hints: [`a path looks like /<id> or ?name=value: kyconnect call ${endpoint} /<id>`],
     })
   }
   const url = new URL(base)
@@ -58,8 +58,7 @@ export async function callEndpoint(
 
 /** A certificate that was refused, or may have been, told by what is known of it: its dates, and the profile to pair again. Any other error as it is. */
 export function explainRefusal(error: unknown, { metadata }: Identity, now: Date): unknown {
-  const closed =
-    error instanceof NetworkError && /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/.test(String(error.details?.['reason']))
+  const closed = error instanceof NetworkError && /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/.test(error.reason ?? '')
   if (!closed && !(error instanceof ClientCertificateRefusedError)) return error
   const { notBefore, notAfter, profile } = metadata
   const why =
@@ -69,7 +68,7 @@ export function explainRefusal(error: unknown, { metadata }: Identity, now: Date
         ? `by this machine's clock it is valid only from ${notBefore.toISOString()}`
         : `it is valid until ${notAfter.toISOString()}: is it from this cluster, and has the cluster's CA changed?`
   if (closed) return error.addHint(`of the client certificate: ${why}`)
-  return error.replaceHint(`${why}; with a new token URL: kyconnect pair --force --profile ${profile} --url -`)
+  return error.replaceHints(why, `pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`)
 }
 
 /** The URLs as they are called: with the NodePort where one belongs. */

@@ -2,12 +2,13 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { symlink } from 'node:fs/promises'
 import { access, constants, cp, lstat, open, readdir, readlink, rename, rm, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { IdentityUnusableError, KyconnectError, NoIdentityError } from '../errors.js'
+import { hasErrorCode, IdentityUnusableError, KyconnectError, NoIdentityError } from '../errors.js'
+import { parseJsonObject, valueOf } from '../json.js'
 import { keyToPem } from '../pki/key.js'
-import { filesError, isCode, makeFolder, replaceOwnFile, syncFolder, writeOwnFile } from './durable-files.js'
+import { filesError, makeFolder, replaceOwnFile, syncFolder, writeOwnFile } from './durable-files.js'
 import { checkOwnFolder, makeOwnFolder } from './home.js'
 import type { Identity, Material, Metadata, Pending } from './identity.js'
-import { brieflyMs, type LockDeps, takeLock } from './lock.js'
+import { lockTimeoutMs, type LockDeps, takeLock } from './lock.js'
 import { formatMetadata, formatPending, parseMetadata, parsePending } from './metadata-format.js'
 import { checkProfileName, isProfileName } from './profile-name.js'
 import type { IdentityStore, Lock } from './store.js'
@@ -26,7 +27,7 @@ interface Pointer {
   readonly previous: string | null
 }
 
-/** Milliseconds a csrUrl's token lives (contract section 4); after that it has no business on disk. */
+/** Milliseconds a csrUrl's token lives (docs/contract.md §4); after that it has no business on disk. */
 const pendingLife = 5 * 60_000
 /** Milliseconds after which nobody waits with a lock file of his own any more. */
 const deadLockAge = 60_000
@@ -75,7 +76,7 @@ export class FolderStore implements IdentityStore {
       const pointer = there ? await this.#pointer(profile) : undefined
       if (pointer !== undefined) return await this.#read(profile, pointer.current)
     } catch (error) {
-      throw error instanceof IdentityUnusableError && error.hint === undefined
+      throw error instanceof IdentityUnusableError && error.hints.length === 0
         ? error.addHint(`pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`)
         : error
     }
@@ -83,7 +84,7 @@ export class FolderStore implements IdentityStore {
   }
 
   async lock(profile: string): Promise<Lock> {
-    return this.#lock(profile, brieflyMs)
+    return this.#lock(profile, lockTimeoutMs)
   }
 
   async begin(pending: Pending): Promise<void> {
@@ -134,7 +135,7 @@ export class FolderStore implements IdentityStore {
       try {
         await rename(folder, aside)
       } catch (error) {
-        if (isCode(error, 'ENOENT')) return
+        if (hasErrorCode(error, 'ENOENT')) return
         throw error
       }
       await rm(aside, { recursive: true, force: true })
@@ -153,7 +154,7 @@ export class FolderStore implements IdentityStore {
       const id = this.#newVersion()
       const folder = this.#path(profile, 'versions', id)
       await makeFolder(this.#path(profile, 'versions')).catch((error: unknown) => {
-        if (!isCode(error, 'EEXIST')) throw error
+        if (!hasErrorCode(error, 'EEXIST')) throw error
       })
       await makeFolder(folder)
       try {
@@ -196,7 +197,7 @@ export class FolderStore implements IdentityStore {
     const previous = pointer?.previous ?? null
     if (pointer === undefined || previous === null) {
       throw new NoIdentityError(`there is no identity before the present one under the profile "${profile}"`, {
-        hint: 'only the identity that the last "pair --force" replaced is kept',
+        hints: ['only the identity that the last "pair --force" replaced is kept'],
       })
     }
     return this.#files(`restore the identity in ${this.#path(profile)}`, async () => {
@@ -230,7 +231,9 @@ export class FolderStore implements IdentityStore {
 
   #none(profile: string): NoIdentityError {
     return new NoIdentityError(`no identity is stored under the profile "${profile}"`, {
-      hint: `get a token URL from the administrator of the cluster, then: kyconnect pair --profile ${profile} --url -`,
+      hints: [
+        `get a token URL from the administrator of the cluster, then: kyconnect pair --profile ${profile} --url -`,
+      ],
       details: { profile, home: this.#deps.home },
     })
   }
@@ -302,13 +305,13 @@ export class FolderStore implements IdentityStore {
     try {
       await this.#deps.makeLink(join('versions', id), fresh, 'dir')
     } catch (error) {
-      if (!isCode(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'UNKNOWN')) throw error
+      if (!hasErrorCode(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'UNKNOWN')) throw error
       await cp(this.#path(profile, 'versions', id), fresh, { recursive: true })
     }
     try {
       await rename(fresh, current)
     } catch (error) {
-      if (!isCode(error, 'EISDIR', 'ENOTEMPTY', 'EEXIST', 'EPERM')) throw error
+      if (!hasErrorCode(error, 'EISDIR', 'ENOTEMPTY', 'EEXIST', 'EPERM')) throw error
       const stale = `${fresh}.stale`
       await rename(current, stale)
       await rename(fresh, current)
@@ -392,10 +395,9 @@ export class FolderStore implements IdentityStore {
 
 function parsePointer(text: string): Pointer | undefined {
   try {
-    const parsed: unknown = JSON.parse(text)
-    if (typeof parsed !== 'object' || parsed === null) return undefined
-    const current: unknown = Reflect.get(parsed, 'current')
-    const previous: unknown = Reflect.get(parsed, 'previous')
+    const parsed = parseJsonObject(text)
+    if (parsed === undefined) return undefined
+    const [current, previous] = [valueOf(parsed, 'current'), valueOf(parsed, 'previous')]
     if (typeof current !== 'string' || !version.test(current)) return undefined
     return { current, previous: typeof previous === 'string' && version.test(previous) ? previous : null }
   } catch {
@@ -421,7 +423,7 @@ async function readText(path: string): Promise<string | undefined> {
   try {
     file = await open(path, 'r')
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return undefined
+    if (hasErrorCode(error, 'ENOENT')) return undefined
     throw error
   }
   try {
@@ -437,7 +439,7 @@ async function exists(path: string): Promise<boolean> {
   return lstat(path).then(
     () => true,
     (error: unknown) => {
-      if (isCode(error, 'ENOENT', 'ENOTDIR')) return false
+      if (hasErrorCode(error, 'ENOENT', 'ENOTDIR')) return false
       throw filesError(error, `read ${path}`)
     },
   )

@@ -1,10 +1,10 @@
 import { chmod, lstat, mkdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
-import { FilesError, HomeUnsafeError } from '../errors.js'
-import { filesError, isCode } from './durable-files.js'
+import { FilesError, hasErrorCode, HomeUnsafeError } from '../errors.js'
+import { filesError } from './durable-files.js'
 
 /** What the place of the identities depends on. */
-export interface Surroundings {
+export interface Runtime {
   readonly platform: NodeJS.Platform
   /** The user's home directory. */
   readonly userHome: string
@@ -12,7 +12,7 @@ export interface Surroundings {
 }
 
 /** Where identities are kept when nothing else is said: the platform's own convention. */
-export function defaultHome({ platform, userHome, environment }: Surroundings): string {
+export function defaultHome({ platform, userHome, environment }: Runtime): string {
   switch (platform) {
     case 'darwin':
       return join(userHome, 'Library', 'Application Support', 'kyconnect')
@@ -39,21 +39,23 @@ export async function checkOwnFolder(folder: string, userId: number | undefined)
   try {
     found = await stat(folder)
   } catch (error) {
-    if (isCode(error, 'ENOENT') && !(await isLink(folder))) return false
+    if (hasErrorCode(error, 'ENOENT') && !(await isLink(folder))) return false
     throw filesError(error, `read ${folder}`)
   }
   if (!found.isDirectory()) {
-    throw new FilesError(`${folder} is not a folder`, { hint: 'name another place with KYCONNECT_HOME' })
+    throw new FilesError(`${folder} is not a folder`, { hints: ['name another place with KYCONNECT_HOME'] })
   }
   if (userId === undefined) return true
   if (found.uid !== userId) {
     throw new HomeUnsafeError(`${folder} belongs to another user (uid ${found.uid}, we are ${userId})`, {
-      hint: 'keys are kept only where nobody else can change them: name another place with KYCONNECT_HOME, or run as its owner',
+      hints: [
+        'keys are kept only where nobody else can change them: name another place with KYCONNECT_HOME, or run as its owner',
+      ],
     })
   }
   if ((found.mode & 0o022) !== 0) {
     throw new HomeUnsafeError(`${folder} can be written by others (mode ${(found.mode & 0o777).toString(8)})`, {
-      hint: `take that right away: chmod go-w ${JSON.stringify(folder)}`,
+      hints: [`take that right away: chmod go-w ${JSON.stringify(folder)}`],
     })
   }
   return true
@@ -77,7 +79,7 @@ async function makeWithParents(folder: string): Promise<void> {
   if (parent !== folder && !(await isThere(parent))) await makeWithParents(parent)
   await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
     // Another process may have made it in the meantime.
-    if (!isCode(error, 'EEXIST')) throw error
+    if (!hasErrorCode(error, 'EEXIST')) throw error
   })
 }
 

@@ -1,6 +1,6 @@
 import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
-import { LockHeldError } from '../errors.js'
-import { isCode, writeOwnFile } from './durable-files.js'
+import { hasErrorCode, LockHeldError } from '../errors.js'
+import { writeOwnFile } from './durable-files.js'
 import type { Lock } from './store.js'
 
 /** Who takes a lock, and what of the machine that takes. */
@@ -25,7 +25,7 @@ interface Holder {
 }
 
 /** Milliseconds. */
-export const brieflyMs = 3000
+export const lockTimeoutMs = 3000
 const waitBetween = 100
 const heartbeatEvery = 5000
 /** A lock of another machine, or another container, that was not touched for so long is of a process that died. */
@@ -66,7 +66,7 @@ async function linkTo(own: string, path: string): Promise<boolean> {
     await link(own, path)
     return true
   } catch (error) {
-    if (isCode(error, 'EEXIST')) return false
+    if (hasErrorCode(error, 'EEXIST')) return false
     throw error
   }
 }
@@ -103,7 +103,7 @@ async function removeIfDead(path: string, own: string, we: Holder, deps: LockDep
   try {
     await rename(path, aside)
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return
+    if (hasErrorCode(error, 'ENOENT')) return
     throw error
   }
   if ((await readFile(aside, 'utf8')) !== content) await link(aside, path).catch(() => undefined)
@@ -128,7 +128,7 @@ async function heldBy(path: string, profile: string): Promise<LockHeldError> {
   const who =
     holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.hostname} (since ${holder.since})`
   return new LockHeldError(`the profile "${profile}" is being changed by ${who}`, {
-    hint: 'wait until it is done and run the command again',
+    hints: ['wait until it is done and run the command again'],
     details: { profile, pid: holder?.pid, hostname: holder?.hostname, since: holder?.since },
   })
 }

@@ -101,7 +101,7 @@ class Reader {
     if (typeof version !== 'number') throw this.damaged('formatVersion')
     if (version > formatVersion) {
       throw new IdentityUnusableError(`${place} is of format ${version}; this program reads up to ${formatVersion}`, {
-        hint: 'it was written by a newer kyconnect: install that version',
+        hints: ['it was written by a newer kyconnect: install that version'],
       })
     }
   }

@@ -3,8 +3,8 @@ import { IdentityUnusableError, KyconnectError } from '../errors.js'
 import type { Identity, Metadata, Urls } from '../identity/identity.js'
 import { gatewayRoute, type RouteChoice } from '../identity/route.js'
 import type { IdentityStore } from '../identity/store.js'
+import type { Emit } from '../progress.js'
 import { HttpClient, type TransportDeps } from '../transport/client.js'
-import type { Progress } from './progress.js'
 
 export interface EndpointsPolicy {
   /** Whether URLs of other hosts than the gateway fixed at pairing may be stored and called. */
@@ -23,7 +23,7 @@ export async function learnEndpoints(
   choice: RouteChoice,
   policy: EndpointsPolicy,
   transport: TransportDeps,
-  progress: Progress,
+  emit: Emit,
 ): Promise<Metadata> {
   const { metadata } = identity
   const infoUrl = metadata.urls['infoUrl']
@@ -35,7 +35,7 @@ export async function learnEndpoints(
   try {
     const { urls, application } = await fetchManagementInfo(http, url)
     if (application !== undefined && application !== metadata.commonName && application !== metadata.app) {
-      progress.warn(`the gateway takes this certificate for the App "${application}", not "${metadata.app}"`)
+      emit({ type: 'warning', warning: 'app-differs', app: metadata.app, answered: application })
     }
     const learned: Urls = { infoUrl, ...urls }
     const known = new Set([metadata.gatewayHost, ...metadata.acceptedHosts])
@@ -46,9 +46,7 @@ export async function learnEndpoints(
     if (await policy.acceptHosts(foreign)) {
       return { ...metadata, urls: learned, acceptedHosts: [...metadata.acceptedHosts, ...foreign] }
     }
-    progress.warn(
-      `the gateway names URLs of another host (${foreign.join(', ')}): not stored and not called; if that is right, pair again with --force`,
-    )
+    emit({ type: 'warning', warning: 'foreign-hosts-ignored', hosts: foreign })
     const kept: Record<string, string> = {}
     for (const [name, text] of Object.entries(learned)) {
       const trusted = foreign.includes(new URL(text).hostname) ? metadata.urls[name] : text
@@ -70,12 +68,12 @@ export async function refreshEndpoints(
   choice: RouteChoice,
   policy: EndpointsPolicy,
   transport: TransportDeps,
-  progress: Progress,
+  emit: Emit,
 ): Promise<Identity> {
-  const metadata = await learnEndpoints(identity, choice, policy, transport, progress)
+  const metadata = await learnEndpoints(identity, choice, policy, transport, emit)
   if (sameUrls(metadata.urls, identity.metadata.urls)) return identity
   if (!policy.store) {
-    progress.warn('the URLs above are new, and not stored: nothing that is learned with --insecure is')
+    emit({ type: 'warning', warning: 'urls-not-stored', cause: undefined })
     return { ...identity, metadata }
   }
   try {
@@ -89,7 +87,7 @@ export async function refreshEndpoints(
     }
   } catch (error) {
     if (!(error instanceof KyconnectError)) throw error
-    progress.warn(`the new URLs could not be stored: ${error.message}`)
+    emit({ type: 'warning', warning: 'urls-not-stored', cause: error.message })
   }
   return { ...identity, metadata }
 }

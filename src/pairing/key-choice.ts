@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { KeyUnsuitableError, UsageError } from '../errors.js'
 import { generateKey, isKeyAlgorithm, type KeyAlgorithm, keyAlgorithms, parseKey } from '../pki/key.js'
-import type { Progress } from './progress.js'
+import type { Emit } from '../progress.js'
 
 /** Which key a pairing uses: one of the user's own, or one that is made, of the algorithm asked for or announced. */
 export type KeyChoice =
@@ -21,7 +21,7 @@ export function keyOfAlgorithm(name: string): KeyChoice {
   if (isElliptic(name)) {
     throw new UsageError(
       `--key-algorithm ${JSON.stringify(name.slice(0, 40))}: Kyma cannot sign such a key, its CA key is RSA and any other CSR fails with a 500`,
-      { hint: `choose one of ${keyAlgorithms.join(', ')}` },
+      { hints: [`choose one of ${keyAlgorithms.join(', ')}`] },
     )
   }
   throw new UsageError(
@@ -42,24 +42,24 @@ export async function takeKey(
   choice: KeyChoice,
   announced: string,
   begun: Promise<KeyObject> | undefined,
-  progress: Progress,
+  emit: Emit,
 ): Promise<KeyObject> {
   if (choice.kind === 'given') return choice.key
-  const algorithm = choice.kind === 'algorithm' ? choice.algorithm : announcedAlgorithm(announced, progress)
+  const algorithm = choice.kind === 'algorithm' ? choice.algorithm : announcedAlgorithm(announced, emit)
   return algorithm === usualAlgorithm && begun !== undefined ? begun : generateKey(algorithm)
 }
 
-function announcedAlgorithm(announced: string, progress: Progress): KeyAlgorithm {
+function announcedAlgorithm(announced: string, emit: Emit): KeyAlgorithm {
   const name = announced.toLowerCase()
   const shown = JSON.stringify(announced.slice(0, 40))
   if (isKeyAlgorithm(name)) return name
   if (isElliptic(name)) {
     throw new KeyUnsuitableError(
       `the service announces ${shown} keys, which Kyma's Connector cannot sign: its CA key is RSA`,
-      { hint: 'try an RSA key with a new token URL: kyconnect pair --key-algorithm rsa2048 --url -' },
+      { hints: ['try an RSA key with a new token URL: kyconnect pair --key-algorithm rsa2048 --url -'] },
     )
   }
-  progress.warn(`the service announces an unknown key algorithm, ${shown}: ${usualAlgorithm} it is`)
+  emit({ type: 'warning', warning: 'unknown-key-algorithm', announced, used: usualAlgorithm })
   return usualAlgorithm
 }
 

@@ -22,14 +22,14 @@ import { commonName, formatRfc4514 } from '../pki/distinguished-name.js'
 import { keyToPem } from '../pki/key.js'
 import { toPem } from '../pki/pem.js'
 import { loadX509 } from '../pki/x509.js'
+import type { Emit } from '../progress.js'
 import { HttpClient, type TransportDeps } from '../transport/client.js'
 import { learnEndpoints } from './endpoints.js'
 import { type KeyChoice, takeKey } from './key-choice.js'
-import type { Progress } from './progress.js'
 
 /** What is asked of a pairing. */
 export interface PairRequest {
-  /** Asked for once everything is checked and locked that can be before a token exists. */
+  /** ApiRequest for once everything is checked and locked that can be before a token exists. */
   readonly tokenUrl: () => Promise<URL>
   /** The App expected; checked before a CSR is sent. */
   readonly app: string | undefined
@@ -42,7 +42,7 @@ export interface PairRequest {
 export interface PairPolicy {
   /** Whether an existing identity may be replaced. */
   readonly replace: boolean
-  /** Asked when the new identity is of another domain than the one it replaces. */
+  /** ApiRequest when the new identity is of another domain than the one it replaces. */
   readonly otherDomain: (from: string, to: string) => Promise<boolean>
   readonly acceptHosts: (hosts: readonly string[]) => Promise<boolean>
   /** Whether the management info is called at the end. */
@@ -53,7 +53,7 @@ export interface PairDeps {
   readonly store: IdentityStore
   readonly choice: RouteChoice
   readonly transport: TransportDeps
-  readonly progress: Progress
+  readonly emit: Emit
   readonly now: () => Date
   /** An RSA 2048 key in the making, begun before anything else. */
   readonly begunKey: Promise<KeyObject> | undefined
@@ -65,7 +65,7 @@ export interface PairDeps {
  * @throws every error of the exit-code table; once the identity is stored, an error says so
  */
 export async function pair(request: PairRequest, policy: PairPolicy, deps: PairDeps): Promise<Identity> {
-  const { store, progress, choice } = deps
+  const { store, emit, choice } = deps
   await store.ready()
   const named = request.profile ?? request.app
   let lock = named === undefined ? undefined : await reserve(named, policy, deps)
@@ -74,17 +74,22 @@ export async function pair(request: PairRequest, policy: PairPolicy, deps: PairD
     const tokenUrl = await request.tokenUrl()
     const stored = named === undefined ? nothingStored : await routeOfReplaced(named, tokenUrl, policy, deps)
     http = new HttpClient(connectorRoute(choice, stored), deps.transport)
-    progress.begin('CSR information')
+    emit({ type: 'started', step: 'csr-info' })
     const asking = fetchCsrInfo(http, tokenUrl)
     // Signing code loads while the service answers, and while the key is being made.
     setImmediate(() => void loadX509().catch(() => undefined))
     const info = await asking
-    progress.done('CSR information', info.subjectText)
-    const cn = checkApp(info, request.app, progress)
+    emit({ type: 'finished', step: 'csr-info', subject: info.subjectText })
+    const cn = checkApp(info, request.app, emit)
 
-    progress.begin('Private key')
-    const key = await takeKey(request.key, info.keyAlgorithm, deps.begunKey, progress)
-    progress.done('Private key', `${request.key.kind === 'given' ? 'as given' : 'made here'}, ${describeKey(key)}`)
+    emit({ type: 'started', step: 'private-key' })
+    const key = await takeKey(request.key, info.keyAlgorithm, deps.begunKey, emit)
+    emit({
+      type: 'finished',
+      step: 'private-key',
+      source: request.key.kind === 'given' ? 'given' : 'generated',
+      bits: key.asymmetricKeyDetails?.modulusLength,
+    })
 
     const pending = (profile: string): Pending => ({
       profile,
@@ -120,7 +125,7 @@ export async function resumePairing(profile: string, policy: PairPolicy, deps: P
     const pending = await store.pending(profile)
     if (pending === undefined) {
       throw new NoIdentityError(`no pairing is pending under the profile "${profile}"`, {
-        hint: 'ask the administrator for a token URL, then: kyconnect pair --url -',
+        hints: ['ask the administrator for a token URL, then: kyconnect pair --url -'],
       })
     }
     deps.transport.redactor.learnUrl(pending.csrUrl)
@@ -147,8 +152,8 @@ async function finish(
   deps: PairDeps,
   http: HttpClient,
 ): Promise<Identity> {
-  const { store, progress } = deps
-  progress.begin('Certificate')
+  const { store, emit } = deps
+  emit({ type: 'started', step: 'certificate' })
   const signed = await sign(pending, sentBefore, deps, http)
   const replaced = await store.has(pending.profile)
   const identity = await store.commit(...signed).catch((error: unknown) => {
@@ -159,21 +164,16 @@ async function finish(
       : error
   })
   const { metadata } = identity
-  progress.done(
-    'Certificate',
-    `valid until ${metadata.notAfter.toISOString().slice(0, 10)}, stored in ${identity.directory}`,
-  )
-  if (replaced) {
-    progress.note(`it replaces another, which "kyconnect pair --rollback --profile ${metadata.profile}" puts back`)
-  }
+  emit({ type: 'finished', step: 'certificate', notAfter: metadata.notAfter, directory: identity.directory })
+  if (replaced) emit({ type: 'notice', notice: 'identity-replaced', profile: metadata.profile })
   warnOfDates(metadata, deps)
   if (!policy.verify) return identity
 
-  progress.begin('Management info')
+  emit({ type: 'started', step: 'management-info' })
   try {
-    const learned = await learnEndpoints(identity, deps.choice, { ...policy, store: true }, deps.transport, progress)
+    const learned = await learnEndpoints(identity, deps.choice, { ...policy, store: true }, deps.transport, emit)
     const complete = await store.update(identity, learned)
-    progress.done('Management info', `${Object.keys(learned.urls).length} URLs`)
+    emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(learned.urls).length })
     return complete
   } catch (error) {
     throw error instanceof KyconnectError
@@ -288,7 +288,7 @@ async function reserveLate(
     } finally {
       await lock.release()
     }
-    throw error.replaceHint(
+    throw error.replaceHints(
       `the token is used, and the pairing waits for 5 minutes: store it under another name with ${resumeHint(free)}`,
     )
   }
@@ -309,7 +309,9 @@ async function freeName(wish: string, store: IdentityStore): Promise<string> {
 async function checkReplace(profile: string, policy: PairPolicy, { store }: PairDeps): Promise<void> {
   if (policy.replace || !(await store.has(profile))) return
   throw new ProfileExistsError(`an identity is already stored under the profile "${profile}"`, {
-    hint: 'store the new one beside it with --profile <other-name>, or replace it with --force (it can be put back with "kyconnect pair --rollback")',
+    hints: [
+      'store the new one beside it with --profile <other-name>, or replace it with --force (it can be put back with "kyconnect pair --rollback")',
+    ],
     details: { profile },
   })
 }
@@ -321,9 +323,7 @@ async function checkReplaced(pending: Pending, policy: PairPolicy, deps: PairDep
   if (present === undefined) return
   await checkDomain(present, gatewayHost, 'gatewayHost', policy, resumeHint(profile, '--force --yes'))
   if (present.metadata.commonName !== cn) {
-    deps.progress.warn(
-      `the identity "${profile}" is for the App "${present.metadata.app}", the new one is for "${app}"`,
-    )
+    deps.emit({ type: 'warning', warning: 'other-app-replaced', profile, from: present.metadata.app, to: app })
   }
 }
 
@@ -347,14 +347,14 @@ async function checkDomain(
   if (stored === host || (await policy.otherDomain(stored, host))) return
   throw new ConfirmationNeededError(
     `the identity "${profile}" is of ${stored}, the new one would be of ${host}: another domain`,
-    { hint: `if that is meant, say so with --yes${hint === undefined ? '' : `: ${hint}`}` },
+    { hints: [`if that is meant, say so with --yes${hint === undefined ? '' : `: ${hint}`}`] },
   )
 }
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /** @returns the common name @throws AppMismatchError */
-function checkApp(info: CsrInfo, app: string | undefined, progress: Progress): string {
+function checkApp(info: CsrInfo, app: string | undefined, emit: Emit): string {
   const cn = commonName(info.subject)
   if (cn === undefined || cn === '') {
     throw new AnswerMalformedError(
@@ -363,30 +363,17 @@ function checkApp(info: CsrInfo, app: string | undefined, progress: Progress): s
   }
   if (app === undefined || app === cn) return cn
   if (uuid.test(cn)) {
-    progress.warn(
-      `the certificate will carry the id ${cn}, as newer clusters do, so that it is for "${app}" cannot be checked`,
-    )
+    emit({ type: 'warning', warning: 'app-unverifiable', app, commonName: cn })
     return cn
   }
   throw new AppMismatchError(`the token URL is for the App "${cn}", not for "${app}": no CSR was sent`, {
-    hint: `the token is spent; ask for a token URL for "${app}", or pair without --app`,
+    hints: [`the token is spent`, `ask for a token URL for "${app}", or pair without --app`],
     details: { expected: app, offered: cn },
   })
 }
 
-function describeKey(key: KeyObject): string {
-  return `RSA ${key.asymmetricKeyDetails?.modulusLength ?? '?'}`
-}
-
-function warnOfDates({ notBefore, notAfter }: Metadata, { progress, now }: PairDeps): void {
+function warnOfDates({ notBefore, notAfter }: Metadata, { emit, now }: PairDeps): void {
   const at = now()
-  if (notBefore > at) {
-    progress.warn(
-      `by this machine's clock the certificate is valid only from ${notBefore.toISOString()}: the clock may be slow`,
-    )
-  }
-  if (notAfter < at)
-    progress.warn(
-      `by this machine's clock the certificate has expired (${notAfter.toISOString()}): the clock may be fast`,
-    )
+  if (notBefore > at) emit({ type: 'warning', warning: 'not-yet-valid-by-our-clock', notBefore })
+  if (notAfter < at) emit({ type: 'warning', warning: 'expired-by-our-clock', notAfter })
 }

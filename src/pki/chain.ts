@@ -16,7 +16,7 @@ export interface Chain {
 /**
  * Puts certificates that came in any order into a verified chain: the leaf carries our public key and the subject we asked
  * for, and every link holds by issuer name and signature. Dates, versions and CA flags are not judged: Kyma's own CA is a v1
- * certificate that expired in 2019, and a fresh leaf is not yet valid for a slow clock (contract section 5, traps 16 and 19).
+ * certificate that expired in 2019, and a fresh leaf is not yet valid for a slow clock (docs/contract.md §5 and §12, traps 16 and 19).
  * @throws CertificateUnverifiedError
  */
 export async function verifyChain(
@@ -104,7 +104,7 @@ async function subjectOf(certificate: X509Certificate): Promise<DistinguishedNam
   }
 }
 
-/** SHA-256 of the DER in lower-case hex: serial numbers are always 2 here and identify nothing (contract trap 4). */
+/** SHA-256 of the DER in lower-case hex: serial numbers are always 2 here and identify nothing (docs/contract.md §12, trap 4). */
 export function fingerprint(certificate: X509Certificate): string {
   return certificate.fingerprint256.replaceAll(':', '').toLowerCase()
 }

@@ -40,7 +40,7 @@ export function attributes(name: DistinguishedName): readonly Attribute[] {
   return name.flat()
 }
 
-/** The last CN: with several, it is the one the service compares (contract section 5). */
+/** The last CN: with several, it is the one the service compares (docs/contract.md §5). */
 export function commonName(name: DistinguishedName): string | undefined {
   return attributes(name).findLast((attribute) => attribute.type.toUpperCase() === 'CN')?.value
 }
@@ -103,7 +103,7 @@ function escape(value: string): string {
 const announcedTypes = ['O', 'OU', 'L', 'ST', 'C', 'CN'] as const
 
 /**
- * Reads a name as the services write it: the six attributes joined by commas and nothing escaped (contract section 4),
+ * Reads a name as the services write it: the six attributes joined by commas and nothing escaped (docs/contract.md §4),
  * so `O=Acme, Inc.` and `CN=a+b` are values as they stand. An attribute begins where one of the six types stands for
  * the first time; a later `,O=` belongs to the value before it. Undefined when the text does not begin with a type.
  */
@@ -128,13 +128,13 @@ export function parseAnnouncedSubject(text: string): DistinguishedName | undefin
   return parseRfc4514(text) ?? concatenated
 }
 
-/** Names are the same when they hold the same attributes and values, whatever the order, grouping and encoding (contract section 5). */
+/** Names are the same when they hold the same attributes and values, whatever the order, grouping and encoding (docs/contract.md §5). */
 export function sameAttributes(one: DistinguishedName, other: DistinguishedName): boolean {
   const [left, right] = [canonical(one), canonical(other)]
   return left.length === right.length && left.every((entry, index) => entry === right[index])
 }
 
-/** Only what the service carries over into a certificate: it drops emailAddress, DC and the like (contract section 5). */
+/** Only what the service carries over into a certificate: it drops emailAddress, DC and the like (docs/contract.md §5). */
 const carriedOver: ReadonlySet<string | undefined> = new Set(
   [...announcedTypes, 'SERIALNUMBER'].map((type) => attributeOid(type)),
 )

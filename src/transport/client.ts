@@ -133,7 +133,7 @@ export class HttpClient {
     if (!/^(GET|HEAD)$/.test(method)) {
       return new AnswerMalformedError(
         `${from.origin} redirects the ${method} to ${shown}; only GET and HEAD are followed`,
-        { hint: 'send the request to that path' },
+        { hints: ['send the request to that path'] },
       )
     }
     if (!URL.canParse(location, from.href))
@@ -141,7 +141,7 @@ export class HttpClient {
     const to = locate(this.#route, new URL(location, from.href)).url
     if (to.origin !== from.origin) {
       return new UntrustedUrlError(`${from.origin} redirects to another place, ${shown}: not followed`, {
-        hint: 'a client certificate is shown to its own gateway only; tell the administrator of the cluster',
+        hints: ['a client certificate is shown to its own gateway only', 'tell the administrator of the cluster'],
       })
     }
     if (hop >= redirectsAtMost) return new AnswerMalformedError(`${from.origin} redirects in a circle`)
@@ -168,7 +168,7 @@ export class HttpClient {
       this.#traceBody(text)
       return { status: statusCode, contentType: contentTypeOf(headers), body: text, url: target.url }
     } catch (error) {
-      throw this.#meaning(error, exchange, target)
+      throw this.#translateError(error, exchange, target)
     } finally {
       exchange.end()
     }
@@ -188,7 +188,7 @@ export class HttpClient {
       }
     } catch (error) {
       exchange.end()
-      throw this.#meaning(error, exchange, target)
+      throw this.#translateError(error, exchange, target)
     }
   }
 
@@ -208,7 +208,7 @@ export class HttpClient {
         exchange.restart()
       }
     } catch (error) {
-      throw this.#meaning(error, exchange, target)
+      throw this.#translateError(error, exchange, target)
     } finally {
       exchange.end()
     }
@@ -225,7 +225,7 @@ export class HttpClient {
       path: `${target.url.pathname}${target.url.search}`,
       method: request.method,
       headers: { 'user-agent': userAgent, accept: 'application/json, */*;q=0.5', ...request.headers },
-      body: body instanceof Readable ? Readable.from(paced(body, exchange)) : body,
+      body: body instanceof Readable ? Readable.from(restartTimeoutPerChunk(body, exchange)) : body,
       signal: exchange.signal,
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -288,7 +288,7 @@ export class HttpClient {
     this.#deps.trace(shown.length > tracedBody ? `  ${shown.slice(0, tracedBody)}…` : `  ${shown}`)
   }
 
-  #meaning(error: unknown, exchange: Exchange, target: Target): KyconnectError {
+  #translateError(error: unknown, exchange: Exchange, target: Target): KyconnectError {
     if (exchange.signal.aborted && exchange.signal.reason instanceof KyconnectError) return exchange.signal.reason
     if (error instanceof KyconnectError) return error
     if (
@@ -299,7 +299,7 @@ export class HttpClient {
         `what answers at ${target.url.host} does not speak HTTP as it should: ${error.message}`,
         {
           cause: error,
-          hint: 'check the address and port',
+          hints: ['check the address and port'],
         },
       )
     }
@@ -355,18 +355,20 @@ class Exchange {
     return new TimeoutError(
       `${url.host} did not answer in time: ${this.#milliseconds / 1000} s were over while ${this.phase}`,
       {
-        hint:
+        hints: [
           this.phase === 'connecting'
             ? `check that ${address}:${port} can be reached from here (address, port, firewall), or wait longer with --timeout <seconds>`
             : 'try again later, or wait longer with --timeout <seconds>',
-        details: { host: url.hostname, address, port, phase: this.phase },
+        ],
+        target: { host: url.hostname, address, port },
+        details: { phase: this.phase },
       },
     )
   }
 }
 
 /** A body as it is sent: as long as it moves, the time limit does not run out. */
-async function* paced(body: Readable, exchange: Exchange): AsyncGenerator {
+async function* restartTimeoutPerChunk(body: Readable, exchange: Exchange): AsyncGenerator {
   for await (const chunk of body) {
     exchange.restart()
     yield chunk
@@ -383,7 +385,7 @@ function gatewayFailed(status: number): boolean {
 
 /** A connection that was there and broke: sending again may help. One that never was, or a time limit, is told at once. */
 function isBroken(error: unknown): boolean {
-  const reason = error instanceof KyconnectError ? error.details?.['reason'] : undefined
+  const reason = error instanceof KyconnectError ? error.reason : undefined
   return reason === 'ECONNRESET' || reason === 'EPIPE' || reason === 'UND_ERR_SOCKET'
 }
 
@@ -391,7 +393,7 @@ function tooLarge(target: Target, bytes: number): AnswerMalformedError {
   return new AnswerMalformedError(
     `the answer of ${target.url.host} is larger than ${bytes / 1024 / 1024} MiB: not read further`,
     {
-      hint: 'check that the URL is the right one',
+      hints: ['check that the URL is the right one'],
     },
   )
 }

@@ -1,4 +1,11 @@
-import { ClientCertificateRefusedError, KyconnectError, NetworkError, ServerCertificateError } from '../errors.js'
+import {
+  ClientCertificateRefusedError,
+  type ErrorContext,
+  errorCodeOf,
+  KyconnectError,
+  NetworkError,
+  ServerCertificateError,
+} from '../errors.js'
 import type { Route, Target } from './route.js'
 
 /** What OpenSSL, through Node, calls the reasons for not believing a server. */
@@ -9,11 +16,14 @@ const serverCertificateCode =
 export function networkFailure(error: unknown, route: Route, target: Target): KyconnectError {
   if (error instanceof KyconnectError) return error
   const cause = innermost(error)
-  const code = codeOf(cause)
+  const code = errorCodeOf(cause)
   const host = target.url.hostname
   const place = target.address === host ? `${host}:${target.port}` : `${host} (${target.address}:${target.port})`
-  const details = { host, address: target.address, port: target.port, reason: code === '' ? cause.message : code }
-  const context = { cause: error, details }
+  const context = {
+    cause: error,
+    reason: code === '' ? cause.message : code,
+    target: { host, address: target.address, port: target.port },
+  }
 
   if (serverCertificateCode.test(code)) return serverCertificateError(code, cause, place, context)
   if (/ALERT/.test(code) || /alert number/i.test(cause.message))
@@ -25,43 +35,46 @@ export function networkFailure(error: unknown, route: Route, target: Target): Ky
     case 'EAI_NONAME':
       return new NetworkError(`the name ${host} does not resolve`, {
         ...context,
-        hint: `if you know its address, add --resolve '${host}:${target.port}:<address>' (as curl's), or the line "<address> ${host}" to /etc/hosts`,
+        hints: [
+          `if you know its address, add --resolve '${host}:${target.port}:<address>' (as curl's), or the line "<address> ${host}" to /etc/hosts`,
+        ],
       })
     case 'ECONNREFUSED':
-      return new NetworkError(`nothing listens at ${place}`, { ...context, hint: portHint(route, target) })
+      return new NetworkError(`nothing listens at ${place}`, { ...context, hints: [portHint(route, target)] })
     case 'ERR_SSL_WRONG_VERSION_NUMBER':
     case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
     case 'ERR_SSL_HTTP_REQUEST':
       return new NetworkError(`what listens at ${place} does not speak TLS`, {
         ...context,
-        hint: portHint(route, target),
+        hints: [portHint(route, target)],
       })
     case 'ECONNRESET':
     case 'EPIPE':
     case 'UND_ERR_SOCKET':
       return new NetworkError(`the connection to ${place} was closed before the answer was whole`, {
         ...context,
-        hint:
+        hints: [
           route.clientCertificate === null
             ? 'try again; when it happens again, ask the administrator what stands in front of the service'
             : 'try again; some gateways also close the connection like this when they refuse the client certificate',
+        ],
       })
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
     case 'EADDRNOTAVAIL':
       return new NetworkError(`there is no way to ${place} from this machine (${code})`, {
         ...context,
-        hint: 'check the address, the network and any VPN it needs',
+        hints: ['check the address, the network and any VPN it needs'],
       })
     case 'ETIMEDOUT':
       return new NetworkError(`no connection to ${place}: the system gave up waiting`, {
         ...context,
-        hint: 'check the address and the firewalls on the way',
+        hints: ['check the address and the firewalls on the way'],
       })
     default:
       return new NetworkError(`the connection to ${place} failed: ${code === '' ? cause.message : code}`, {
         ...context,
-        hint: 'run the command again with --verbose to see the exchange',
+        hints: ['run the command again with --verbose to see the exchange'],
       })
   }
 }
@@ -70,30 +83,30 @@ function serverCertificateError(
   code: string,
   cause: Error,
   place: string,
-  context: { cause: unknown; details: Record<string, unknown> },
+  context: ErrorContext,
 ): ServerCertificateError {
   switch (code) {
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return new ServerCertificateError(`the server at ${place} presents a certificate for another name`, {
         ...context,
-        hint: `something else may listen there: check the host, --node-port and --resolve (${cause.message})`,
+        hints: [`something else may listen there: check the host, --node-port and --resolve (${cause.message})`],
       })
     case 'CERT_HAS_EXPIRED':
       return new ServerCertificateError(`the certificate of the server at ${place} has expired`, {
         ...context,
-        hint: "tell the administrator of the cluster; check this machine's clock too",
+        hints: ['tell the administrator of the cluster', "check this machine's clock too"],
       })
     case 'CERT_NOT_YET_VALID':
       return new ServerCertificateError(`the certificate of the server at ${place} is not valid yet`, {
         ...context,
-        hint: "check this machine's clock",
+        hints: ["check this machine's clock"],
       })
     default:
       return new ServerCertificateError(
         `the certificate of the server at ${place} is signed by nobody this machine trusts (${code})`,
         {
           ...context,
-          hint: 'ask the administrator for the CA certificate of the cluster and pass it with --ca-file <pem>',
+          hints: ['ask the administrator for the CA certificate of the cluster and pass it with --ca-file <pem>'],
         },
       )
   }
@@ -109,27 +122,30 @@ function alertError(
   place: string,
   target: Target,
   route: Route,
-  context: { cause: unknown; details: Record<string, unknown> },
+  context: ErrorContext,
 ): KyconnectError {
   const reason = code === '' ? cause.message : code.replace(/^ERR_SSL_/, '')
   if (protocolAlert.test(reason) || route.clientCertificate === null) {
     return new ServerCertificateError(`the server at ${place} refused the TLS connection (${reason})`, {
       ...context,
-      hint: portHint(route, target),
+      hints: [portHint(route, target)],
     })
   }
   return clientCertificateRefused(`TLS alert ${reason}`, place, context)
 }
 
-/** One wording for a refused client certificate, however it showed: a TLS alert or NGINX's page (contract section 7). */
+/** One wording for a refused client certificate, however it showed: a TLS alert or NGINX's page (docs/contract.md §7). */
 export function clientCertificateRefused(
   how: string,
   place: string,
-  context: { cause?: unknown; details?: Record<string, unknown> } = {},
+  context: ErrorContext = {},
 ): ClientCertificateRefusedError {
   return new ClientCertificateRefusedError(`the gateway at ${place} refused the client certificate (${how})`, {
     ...context,
-    hint: 'it may have expired, not be valid yet, or be from another cluster; with a new token URL: kyconnect pair --force --url -',
+    hints: [
+      'it may have expired, not be valid yet, or be from another cluster',
+      'with a new token URL: kyconnect pair --force --url -',
+    ],
   })
 }
 
@@ -143,11 +159,7 @@ function portHint(route: Route, target: Target): string {
 /** Node wraps several connection attempts in an AggregateError, undici its own reasons in `cause`. */
 function innermost(error: unknown): Error {
   if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0])
-  if (error instanceof Error && error.cause instanceof Error && codeOf(error.cause) !== '')
+  if (error instanceof Error && error.cause instanceof Error && errorCodeOf(error.cause) !== '')
     return innermost(error.cause)
   return error instanceof Error ? error : new Error(String(error))
-}
-
-function codeOf(error: Error): string {
-  return 'code' in error && typeof error.code === 'string' ? error.code : ''
 }

@@ -52,7 +52,7 @@ export interface Target {
   readonly serverName: string
 }
 
-/** The one place where a URL becomes what is called (contract section 0, traps 8 and 14). */
+/** The one place where a URL becomes what is called (docs/contract.md §0 and §12, traps 8 and 14). */
 export function locate(route: Route, url: URL): Target {
   const called = new URL(url)
   if (route.nodePort !== null && called.hostname === route.gatewayHost) called.port = String(route.nodePort)

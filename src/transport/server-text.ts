@@ -1,3 +1,4 @@
+import { text, valueOf } from '../json.js'
 import { stripControl } from '../redaction.js'
 
 const longest = 300
@@ -11,7 +12,7 @@ export function serverText(body: string, contentType: string): string {
 }
 
 function fromJson(body: string): string | undefined {
-  // Some failures hold two documents (contract trap 22): the first line is the error.
+  // Some failures hold two documents (docs/contract.md §12, trap 22): the first line is the error.
   for (const candidate of [body, body.split('\n', 1)[0] ?? '']) {
     try {
       const parsed: unknown = JSON.parse(candidate)
@@ -26,13 +27,12 @@ function fromJson(body: string): string | undefined {
 }
 
 function field(value: object, name: string): string {
-  const found: unknown = Reflect.get(value, name)
-  return typeof found === 'string' ? found : ''
+  return text(value, name) ?? ''
 }
 
-/** The Event service names the field in `details` (contract section 10). */
+/** The Event service names the field in `details` (docs/contract.md §10). */
 function details(value: object): string {
-  const list: unknown = Reflect.get(value, 'details')
+  const list: unknown = valueOf(value, 'details')
   if (!Array.isArray(list)) return field(value, 'moreInfo')
   return list
     .filter((item): item is object => typeof item === 'object' && item !== null)

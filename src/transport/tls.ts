@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import * as tls from 'node:tls'
+import { errorCodeOf } from '../errors.js'
 import type { Route, Target } from './route.js'
 
 /** Failures that other roots may mend. */
@@ -21,7 +22,7 @@ export async function connectTls(route: Route, target: Target, signal: AbortSign
   try {
     return await handshake(route, target, route.trust.ca === null ? undefined : [route.trust.ca], signal)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && unknownIssuer.has(String(error.code)))) throw error
+    if (!unknownIssuer.has(errorCodeOf(error))) throw error
     const all = await everyRoot(route)
     if (all === undefined) throw error
     return handshake(route, target, all, signal)

@@ -43,7 +43,7 @@ async function outcome(work: Promise<unknown>): Promise<{ code: string; exit: nu
     () => ({ code: 'none', exit: 0, message: '', hint: '' }),
     (error: unknown) => {
       if (!(error instanceof KyconnectError)) throw error
-      return { code: error.code, exit: exitCodeOf(error.code), message: error.message, hint: error.hint ?? '' }
+      return { code: error.code, exit: exitCodeOf(error.code), message: error.message, hint: error.hints.join('; ') }
     },
   )
 }

@@ -630,7 +630,7 @@ describe('what is on this machine', () => {
     }
     const run = await pair(['--app', 'shop'])
     expect(run.code, run.stderr).toBe(0)
-    expect(run.stderr).toContain('cannot be checked')
+    expect(run.stderr).toContain('"warning":{"code":"app-unverifiable"')
     expect(JSON.parse(run.stdout)).toMatchObject({ app: 'shop', commonName: id, profile: 'shop' })
   })
   test('a profile that exists is refused before the token is used: 2, and stays as it is', async () => {
@@ -708,7 +708,7 @@ describe('what is on this machine', () => {
     })
     expect(done.code, done.stderr).toBe(0)
     expect(done.stderr).toContain('warning: the identity "demo" is for the App "demo", the new one is for "shop"')
-    expect(done.stderr).toContain('"kyconnect pair --rollback --profile demo" puts back')
+    expect(done.stderr).toContain('kyconnect pair --rollback --profile demo restores it')
   })
   test('an identity of another domain is replaced only with --yes', async () => {
     expect((await pair()).code).toBe(0)

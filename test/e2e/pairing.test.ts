@@ -184,7 +184,7 @@ describe('the main job', () => {
     const later = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home } })
     expect([later.code, jsonError(later).code]).toEqual([4, 'ERR_SERVER_CERTIFICATE'])
     const trusted = await go(home, ['info'])
-    expect(trusted.stderr).toContain('nobody has verified the cluster')
+    expect(trusted.stderr).toContain("the cluster's certificate has never been checked")
   })
 })
 

@@ -215,7 +215,7 @@ describe('an identity that cannot be used', () => {
     const failure = await store.load('demo').catch((error: unknown) => error)
     expect(failure).toBeInstanceOf(IdentityUnusableError)
     expect(String(failure)).toMatch(why)
-    expect(failure instanceof IdentityUnusableError ? failure.hint : '').not.toBe('')
+    expect(failure instanceof IdentityUnusableError ? failure.hints : []).not.toEqual([])
   })
 
   test.each(['current/identity.json', 'current/key.pem', 'pointer.json'])(

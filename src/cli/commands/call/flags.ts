@@ -1,7 +1,7 @@
-import { type Command, Option } from 'commander'
-import type { CallOptions } from '../runs/call.js'
-import type { Run } from './run.js'
-import { addNetworkOptions, addOutputOptions, addProfileOption, collect } from './shared-options.js'
+import { Option } from 'commander'
+import type { CommandDefinition } from '../command.js'
+import type { CallOptions } from './run.js'
+import { addNetworkOptions, addOutputOptions, addProfileOption, collect } from '../shared-options.js'
 
 const examples = `
 Examples:
@@ -15,7 +15,7 @@ Examples:
   $ kyconnect call metadata | jq -r '.[].name'
 `
 
-export function addCallCommand(program: Command, run: Run): void {
+export const callCommand: CommandDefinition = (program, run) => {
   const command = program
     .command('call')
     .summary("send a request to one of the App's endpoints, with the client certificate")
@@ -32,6 +32,6 @@ export function addCallCommand(program: Command, run: Run): void {
     .addHelpText('after', examples)
   addOutputOptions(addNetworkOptions(addProfileOption(command))).action(
     (endpoint: string, path: string | undefined, options: CallOptions) =>
-      run(({ runCall }, context) => runCall(endpoint, path ?? '', options, context)),
+      run(async (context) => (await import('./run.js')).runCall(endpoint, path ?? '', options, context)),
   )
 }

@@ -1,20 +1,20 @@
 import type { KeyObject } from 'node:crypto'
 import { isatty } from 'node:tty'
-import { FilesError, InterruptedError, type KyconnectError, TerminatedError } from '../errors.js'
+import { errorCodeOf, FilesError, InterruptedError, type KyconnectError, TerminatedError } from '../errors.js'
 import { Kyconnect } from '../kyconnect.js'
-import { surroundingsOfProcess } from '../surroundings.js'
+import { readRuntime } from '../runtime.js'
 import type { Context } from './context.js'
 import { isClosedPipe, type Output, writeAll } from './output/output.js'
 
 /** Everything the process gives, gathered once; nothing below reads `process`. */
 export function createContext(begunKey: Promise<KeyObject> | undefined): Context {
   const { signal, stopped } = listenForSignals()
-  const around = surroundingsOfProcess(signal)
+  const runtime = readRuntime(signal)
   // A child, or a library that prints its environment, has no business with a token.
   delete process.env['KYCONNECT_TOKEN_URL']
   return {
-    around,
-    kyconnect: new Kyconnect(around),
+    runtime,
+    kyconnect: new Kyconnect(runtime),
     stdin: { isTerminal: isatty(0), stream: () => process.stdin },
     stdout: outputOf(1, () => process.stdout),
     stderr: outputOf(2, () => process.stderr),
@@ -61,10 +61,10 @@ function outputOf(fd: number, stream: () => NodeJS.WriteStream): Output {
         // What cannot be told to anybody must not change how the command ends.
         if (fd !== standardOutput) return
         if (isClosedPipe(error)) throw error
-        const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+        const code = errorCodeOf(error) || String(error)
         throw new FilesError(`could not write to standard output: ${code}`, {
           cause: error,
-          hint: 'check where it is redirected to, and the space left there',
+          hints: ['check where it is redirected to, and the space left there'],
         })
       }
     },

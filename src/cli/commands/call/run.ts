@@ -1,15 +1,14 @@
 import { createReadStream, createWriteStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { finished } from 'node:stream/promises'
-import { FilesError, UsageError } from '../../errors.js'
-import { callable, isCallable, type Request, type StreamedAnswer } from '../../identity/endpoint-call.js'
-import { stripControl } from '../../redaction.js'
-import type { Context } from '../context.js'
-import { warnOfInsecurity } from '../insecurity.js'
-import type { Output, OutputOptions } from '../output/output.js'
-import { layOutJson } from '../output/json-layout.js'
-import { createSteps } from '../output/steps.js'
-import { namedProfile, type NetworkOptions, routeChoice } from '../route-choice.js'
+import { FilesError, UsageError } from '../../../errors.js'
+import { callable, isCallable, type Request, type StreamedAnswer } from '../../../identity/endpoint-call.js'
+import { stripControl } from '../../../redaction.js'
+import type { Context } from '../../context.js'
+import type { Output, OutputOptions } from '../../output/output.js'
+import { layOutJson } from '../../output/json-layout.js'
+import { createProgressRenderer } from '../../output/progress-renderer.js'
+import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
 
 /** Bytes of a JSON body that is laid out for a terminal, and of any body that an error message is taken from. */
 const prettyAtMost = 1024 * 1024
@@ -28,17 +27,21 @@ export interface CallOptions extends NetworkOptions, OutputOptions {
 export async function runCall(endpoint: string, path: string, options: CallOptions, context: Context): Promise<void> {
   if (!isCallable(endpoint)) {
     throw new UsageError(`there is no endpoint ${JSON.stringify(endpoint.slice(0, 40))}`, {
-      hint: `choose one of ${Object.keys(callable).join(', ')}`,
+      hints: [`choose one of ${Object.keys(callable).join(', ')}`],
     })
   }
   const { kyconnect } = context
   const choice = await routeChoice(options, context)
-  const steps = await createSteps({ json: options.json === true, verbose: options.verbose === true }, context)
+  const progress = await createProgressRenderer(
+    { json: options.json === true, verbose: options.verbose === true },
+    context,
+  )
   const headers = parseHeaders(options.header ?? [])
   const method = parseMethod(options)
   const identity = await kyconnect.identity(namedProfile(options.profile, context))
-  warnOfInsecurity(choice.insecure, identity.metadata.insecure, steps)
-  const run = { choice, progress: steps, trace: steps.trace }
+  if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
+  if (identity.metadata.insecure) progress.emit({ type: 'warning', warning: 'paired-insecurely' })
+  const run = { choice, emit: progress.emit, trace: progress.trace }
   const body = options.data === undefined ? {} : await readBody(options.data, context)
   const { answer, close } = await kyconnect.call(
     identity,
@@ -138,7 +141,7 @@ function openFile(path: string): Target {
   const failure = (cause: unknown): FilesError =>
     new FilesError(`${JSON.stringify(path)} could not be written`, {
       cause,
-      hint: 'check the path, its permissions and the space left',
+      hints: ['check the path, its permissions and the space left'],
     })
   const ended = finished(file).catch((cause: unknown) => {
     throw failure(cause)
@@ -185,7 +188,7 @@ function parseHeaders(texts: readonly string[]): Record<string, string> {
   for (const text of texts) {
     const [, name, value] = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/.exec(text) ?? []
     if (name === undefined || value === undefined) {
-      throw new UsageError('--header takes "name: value"', { hint: "for instance -H 'x-request-id: 42'" })
+      throw new UsageError('--header takes "name: value"', { hints: ["for instance -H 'x-request-id: 42'"] })
     }
     if (ownHeaders.has(name.toLowerCase())) throw new UsageError(`--header: ${name} cannot be set`)
     headers[name.toLowerCase()] = value
@@ -203,7 +206,7 @@ async function readBody(data: string, { stdin }: Context): Promise<Body> {
   const failure = (cause: unknown): FilesError =>
     new FilesError(`--data: ${JSON.stringify(path)} cannot be read`, {
       cause,
-      hint: 'check the path and its permissions',
+      hints: ['check the path and its permissions'],
     })
   try {
     const found = await stat(path)

@@ -1,7 +1,7 @@
-import { type Command, Option } from 'commander'
-import type { SandboxFlags } from '../runs/sandbox.js'
-import type { Run } from './run.js'
-import { addOutputOptions, collect } from './shared-options.js'
+import { Option } from 'commander'
+import type { CommandDefinition } from '../command.js'
+import type { SandboxFlags } from './run.js'
+import { addOutputOptions, collect } from '../shared-options.js'
 
 const examples = `
 When it is up it prints one line of JSON: URLs, a token URL for each App, and
@@ -21,7 +21,7 @@ Examples:
       "$(jq -r .internalUrl ready.json)/v1/applications/tokens"
 `
 
-export function addSandboxCommand(program: Command, run: Run): void {
+export const sandboxCommand: CommandDefinition = (program, run) => {
   const command = program
     .command('sandbox')
     .summary('run a local Kyma to try and test against')
@@ -48,6 +48,6 @@ export function addSandboxCommand(program: Command, run: Run): void {
     .option('--log', 'one line per request on stderr, tokens taken out')
     .addHelpText('after', examples)
   addOutputOptions(command).action((flags: SandboxFlags) =>
-    run(({ runSandbox }, context) => runSandbox(flags, context)),
+    run(async (context) => (await import('./run.js')).runSandbox(flags, context)),
   )
 }

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
-import { FilesError, NetworkError, UsageError } from '../../errors.js'
-import type { SandboxOptions, SandboxReady } from '../../sandbox/sandbox.js'
-import type { Context } from '../context.js'
-import type { OutputOptions } from '../output/output.js'
-import { parsePort } from '../route-choice.js'
+import { FilesError, NetworkError, UsageError } from '../../../errors.js'
+import type { SandboxOptions, SandboxReady } from '../../../sandbox/sandbox.js'
+import type { Context } from '../../context.js'
+import type { OutputOptions } from '../../output/output.js'
+import { parsePort } from '../../route-choice.js'
 
 /** The flags of the command, as they are given. */
 export interface SandboxFlags extends OutputOptions {
@@ -34,16 +34,17 @@ export async function runSandbox(flags: SandboxFlags, context: Context): Promise
     ...(flags.state === undefined ? {} : { stateDirectory: resolve(flags.state) }),
     ...(flags.log === undefined ? {} : { log: (line: string) => void context.stderr.write(`${line}\n`) }),
   }
-  const { startSandbox, PortError, SandboxOptionError } = await import('../../sandbox/sandbox.js')
+  const { startSandbox, PortError, SandboxOptionError } = await import('../../../sandbox/sandbox.js')
   const sandbox = await startSandbox(options).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause)
-    if (cause instanceof SandboxOptionError) throw new UsageError(why, { cause, hint: 'see kyconnect sandbox --help' })
+    if (cause instanceof SandboxOptionError)
+      throw new UsageError(why, { cause, hints: ['see kyconnect sandbox --help'] })
     if (cause instanceof PortError)
       throw new NetworkError(`the sandbox could not start: ${why}`, {
         cause,
-        hint: 'choose another port, or 0 for any that is free',
+        hints: ['choose another port, or 0 for any that is free'],
       })
-    throw new FilesError(`the sandbox could not start: ${why}`, { cause, hint: 'choose another state folder' })
+    throw new FilesError(`the sandbox could not start: ${why}`, { cause, hints: ['choose another state folder'] })
   })
   try {
     await context.stdout.write(`${JSON.stringify(sandbox.ready)}\n`)
@@ -73,7 +74,7 @@ function parseDenial(text: string): { verb: string; resource: string } {
   const [, verb, resource] = /^([^:]+):([^:]+)$/.exec(text) ?? []
   if (verb !== undefined && resource !== undefined) return { verb, resource }
   throw new UsageError(`--deny takes <verb>:<resource>, not ${JSON.stringify(text.slice(0, 60))}`, {
-    hint: 'for instance --deny create:tokenrequests',
+    hints: ['for instance --deny create:tokenrequests'],
   })
 }
 

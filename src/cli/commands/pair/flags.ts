@@ -1,7 +1,6 @@
-import type { Command } from 'commander'
-import type { PairOptions } from '../runs/pair.js'
-import type { Run } from './run.js'
-import { addNetworkOptions, addOutputOptions, addTokenOptions } from './shared-options.js'
+import type { CommandDefinition } from '../command.js'
+import type { PairOptions } from './run.js'
+import { addNetworkOptions, addOutputOptions, addTokenOptions } from '../shared-options.js'
 
 const examples = `
 Examples:
@@ -19,7 +18,7 @@ Examples:
   $ kyconnect pair --resume
 `
 
-export function addPairCommand(program: Command, run: Run): void {
+export const pairCommand: CommandDefinition = (program, run) => {
   const command = program
     .command('pair')
     .summary('get a client certificate with a one-time token URL, and store it')
@@ -44,5 +43,7 @@ export function addPairCommand(program: Command, run: Run): void {
     '--gateway-service <ns/name>',
     "the gateway's Service, for --node-port auto; default: Kyma's",
   )
-  addOutputOptions(full).action((options: PairOptions) => run(({ runPair }, context) => runPair(options, context)))
+  addOutputOptions(full).action((options: PairOptions) =>
+    run(async (context) => (await import('./run.js')).runPair(options, context)),
+  )
 }

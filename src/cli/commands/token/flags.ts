@@ -1,7 +1,6 @@
-import type { Command } from 'commander'
-import type { TokenFlags } from '../runs/token.js'
-import type { Run } from './run.js'
-import { addOutputOptions, addTokenOptions } from './shared-options.js'
+import type { CommandDefinition } from '../command.js'
+import type { TokenFlags } from './run.js'
+import { addOutputOptions, addTokenOptions } from '../shared-options.js'
 
 const examples = `
 Examples:
@@ -11,7 +10,7 @@ Examples:
   $ kyconnect token --app shop | sudo -u shop kyconnect pair --url -
 `
 
-export function addTokenCommand(program: Command, run: Run): void {
+export const tokenCommand: CommandDefinition = (program, run) => {
   const command = program
     .command('token')
     .summary('get a one-time token URL out of a cluster, for somebody else to pair with')
@@ -22,5 +21,5 @@ export function addTokenCommand(program: Command, run: Run): void {
     .addHelpText('after', examples)
   addOutputOptions(
     addTokenOptions(command).option('--timeout <seconds>', 'how long an answer of the cluster may take (default: 30)'),
-  ).action((flags: TokenFlags) => run(({ runToken }, context) => runToken(flags, context)))
+  ).action((flags: TokenFlags) => run(async (context) => (await import('./run.js')).runToken(flags, context)))
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { hasErrorCode } from './errors.js'
 import { homedir, hostname } from 'node:os'
 
 /** What the process gives: gathered once, at the top, and handed down from here. */
-export interface Surroundings {
+export interface Runtime {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly platform: NodeJS.Platform
   readonly userHome: string
@@ -20,8 +21,8 @@ export interface Surroundings {
   readonly signal: AbortSignal
 }
 
-/** What this process gives. @param signal see Surroundings */
-export function surroundingsOfProcess(signal: AbortSignal): Surroundings {
+/** What this process gives. @param signal see Runtime */
+export function readRuntime(signal: AbortSignal): Runtime {
   return {
     environment: { ...process.env },
     platform: process.platform,
@@ -42,6 +43,6 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+    return hasErrorCode(error, 'EPERM')
   }
 }

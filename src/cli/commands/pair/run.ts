@@ -1,18 +1,17 @@
-import { UsageError } from '../../errors.js'
-import type { Identity } from '../../identity/identity.js'
-import { type KeyChoice, keyOfAlgorithm, keyOfFile } from '../../pairing/key-choice.js'
-import type { PairPolicy } from '../../pairing/pair.js'
-import { hintFromCluster, nodePortOfCluster, withClusterToken } from '../cluster.js'
-import { clusterChoice, type TokenOptions } from '../cluster-options.js'
-import type { Context } from '../context.js'
-import { readGivenFile } from '../given-file.js'
-import { warnOfInsecurity } from '../insecurity.js'
-import { identityReport, pairedLines, restoredLines, writeReport } from '../output/identity-report.js'
-import type { OutputOptions } from '../output/output.js'
-import { createSteps, type Steps } from '../output/steps.js'
-import { confirm } from '../prompts.js'
-import { namedProfile, type NetworkOptions, routeChoice } from '../route-choice.js'
-import { findTokenUrl, hasTokenUrl } from '../token-url.js'
+import { UsageError } from '../../../errors.js'
+import type { Identity } from '../../../identity/identity.js'
+import { type KeyChoice, keyOfAlgorithm, keyOfFile } from '../../../pairing/key-choice.js'
+import type { PairPolicy } from '../../../pairing/pair.js'
+import { hintFromCluster, nodePortOfCluster, withClusterToken } from '../../cluster.js'
+import { clusterChoice, type TokenOptions } from '../../cluster-options.js'
+import type { Context } from '../../context.js'
+import { readGivenFile } from '../../given-file.js'
+import { identityReport, pairedLines, restoredLines, writeReport } from '../../output/identity-report.js'
+import type { OutputOptions } from '../../output/output.js'
+import { createProgressRenderer, type ProgressRenderer } from '../../output/progress-renderer.js'
+import { confirm } from '../../prompts.js'
+import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
+import { findTokenUrl, hasTokenUrl } from '../../token-url.js'
 
 /** The flags of the command, as they are given. */
 export interface PairOptions extends NetworkOptions, TokenOptions, OutputOptions {
@@ -33,19 +32,19 @@ export async function runPair(options: PairOptions, context: Context): Promise<v
   const json = options.json === true
   checkCombination(options)
   const key = await chooseKey(options)
-  const steps = await createSteps({ json, verbose: options.verbose === true }, context)
+  const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context, (timeoutMs) =>
-    nodePortOfCluster(options, { trace: steps.trace, timeoutMs }, context),
+    nodePortOfCluster(options, { trace: progress.trace, timeoutMs }, context),
   )
   try {
-    warnOfInsecurity(choice.insecure, false, steps)
-    const run = { choice, progress: steps, trace: steps.trace }
-    const identity = await walk(options, json, key, run, steps, context)
-    const report = identityReport(identity, context.kyconnect.called(identity, run), context.around.now())
+    if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
+    const run = { choice, emit: progress.emit, trace: progress.trace }
+    const identity = await walk(options, json, key, run, progress, context)
+    const report = identityReport(identity, context.kyconnect.called(identity, run), context.runtime.now())
     if (json) await writeReport(report, true, context)
     else await context.stderr.write(options.rollback === true ? restoredLines(report) : pairedLines(report))
   } catch (error) {
-    steps.fail()
+    progress.fail()
     const again = (port: number): string =>
       `kyconnect pair --force${options.app === undefined ? '' : ` --app ${options.app}`} --node-port ${port}`
     await hintFromCluster(error, options, choice.nodePort, again, context)
@@ -58,7 +57,7 @@ async function walk(
   json: boolean,
   key: KeyChoice,
   run: Parameters<Context['kyconnect']['pair']>[2],
-  steps: Steps,
+  progress: ProgressRenderer,
   context: Context,
 ): Promise<Identity> {
   const { kyconnect } = context
@@ -71,10 +70,10 @@ async function walk(
     kyconnect.pair({ tokenUrl, app, profile, key }, policy, run, context.begunKey)
   if (app !== undefined && !hasTokenUrl(options.url, context) && (await kyconnect.hasCluster(clusterChoice(options)))) {
     const asking = { trace: run.trace, timeoutMs: run.choice.timeoutMs }
-    return withClusterToken(app, options, asking, steps, context, pair)
+    return withClusterToken(app, options, asking, progress, context, pair)
   }
   const { url, cleaned } = await findTokenUrl(options.url, json, context)
-  if (cleaned) steps.warn('the token URL was cleaned: quotes, blanks, line breaks or backslashes were taken off')
+  if (cleaned) progress.emit({ type: 'warning', warning: 'token-url-cleaned' })
   return pair(() => Promise.resolve(url))
 }
 

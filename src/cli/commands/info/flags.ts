@@ -1,7 +1,6 @@
-import type { Command } from 'commander'
-import type { InfoOptions } from '../runs/info.js'
-import type { Run } from './run.js'
-import { addClusterOptions, addNetworkOptions, addOutputOptions, addProfileOption } from './shared-options.js'
+import type { CommandDefinition } from '../command.js'
+import type { InfoOptions } from './run.js'
+import { addClusterOptions, addNetworkOptions, addOutputOptions, addProfileOption } from '../shared-options.js'
 
 const examples = `
 Examples:
@@ -9,7 +8,7 @@ Examples:
   $ kyconnect info --json | jq .certificate.daysLeft
 `
 
-export function addInfoCommand(program: Command, run: Run): void {
+export const infoCommand: CommandDefinition = (program, run) => {
   const command = program
     .command('info')
     .summary('show an identity: its App, certificate and URLs, asked anew from the gateway')
@@ -18,6 +17,6 @@ export function addInfoCommand(program: Command, run: Run): void {
     )
     .addHelpText('after', examples)
   addOutputOptions(addClusterOptions(addNetworkOptions(addProfileOption(command)))).action((options: InfoOptions) =>
-    run(({ runInfo }, context) => runInfo(options, context)),
+    run(async (context) => (await import('./run.js')).runInfo(options, context)),
   )
 }
