@@ -21,6 +21,7 @@ export default tseslint.config(
     files: ['src/**/*.ts'],
     ignores: [
       'src/cli/start.ts',
+      'src/cli/code-cache.ts',
       'src/cli/launch.ts',
       'src/cli/create-context.ts',
       'src/runtime.ts',
