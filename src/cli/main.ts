@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto'
 import { Command, CommanderError } from 'commander'
 import type { Run } from './commands/command.js'
 import { commands } from './commands/list.js'
@@ -25,7 +24,6 @@ Exit codes: 0 ok, 1 other, 2 usage, 3 token refused, 4 trust,
  * Runs one command line.
  * @param show takes help texts
  * @param width columns of the terminal; undefined where there is none
- * @param begunKey see Context
  * @returns the exit code
  * @throws when the reader of a help text has gone
  */
@@ -34,13 +32,12 @@ export async function main(
   version: string,
   show: (text: string) => Promise<void>,
   width: number | undefined,
-  begunKey?: Promise<KeyObject>,
 ): Promise<number> {
   let context: Context | undefined
   let help = ''
   const run: Run = async (work) => {
     const session = await import('./session.js')
-    context = session.createContext(begunKey)
+    context = await session.createContext()
     await work(context)
   }
   const program = createProgram(version, run, (text) => (help += text), width)
@@ -58,7 +55,7 @@ export async function main(
     const problem = error instanceof CommanderError && error.code === 'commander.help' ? 'unknown command' : undefined
     const names = program.commands.map((command) => command.name())
     const shown = error instanceof CommanderError ? session.usageError(problem ?? error.message, args, names) : error
-    return session.reportError(shown, args, context ?? session.createContext(begunKey))
+    return session.reportError(shown, args, context ?? (await session.createContext()))
   }
 }
 

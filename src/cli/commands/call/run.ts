@@ -2,7 +2,8 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { finished } from 'node:stream/promises'
 import { FilesError, UsageError } from '../../../errors.js'
-import { callable, isCallable, type Request, type StreamedAnswer } from '../../../identity/endpoint-call.js'
+import { endpoints, isEndpoint } from '../../../gateway/endpoint-url.js'
+import type { RequestInit, StreamedAnswer } from '../../../gateway/gateway.js'
 import { stripControl } from '../../../redaction.js'
 import type { Context } from '../../context.js'
 import type { Output, OutputOptions } from '../../output/output.js'
@@ -25,9 +26,9 @@ export interface CallOptions extends NetworkOptions, OutputOptions {
 }
 
 export async function runCall(endpoint: string, path: string, options: CallOptions, context: Context): Promise<void> {
-  if (!isCallable(endpoint)) {
+  if (!isEndpoint(endpoint)) {
     throw new UsageError(`there is no endpoint ${JSON.stringify(endpoint.slice(0, 40))}`, {
-      hints: [`choose one of ${Object.keys(callable).join(', ')}`],
+      hints: [`choose one of ${Object.keys(endpoints).join(', ')}`],
     })
   }
   const { kyconnect } = context
@@ -43,11 +44,9 @@ export async function runCall(endpoint: string, path: string, options: CallOptio
   if (identity.metadata.insecure) progress.emit({ type: 'warning', warning: 'paired-insecurely' })
   const run = { choice, emit: progress.emit, trace: progress.trace }
   const body = options.data === undefined ? {} : await readBody(options.data, context)
-  const { answer, close } = await kyconnect.call(
-    identity,
-    endpoint,
-    path,
-    {
+  const gateway = kyconnect.openGateway(identity, run)
+  try {
+    const answer = await gateway.fetch(endpoint, path, {
       method,
       ...body,
       headers: {
@@ -55,17 +54,14 @@ export async function runCall(endpoint: string, path: string, options: CallOptio
         ...body.headers,
         ...headers,
       },
-    },
-    run,
-  )
-  try {
+    })
     const beginning = await writeAnswer(answer, options, context)
     if (answer.notFollowed !== undefined) throw answer.notFollowed
     if (answer.status >= 300) {
-      throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity)
+      throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity, run)
     }
   } finally {
-    await close()
+    await gateway.close()
   }
 }
 
@@ -196,7 +192,7 @@ function parseHeaders(texts: readonly string[]): Record<string, string> {
   return headers
 }
 
-type Body = Pick<Request, 'body'> & { readonly headers?: Readonly<Record<string, string>> }
+type Body = Pick<RequestInit, 'body'> & { readonly headers?: Readonly<Record<string, string>> }
 
 /** The body: the text itself, or a file or standard input, handed on as it is read. */
 async function readBody(data: string, { stdin }: Context): Promise<Body> {

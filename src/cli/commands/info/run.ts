@@ -23,19 +23,15 @@ export async function runInfo(options: InfoOptions, context: Context): Promise<v
   const run = { choice, emit: progress.emit, trace: progress.trace }
   if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
   const profile = namedProfile(options.profile, context)
-  const identity = await kyconnect
-    .info(
-      profile,
-      (hosts) =>
-        confirm(`The gateway names URLs of another host, ${hosts.join(', ')}. Store and call them?`, json, context),
-      run,
-    )
-    .catch(async (error: unknown) => {
-      const named = profile === undefined ? '' : ` --profile ${profile}`
-      const again = (port: number): string => `kyconnect info${named} --node-port ${port}`
-      await hintFromCluster(error, options, choice.nodePort, again, context)
-      throw error
-    })
+  const acceptHosts = (hosts: readonly string[]): Promise<boolean> =>
+    confirm(`The gateway names URLs of another host, ${hosts.join(', ')}. Store and call them?`, json, context)
+  const stored = await kyconnect.identity(profile)
+  const identity = await kyconnect.info(stored, { acceptHosts }, run).catch(async (error: unknown) => {
+    const named = profile === undefined ? '' : ` --profile ${profile}`
+    const again = (port: number): string => `kyconnect info${named} --node-port ${port}`
+    await hintFromCluster(error, options, choice.nodePort, again, context)
+    throw error
+  })
   if (identity.metadata.insecure) progress.emit({ type: 'warning', warning: 'paired-insecurely' })
   await writeReport(identityReport(identity, kyconnect.called(identity, run), context.runtime.now()), json, context)
 }

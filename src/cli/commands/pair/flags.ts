@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import type { CommandDefinition } from '../command.js'
 import type { PairOptions } from './run.js'
 import { addNetworkOptions, addOutputOptions, addTokenOptions } from '../shared-options.js'
@@ -35,7 +36,8 @@ export const pairCommand: CommandDefinition = (program, run) => {
     .option('--key-file <pem>', 'use this RSA key (PKCS#1 or PKCS#8) instead of making one')
     .option('--force', 'replace the identity that is stored under this profile')
     .option('-y, --yes', 'agree that the identity replaced may be of another domain')
-    .option('--resume', 'take up a pairing whose certificate did not arrive')
+    .option('--resume', 'continue a pairing whose certificate did not arrive')
+    .option('--as <name>', 'with --resume: the profile to store the identity under')
     .option('--rollback', 'put the identity back that the last --force replaced')
     .option('--no-verify', 'do not call the management info at the end')
     .addHelpText('after', examples)
@@ -43,7 +45,28 @@ export const pairCommand: CommandDefinition = (program, run) => {
     '--gateway-service <ns/name>',
     "the gateway's Service, for --node-port auto; default: Kyma's",
   )
-  addOutputOptions(full).action((options: PairOptions) =>
-    run(async (context) => (await import('./run.js')).runPair(options, context)),
+  addOutputOptions(full).action((options: PairOptions) => {
+    const usualKey = beginUsualKey(options)
+    return run(async (context) => (await import('./run.js')).runPair(options, context, usualKey))
+  })
+}
+
+/**
+ * Begins the key that nearly every pairing uses, in a thread of its own: generating it takes longer than everything else, so it begins as
+ * soon as the command line is known to be one, before anything is loaded.
+ */
+function beginUsualKey({ keyFile, keyAlgorithm, resume, rollback }: PairOptions): Promise<KeyObject> | undefined {
+  if (keyFile ?? keyAlgorithm ?? resume ?? rollback) return undefined
+  const key = import('node:crypto').then(
+    ({ generateKeyPair }) =>
+      new Promise<KeyObject>((resolve, reject) => {
+        generateKeyPair('rsa', { modulusLength: 2048 }, (error, _, privateKey) => {
+          if (error === null) resolve(privateKey)
+          else reject(error)
+        })
+      }),
   )
+  // It may never be used.
+  key.catch(() => undefined)
+  return key
 }
