@@ -8,7 +8,8 @@ import { keyToPem } from '../pki/key.js'
 import { filesError, makeFolder, replaceOwnFile, syncFolder, writeOwnFile } from './durable-files.js'
 import { checkOwnFolder, makeOwnFolder } from './home.js'
 import type { Identity, Material, Metadata, Pending } from './identity.js'
-import { lockTimeoutMs, type LockDeps, takeLock } from './lock.js'
+import { lockTimeoutMs, type HeldLock, type LockDeps, takeLock } from './lock.js'
+import { lockFilesIn } from './lock-files.js'
 import { formatMetadata, formatPending, parseMetadata, parsePending } from './metadata-format.js'
 import { checkProfileName, isProfileName } from './profile-name.js'
 import type { IdentityStore, Lock } from './store.js'
@@ -208,21 +209,33 @@ export class FolderStore implements IdentityStore {
     })
   }
 
-  async #lock(profile: string, patience: number): Promise<Lock> {
+  /**
+   * The lock's files are beside the profiles, in `.locks/<profile>/`, where they stay: so the profile's own folder is made, and removed,
+   * by the process that holds the lock. No profile's name begins with a full stop.
+   */
+  async #lock(profile: string, patienceMs: number): Promise<HeldLock> {
     checkProfileName(profile)
-    const folder = this.#path(profile)
-    await makeOwnFolder(this.#deps.home, this.#deps.userId)
-    await makeOwnFolder(folder, this.#deps.userId)
+    const { home, userId } = this.#deps
+    const [folder, locks] = [this.#path(profile), join(home, '.locks')]
+    for (const needed of [home, locks, join(locks, profile)]) await makeOwnFolder(needed, userId)
     const lock = await this.#files(`lock ${folder}`, () =>
-      takeLock(join(folder, 'lock'), profile, this.#deps, patience),
+      takeLock(lockFilesIn(join(locks, profile), join(folder, 'lock')), profile, this.#deps, patienceMs),
     )
-    return {
-      release: async () => {
-        await lock.release()
-        // A pairing that came to nothing leaves nothing; this fails, as it should, where there is something.
-        await rmdir(folder).catch(() => undefined)
-      },
+    const release = async (): Promise<void> => {
+      // A pairing that came to nothing leaves nothing. This fails, as it should, when the folder is not empty.
+      await lock.assertHeld().then(
+        () => rmdir(folder).catch(() => undefined),
+        () => undefined,
+      )
+      await lock.release()
     }
+    try {
+      await makeOwnFolder(folder, userId)
+    } catch (error) {
+      await release()
+      throw error
+    }
+    return { ...lock, release }
   }
 
   #path(profile: string, ...rest: string[]): string {

@@ -651,7 +651,7 @@ describe('what is on this machine', () => {
       env: { ...fake.env, KYCONNECT_HOME: home },
     })
     expect(resumed.code, resumed.stderr).toBe(0)
-    expect(await readdir(home)).toEqual(['demo', 'demo-2'])
+    expect(await readdir(home)).toEqual(['.locks', 'demo', 'demo-2'])
   })
   test('an App whose name cannot be a profile: 2, and the pairing is kept under one that can', async () => {
     fake.faults.info = (_, response) => {

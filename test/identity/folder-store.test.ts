@@ -263,7 +263,7 @@ describe('a pending pairing', () => {
     await store.begin(pendingOf('demo'))
     await store.discard('demo')
     await lock.release()
-    expect(await readdir(home)).toEqual([])
+    expect(await readdir(home)).toEqual(['.locks'])
   })
 
   test('is removed by the next command once its token is dead, with an identity beside it and without', async () => {
@@ -278,7 +278,7 @@ describe('a pending pairing', () => {
     await later.load('demo')
     expect(await store.listPending()).toEqual(['other'])
     expect(await later.list()).toEqual(['demo'])
-    expect(await readdir(home)).toEqual(['demo'])
+    expect(await readdir(home)).toEqual(['.locks', 'demo'])
   })
 
   test('is left alone while another process works on it', async () => {
@@ -419,7 +419,7 @@ describe('a folder of the home', () => {
     await mkdir(real, { mode: 0o700 })
     await symlink(real, home)
     await commit(storeAt(home), one)
-    expect(await readdir(real)).toEqual(['demo'])
+    expect(await readdir(real)).toEqual(['.locks', 'demo'])
   })
 })
 
