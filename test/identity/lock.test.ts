@@ -222,7 +222,9 @@ describe('seen from another machine,', () => {
     for (let minute = 0; minute < 10; minute++) {
       await age(join(path, 'lock.1'))
       vi.advanceTimersByTime(20_000)
-      await vi.waitFor(async () => { expect(await silenceMs()).toBeLessThan(60_000); }, 20_000)
+      await vi.waitFor(async () => {
+        expect(await silenceMs()).toBeLessThan(60_000)
+      }, 20_000)
       expect(await outcome(there(2))).toBe('held')
     }
     await lock.release()
