@@ -7,7 +7,7 @@ import { temporaryFolder } from '../support/certificates.js'
 import { root } from '../support/kyconnect.js'
 
 const wantedHolds = Number(process.env['KYCONNECT_LOCK_HOLDS'] ?? '400')
-const processes = 5
+const processes = 10
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 let worker: string

@@ -47,7 +47,7 @@ for (;;) {
       now: () => new Date(),
       randomHex: (bytes) => randomBytes(bytes).toString('hex'),
       // Less patient than real ones, so that they meet more often.
-      sleep: () => sleep(Math.random() * 4),
+      sleep: () => sleep(Math.random()),
     },
     Infinity,
   )
