@@ -49,5 +49,11 @@ export async function readCalls(log: string): Promise<Call[]> {
   const failed = new Set(parsed.filter(([, name]) => name === 'failed').map(([number]) => number))
   return parsed
     .filter(([, name]) => name !== 'failed')
-    .map(([number, name = '', path = '', to]) => ({ number: Number(number), name, path, to, failed: failed.has(number) }))
+    .map(([number, name = '', path = '', to]) => ({
+      number: Number(number),
+      name,
+      path,
+      to,
+      failed: failed.has(number),
+    }))
 }
