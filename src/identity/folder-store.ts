@@ -154,9 +154,12 @@ export class FolderStore implements IdentityStore {
       await unlink(this.#path(profile, 'pending', 'reserved')).catch(() => undefined)
       const id = this.#newVersion()
       const folder = this.#path(profile, 'versions', id)
-      await makeFolder(this.#path(profile, 'versions')).catch((error: unknown) => {
-        if (!hasErrorCode(error, 'EEXIST')) throw error
-      })
+      await makeFolder(this.#path(profile, 'versions')).then(
+        () => syncFolder(this.#path(profile)),
+        (error: unknown) => {
+          if (!hasErrorCode(error, 'EEXIST')) throw error
+        },
+      )
       await makeFolder(folder)
       try {
         await Promise.all([
@@ -170,7 +173,12 @@ export class FolderStore implements IdentityStore {
         await Promise.all([syncFolder(folder), syncFolder(this.#path(profile, 'versions'))])
         await this.#point(profile, { current: id, previous: before?.current ?? null })
       } catch (error) {
-        await rm(folder, { recursive: true, force: true })
+        // The pointer's rename is the point of no return: what fails after it removes nothing, nor what fails at an unknown time.
+        const isCommitted = await this.#pointer(profile).then(
+          (pointer) => pointer?.current === id,
+          () => true,
+        )
+        if (!isCommitted) await rm(folder, { recursive: true, force: true })
         throw error
       }
       // It is committed: what fails from here on, the next command mends.

@@ -1,7 +1,7 @@
 import { chmod, lstat, mkdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
 import { FilesError, hasErrorCode, HomeUnsafeError } from '../errors.js'
-import { filesError } from './durable-files.js'
+import { filesError, syncFolder } from './durable-files.js'
 
 /** What the place of the identities depends on. */
 export interface Runtime {
@@ -73,7 +73,7 @@ export async function makeOwnFolder(folder: string, userId: number | undefined):
   }
 }
 
-/** Node's own recursive mkdir turns in circles in /proc. */
+/** Makes a folder and those above it, and puts their names on disk. Node's own recursive mkdir never ends in /proc. */
 async function makeWithParents(folder: string): Promise<void> {
   const parent = dirname(folder)
   if (parent !== folder && !(await isThere(parent))) await makeWithParents(parent)
@@ -81,6 +81,7 @@ async function makeWithParents(folder: string): Promise<void> {
     // Another process may have made it in the meantime.
     if (!hasErrorCode(error, 'EEXIST')) throw error
   })
+  await syncFolder(parent)
 }
 
 async function isThere(path: string): Promise<boolean> {
