@@ -1,6 +1,7 @@
 // Bundles the program: one file with our own code, one for each heavy module that is loaded only where it is used, and one for
 // the sandbox. CommonJS, so that launch.ts can keep V8's compiled code between runs.
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
@@ -117,7 +118,6 @@ module.exports = { Client }
 rmSync(at('dist'), { recursive: true, force: true })
 mkdirSync(at('dist'))
 const bundles = await Promise.all([
-  build({ ...common, entryPoints: [at('src/cli/launch.ts')], outfile: at('dist/launch.js') }),
   build({
     ...common,
     entryPoints: [at('src/cli/start.ts')],
@@ -157,6 +157,22 @@ const bundles = await Promise.all([
     outfile: at('dist/spinner.js'),
   }),
 ])
+const hashes = Object.fromEntries(
+  readdirSync(at('dist'))
+    .filter((name) => name.endsWith('.js'))
+    .map((name) => [
+      name,
+      createHash('sha256')
+        .update(readFileSync(at('dist', name)))
+        .digest('hex'),
+    ]),
+)
+await build({
+  ...common,
+  define: { ...common.define, KYCONNECT_BUNDLE_HASHES: JSON.stringify(hashes) },
+  entryPoints: [at('src/cli/launch.ts')],
+  outfile: at('dist/launch.js'),
+})
 writeFileSync(at('dist/package.json'), '{ "type": "commonjs" }\n')
 writeFileSync(at('dist/THIRD-PARTY.txt'), thirdParty(bundles.flatMap(({ metafile }) => Object.keys(metafile.inputs))))
 execFileSync(process.execPath, [require.resolve('typescript/bin/tsc'), '-p', at('tsconfig.types.json')], {
