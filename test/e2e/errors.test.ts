@@ -45,12 +45,13 @@ function pair(args: readonly string[] = [], options: RunOptions = {}): Promise<R
   })
 }
 
-/** Every file below a folder, by its path in it. */
+/** Every file below a home, by its path in it; but the lock of each profile, which stays. */
 async function files(path: string): Promise<string[]> {
   const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(() => [])
   return entries
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1))
+    .filter((file) => !file.startsWith('.locks/'))
     .sort()
 }
 
