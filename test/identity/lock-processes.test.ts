@@ -1,12 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { build } from 'esbuild'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { type HeldLock, takeLock } from '../../src/identity/lock.js'
+import { lockFilesIn } from '../../src/identity/lock-files.js'
 import { temporaryFolder } from '../support/certificates.js'
 import { root } from '../support/kyconnect.js'
 
-const wantedHolds = Number(process.env['KYCONNECT_LOCK_HOLDS'] ?? '400')
+const wantedHolds = Number(process.env['KYCONNECT_LOCK_HOLDS'] ?? '300')
 const processes = 10
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
@@ -23,7 +27,12 @@ beforeAll(async () => {
     outfile: worker,
     logLevel: 'silent',
   })
-  for (const name of ['locks', 'inside']) await mkdir(join(folder.path, name))
+})
+beforeEach(async () => {
+  for (const name of ['locks', 'inside']) {
+    await rm(join(folder.path, name), { recursive: true, force: true })
+    await mkdir(join(folder.path, name))
+  }
 })
 afterAll(() => folder.remove())
 
@@ -34,6 +43,24 @@ const holds = (): Promise<number> =>
     () => 0,
   )
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+/** Takes the lock in this process, on this machine. */
+function takeHere(): Promise<HeldLock> {
+  return takeLock(
+    lockFilesIn(join(folder.path, 'locks'), join(folder.path, 'lock')),
+    'demo',
+    {
+      pid: process.pid,
+      hostname: 'here',
+      pidNamespace: () => Promise.resolve(''),
+      processIdentity: () => Promise.resolve('us'),
+      now: () => new Date(),
+      randomHex: (bytes) => randomBytes(bytes).toString('hex'),
+      sleep: pause,
+    },
+    20_000,
+  )
+}
 
 /** Keeps one process running, and starts the next when it dies, until the test has seen enough. */
 async function keepRunning(ended: () => boolean, complain: (text: string) => void): Promise<void> {
@@ -84,3 +111,27 @@ test(
     expect(numbers.length).toBeLessThan(100)
   },
 )
+
+test.each([
+  ['learns that it lost the lock', true, 'lost'],
+  ['still has the lock when no other process took it', false, 'held'],
+])('a process that is stopped for longer than a minute %s', async (_, taken, says) => {
+  const child = spawn(process.execPath, [worker, folder.path, 'once'], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const nextLine = async (): Promise<unknown> => (await lines.next()).value
+  expect(await nextLine()).toBe('held')
+  child.kill('SIGSTOP')
+  await expect
+    .poll(async () => / T /.test(await readFile(`/proc/${child.pid ?? 0}/stat`, 'utf8')), { timeout: 20_000 })
+    .toBe(true)
+  const file = join(folder.path, 'locks', 'lock.1')
+  const longAgo = new Date(Date.now() - 120_000)
+  await utimes(file, longAgo, longAgo)
+  const other = taken ? await takeHere() : undefined
+  child.kill('SIGCONT')
+  child.stdin.write('\n')
+  expect(await nextLine()).toBe(says)
+  // Its end did not release what it had lost.
+  await other?.assertHeld()
+  await other?.release()
+})

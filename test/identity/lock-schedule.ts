@@ -21,6 +21,8 @@ export interface Start {
   readonly actors: number
   readonly deaths: number
   readonly silences: number
+  /** How often each process tries. */
+  readonly tries: number
 }
 
 /** How a schedule ended. */
@@ -139,7 +141,7 @@ export class Schedule {
   /** A process: takes the lock, makes two changes, and releases it. */
   async #live(actor: number): Promise<void> {
     try {
-      const lock = await takeLock(this.#filesOf(actor), 'demo', this.#depsOf(actor), 100)
+      const lock = await takeLock(this.#filesOf(actor), 'demo', this.#depsOf(actor), (this.#start.tries - 1) * 100)
       this.#holds++
       await this.#hold(actor, lock)
     } catch (error) {
