@@ -50,12 +50,13 @@ function info(args: readonly string[] = [], env: Record<string, string> = {}): P
   return kyconnect(['info', '--json', '--timeout', '5', ...args], { env: { KYCONNECT_HOME: home, ...env } })
 }
 
-/** Every file below a folder, by its path in it. */
+/** Every file below a home, by its path in it; but the lock of each profile, which stays. */
 async function files(path: string): Promise<string[]> {
   const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(() => [])
   return entries
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1))
+    .filter((file) => !file.startsWith('.locks/'))
     .sort()
 }
 
@@ -687,7 +688,7 @@ describe('what is on this machine', () => {
       env: { ...fake.env, KYCONNECT_HOME: home },
     })
     expect(resumed.code, resumed.stderr).toBe(0)
-    expect(await readdir(home)).toEqual(['demo', 'demo-2'])
+    expect(await readdir(home)).toEqual(['.locks', 'demo', 'demo-2'])
   })
   test('an App whose name cannot be a profile: 2, and the pairing is kept under one that can', async () => {
     fake.faults.info = (_, response) => {
