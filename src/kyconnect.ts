@@ -165,11 +165,10 @@ export class Kyconnect {
 
   /** Asks the gateway for the App's URLs, and stores new ones. */
   async info(
-    named: string | undefined,
+    identity: Identity,
     acceptHosts: (hosts: readonly string[]) => Promise<boolean>,
     run: RunOptions,
   ): Promise<Identity> {
-    const identity = await this.store.load(await this.selectProfile(named))
     const choice = this.#choice(run)
     const policy = { acceptHosts, store: !choice.insecure }
     return refreshEndpoints(this.store, identity, choice, policy, this.#transport(run), run.emit).catch(

@@ -106,10 +106,10 @@ describe('the token', () => {
     const run = await pair([], { env: { ...sandbox.ready.env, KYCONNECT_TOKEN_URL: url } })
     await expectFailure(run, 3, 'ERR_TOKEN_REJECTED', /older than 5 minutes/, 'nothing')
   })
-  test('a URL without one is refused by the service, with 3', async () => {
+  test('a URL without one is refused before it is sent, with 2', async () => {
     const url = (await sandbox.tokenUrl()).split('?')[0] ?? ''
     const run = await pair([], { env: { ...sandbox.ready.env, KYCONNECT_TOKEN_URL: url } })
-    await expectFailure(run, 3, 'ERR_TOKEN_REJECTED', /Token not provided/, 'nothing')
+    await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /has no token/, 'nothing')
   })
   test('what is no URL is a usage error, and is not repeated', async () => {
     const run = await pair([], {
@@ -117,7 +117,7 @@ describe('the token', () => {
         KYCONNECT_TOKEN_URL: 'MLqfmOrOd4TSfAdbitQQg09tpM6Bi0J7UR8438BhnYvBkGrigIyWIQ60vrmAJNutxa0dTNCPCAZtKTuNjpGQiw==',
       },
     })
-    await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /no URL/, 'nothing')
+    await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /not a valid URL/, 'nothing')
     expect(run.stderr).not.toContain('MLqfmOrOd4')
   })
   test('an http URL is a usage error', async () => {
@@ -692,7 +692,7 @@ describe('what is on this machine', () => {
     const restored = await kyconnect(['pair', '--rollback'], { env: { KYCONNECT_HOME: home } })
     expect([restored.code, restored.stderr]).toEqual([
       0,
-      expect.stringMatching(/Put back the identity of the App "demo"/),
+      expect.stringMatching(/Restored the identity of the App "demo"/),
     ])
     expect(await readFile(key)).toEqual(before)
   })
@@ -778,7 +778,7 @@ describe('Ctrl-C', () => {
       })
       await arrived
       running.child.kill(signal)
-      await expectFailure(await running.end, exitCode, code, /interrupted|told to end/, left)
+      await expectFailure(await running.end, exitCode, code, /interrupted|terminated/, left)
     }
   })
 
