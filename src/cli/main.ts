@@ -73,13 +73,13 @@ export function createProgram(
   columns: number | undefined,
 ): Command {
   const width = Math.min(columns ?? maxHelpColumns, maxHelpColumns)
-  const exitCodes = listExitCodes().map(({ exitCode, meaning }) => `${exitCode} ${meaning}`)
+  const exitCodes = listExitCodes().map(({ exitCode, meaning }) => `  ${String(exitCode).padEnd(4)} ${meaning}\n`)
   const program = new Command('kyconnect')
     .description("Connects an external system to Kyma's Application Connector over mutual TLS.")
     .version(version, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'show help, with examples')
     .helpCommand('help [command]', 'show the help of a command')
-    .addHelpText('after', `${examples}\n${wrapWords(`Exit codes: ${exitCodes.join(', ')}`, width)}\n`)
+    .addHelpText('after', `${examples}\nExit codes:\n${wrapWords(exitCodes.join(''), width)}`)
     .exitOverride()
     // -v after a command is not the program's -v.
     .enablePositionalOptions()

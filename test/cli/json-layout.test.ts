@@ -33,3 +33,28 @@ describe('JSON that is indented for a person', () => {
     )
   })
 })
+
+describe('hostile JSON', () => {
+  test('of any depth grows by a bounded factor, and takes no longer than its length', () => {
+    const size = 1024 * 1024
+    for (const text of [
+      '['.repeat(size / 2) + ']'.repeat(size / 2),
+      `${'{"a":'.repeat(size / 6)}1${'}'.repeat(size / 6)}`,
+      `[${'1,'.repeat(size / 2 - 1)}1]`,
+      `${'['.repeat(20)}${'1,'.repeat(size / 2 - 20)}1${']'.repeat(20)}`,
+      JSON.stringify('\\"'.repeat(size / 4)),
+    ]) {
+      const started = performance.now()
+      const indented = indentJson(text)
+      expect(performance.now() - started).toBeLessThan(10_000)
+      expect(indented.length).toBeLessThan(30 * text.length)
+      expect(indented.replace(/\s/g, '')).toBe(text.replace(/\s/g, ''))
+    }
+  })
+
+  test('keeps what is deeper than 20 levels on one line', () => {
+    const deep = `${'['.repeat(22)}1,{"a":[]}${']'.repeat(22)}`
+    expect(indentJson(deep).split('\n')).toHaveLength(41)
+    expect(indentJson(deep)).toContain('[[1, {"a": []}]]')
+  })
+})

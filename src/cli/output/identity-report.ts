@@ -58,7 +58,7 @@ export function identityReport(
 }
 
 /** The report for a person: facts in two columns, then the URLs as received and, where a NodePort replaces the port, as called. */
-export function identityLines(report: IdentityReport): string {
+export function identityLines(report: IdentityReport, columns?: number): string {
   const { certificate } = report
   const rows: [string, string][] = [
     ['App', report.app === report.commonName ? report.app : `${report.app} (certificate: ${report.commonName})`],
@@ -73,18 +73,24 @@ export function identityLines(report: IdentityReport): string {
     ['fingerprint', certificate.fingerprint],
     ['gateway', report.nodePort === null ? report.gatewayHost : `${report.gatewayHost}, NodePort ${report.nodePort}`],
   ]
-  return `${rows.map(([name, value]) => `${name.padEnd(12)} ${oneLine(value)}\n`).join('')}URLs\n${urlLines(report)}`
+  return `${rows.map(([name, value]) => `${name.padEnd(12)} ${oneLine(value)}\n`).join('')}URLs\n${urlLines(report, columns)}`
 }
 
-/** The URLs, each as received and, where it differs, as called. */
-export function urlLines({ urls, calledUrls }: Pick<IdentityReport, 'urls' | 'calledUrls'>): string {
-  return Object.entries(urls)
-    .map(([name, url]) => {
-      const called = calledUrls[name]
-      const calledLine = called === undefined || called === url ? '' : `${'    called'.padEnd(16)} ${oneLine(called)}\n`
-      return `  ${name.padEnd(14)} ${oneLine(url)}\n${calledLine}`
-    })
-    .join('')
+/** The URLs, each as received and, where it differs, as called; below their names where a terminal is too narrow for two columns. */
+export function urlLines({ urls, calledUrls }: Pick<IdentityReport, 'urls' | 'calledUrls'>, columns?: number): string {
+  const rows = Object.entries(urls).flatMap(([wireName, url]): [string, string][] => {
+    const called = calledUrls[wireName]
+    const name = oneLine(wireName)
+    return called === undefined || called === url
+      ? [[name, oneLine(url)]]
+      : [
+          [name, oneLine(url)],
+          ['  called', oneLine(called)],
+        ]
+  })
+  const inColumns = rows.map(([name, url]) => `  ${name.padEnd(14)} ${url}\n`)
+  const fits = columns === undefined || inColumns.every((line) => line.length <= columns + 1)
+  return (fits ? inColumns : rows.map(([name, url]) => `  ${name}\n    ${url}\n`)).join('')
 }
 
 /** The end of a pairing: the App, the validity, the place, and the command to run next. */

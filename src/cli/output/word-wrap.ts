@@ -2,8 +2,8 @@
 const hangingIndent = 4
 
 /**
- * Breaks lines at blanks so that none is wider than a terminal. A word that does not fit on any line, such as a long URL, gets a
- * line of its own and is not broken. A width of 0 or undefined, as of a pipe, breaks nothing.
+ * Breaks lines at blanks so that none is wider than a terminal. A long word, such as a URL, is indented less where it would not fit
+ * otherwise; one that is wider than the terminal gets a line of its own. A width of 0 or undefined, as of a pipe, breaks nothing.
  * @param text lines without colours: each character counts as a column
  */
 export function wrapWords(text: string, columns: number | undefined): string {
@@ -18,7 +18,6 @@ function wrapLine(line: string, columns: number): string {
   if (line.length <= columns) return line
   const [indent = ''] = /^ */.exec(line) ?? []
   const words = line.slice(indent.length).split(' ')
-  const continued = ' '.repeat(indent.length + hangingIndent)
   const lines: string[] = []
   let current = indent
   let isEmpty = true
@@ -32,7 +31,8 @@ function wrapLine(line: string, columns: number): string {
       current += isEmpty ? word : blanks + word
     } else {
       lines.push(current)
-      current = continued + word
+      const room = Math.max(0, columns - word.length)
+      current = ' '.repeat(Math.min(indent.length + hangingIndent, room)) + word
     }
     isEmpty = false
     blanks = ' '

@@ -43,7 +43,8 @@ export async function runInfo(argument: string | undefined, options: InfoOptions
   const profile = namedProfile(options.profile ?? argument, context)
   const identity = await kyconnect.identity(profile)
   const stored = reportOf(identity, offline, false, context)
-  if (!json) await writeLines(identityLines(stored), context)
+  const columns = context.stdout.columns()
+  if (!json) await writeLines(identityLines(stored, columns), context)
   if (offline.choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
   if (identity.metadata.insecure) progress.emit({ type: 'warning', warning: 'paired-insecurely' })
   warnOfExpiry(identity, runtime.now(), progress.emit)
@@ -59,7 +60,7 @@ export async function runInfo(argument: string | undefined, options: InfoOptions
     progress.emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(report.urls).length })
     if (json) await writeJsonReport(report, context)
     else if (!sameUrls(stored, report)) {
-      await writeLines(`URLs, as the gateway names them now\n${urlLines(report)}`, context)
+      await writeLines(`URLs, as the gateway names them now\n${urlLines(report, columns)}`, context)
     }
   } catch (error) {
     progress.fail()
