@@ -103,7 +103,7 @@ export class Kyconnect {
     return pair({ ...request, tokenUrl }, policy, this.#pairDeps(run, begunKey))
   }
 
-  /** Takes up a pending pairing: of the profile named, else the only pending one. */
+  /** Continues a pending pairing: that of the named profile, else the only pending one. */
   async resume(named: string | undefined, policy: PairPolicy, run: RunOptions): Promise<Identity> {
     const pending = named === undefined ? await this.store.listPending() : [named]
     const [only, ...others] = pending
@@ -194,7 +194,7 @@ export class Kyconnect {
     )
   }
 
-  /** What an answer that is no success means. `what` names what was asked for. */
+  /** The error that an unsuccessful answer means. `what` names the request. */
   refusal(answer: Refusal, what: string, identity: Identity): unknown {
     return this.#explain(refusalError(answer, what), identity)
   }

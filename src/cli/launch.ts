@@ -29,7 +29,7 @@ function launch(directory: string): void {
       // process.stdout takes longer to set up than all the rest of this.
       writeSync(1, `${KYCONNECT_VERSION}\n`)
     } catch {
-      // A closed pipe: nobody wants to know.
+      // A closed pipe: the reader has gone.
     }
     return
   }
@@ -46,7 +46,7 @@ function launch(directory: string): void {
     const module = { exports: {} }
     loaded.set(file, module.exports)
     const run: unknown = cache.compile(file).runInThisContext()
-    if (typeof run !== 'function') throw new TypeError(`${file} is no module`)
+    if (typeof run !== 'function') throw new TypeError(`${file} is not a module`)
     Reflect.apply(run, module.exports, [module.exports, require, module, file, dirname(file)])
     loaded.set(file, module.exports)
     return module.exports

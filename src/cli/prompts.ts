@@ -10,7 +10,7 @@ export async function askTokenUrl(check: (text: string) => true | string, contex
   return String(await ask({ type: 'password', name: 'answer', message, validate: check }, context))
 }
 
-/** Asks a yes-or-no question; the answer is no without a terminal. */
+/** Asks a yes-or-no question. Without a terminal, the answer is false. */
 export async function confirm(message: string, json: boolean, context: Context): Promise<boolean> {
   if (json || !canAsk(context)) return false
   return (await ask({ type: 'confirm', name: 'answer', message, default: false }, context)) === true
@@ -29,7 +29,7 @@ interface Question {
   readonly validate?: (text: string) => true | string
 }
 
-/** inquirer handles Ctrl-C itself and throws an error of its own; it does not handle SIGTERM. */
+/** inquirer handles Ctrl-C itself and throws its own error; it does not handle SIGTERM. */
 async function ask(question: Question, { stdin, stderr, runtime: { signal } }: Context): Promise<unknown> {
   const { default: inquirer } = await import('inquirer')
   const prompt = inquirer.createPromptModule({ input: stdin.stream(), output: stderr.stream() })

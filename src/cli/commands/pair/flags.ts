@@ -13,7 +13,7 @@ Examples:
   $ kyconnect pair
   # with a kubeconfig: no token URL, no NodePort needed
   $ kyconnect pair --app shop --node-port auto
-  # a local cluster: its gateway has a NodePort and a CA of its own
+  # a local cluster: its gateway has a NodePort and its own CA
   $ pbpaste | kyconnect pair --node-port 30443 --ca-file kyma-ca.pem --url -
   # continue a pairing that failed, within 5 minutes
   $ kyconnect pair --resume
