@@ -1,7 +1,7 @@
 import { createHash, type KeyObject } from 'node:crypto'
 import { readFile, readlink, symlink } from 'node:fs/promises'
 import { join, resolve as absolute } from 'node:path'
-import { NoIdentityError, ProfileAmbiguousError } from './errors.js'
+import { KyconnectError, NoIdentityError, ProfileAmbiguousError } from './errors.js'
 import {
   calledUrls,
   callEndpoint,
@@ -11,7 +11,7 @@ import {
 } from './identity/endpoint-call.js'
 import { FolderStore } from './identity/folder-store.js'
 import { defaultHome } from './identity/home.js'
-import type { Identity, Urls } from './identity/identity.js'
+import type { Identity, Metadata, Urls } from './identity/identity.js'
 import { completeRoute, type RouteChoice } from './identity/route.js'
 import type { IdentityStore } from './identity/store.js'
 import { KubernetesApi } from './kubernetes/api.js'
@@ -34,6 +34,13 @@ export interface RunOptions {
   readonly emit: Emit
   /** Takes the lines of --verbose. */
   readonly trace: ((line: string) => void) | undefined
+}
+
+/** A profile with an identity: its metadata, or the problem that makes it unusable. */
+export interface StoredIdentity {
+  readonly profile: string
+  readonly metadata?: Metadata
+  readonly problem?: KyconnectError
 }
 
 /** The parts put together: the one way from a command, or from another program, into the house. */
@@ -201,6 +208,21 @@ export class Kyconnect {
 
   #explain(error: unknown, identity: Identity): unknown {
     return explainRefusal(error, identity, this.#runtime.now())
+  }
+
+  /** Every stored identity, by its profile; one that cannot be read is listed with its problem. */
+  async list(): Promise<StoredIdentity[]> {
+    const profiles = await this.store.list()
+    return Promise.all(
+      profiles.map(async (profile) => {
+        try {
+          return { profile, metadata: (await this.store.load(profile)).metadata }
+        } catch (error) {
+          if (error instanceof KyconnectError) return { profile, problem: error }
+          throw error
+        }
+      }),
+    )
   }
 
   /** The identity of a profile, as it is stored. */

@@ -18,7 +18,7 @@ declare const KYCONNECT_BUNDLE_HASHES: Readonly<Record<string, string>>
 
 /** The newest major of Node whose V8 knows the flag below: V8 prints a message about a flag that it does not know. */
 const newestTestedNode = 26
-const commands = new Set(['pair', 'info', 'call', 'token', 'sandbox'])
+const commands = new Set(['pair', 'info', 'call', 'list', 'remove', 'rename', 'token', 'sandbox'])
 
 type Require = (id: string) => unknown
 

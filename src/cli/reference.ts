@@ -146,6 +146,9 @@ ${table(
 
 \`info\` prints its document even if the gateway does not accept the certificate or cannot be reached; the exit code says which.
 
+\`list\`: \`identities\`, each with \`profile\` and \`usable\`; a usable one has \`app\`, \`commonName\`, \`notBefore\`, \`notAfter\`, \`daysLeft\`,
+\`gatewayHost\`, \`nodePort\` and \`insecure\`, any other has \`problem\`.
+
 \`token\`: \`app\`, \`url\`.
 
 \`call\` prints what the service answered, whatever it is.

@@ -67,6 +67,8 @@ describe('info', () => {
     fake.requests.length = 0
     const done = await go(['info', '--offline', '--node-port', 'auto'], '', { KYCONNECT_NODE_PORT: '' })
     expect([done.code, done.stdout, done.stderr]).toEqual([0, expect.stringContaining('metadataUrl'), ''])
+    const byVariable = await go(['info', '--offline'], '', { KYCONNECT_NODE_PORT: 'auto' })
+    expect([byVariable.code, byVariable.stderr]).toEqual([0, ''])
     const program = await go(['info', '--offline', '--json'], '', unreachable)
     expect([program.code, reportIn(program).verified]).toEqual([0, false])
     expect(fake.requests).toEqual([])

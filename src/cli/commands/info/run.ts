@@ -26,8 +26,8 @@ export interface InfoOptions extends NetworkOptions, ClusterOptions, OutputOptio
 }
 
 /**
- * What is stored comes first, and whatever the gateway answers: a person sees it while the gateway is asked, a program gets one
- * document at the end.
+ * Shows the stored identity whatever the gateway answers: a person sees it while the gateway is asked, a program gets one document
+ * at the end.
  * @param argument a profile, as --profile
  */
 export async function runInfo(argument: string | undefined, options: InfoOptions, context: Context): Promise<void> {
@@ -38,8 +38,9 @@ export async function runInfo(argument: string | undefined, options: InfoOptions
   const json = options.json === true
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const { nodePort, ...otherOptions } = options
-  // The cluster is asked for its NodePort only after what is stored has been shown.
-  const offline = await runOptions(nodePort === 'auto' ? otherOptions : options, progress, context)
+  // The cluster is asked for its NodePort only after the stored identity has been shown.
+  const offlineChoice = await routeChoice(nodePort === 'auto' ? otherOptions : options, context)
+  const offline = { choice: offlineChoice, emit: progress.emit, trace: progress.trace }
   const profile = namedProfile(options.profile ?? argument, context)
   const identity = await kyconnect.identity(profile)
   const stored = reportOf(identity, offline, false, context)
