@@ -21,9 +21,9 @@ const maxErrorBytes = 64 * 1024
 export async function writeAnswer(
   answer: StreamedAnswer,
   { file, include }: { readonly file: string | undefined; readonly include: boolean },
-  context: Context,
+  { stdout }: Pick<Context, 'stdout'>,
 ): Promise<string> {
-  const target = file === undefined ? standardOutput(context.stdout) : openFile(file)
+  const target = file === undefined ? standardOutput(stdout) : openFile(file)
   try {
     if (include) await target.write(headLines(answer, target.isTerminal))
     return await (target.isTerminal ? writeForPerson(answer, target) : writeUnchanged(answer, target))
