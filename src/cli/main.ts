@@ -54,8 +54,7 @@ export async function main(
       return 0
     }
     const session = await import('./session.js')
-    const names = program.commands.flatMap((command) => [command.name(), ...command.aliases()])
-    const shown = error instanceof CommanderError ? session.usageError(error, args, names) : error
+    const shown = error instanceof CommanderError ? session.usageError(error, args, program) : error
     return session.reportError(shown, args, context ?? session.createContext(begunKey))
   }
 }

@@ -1,4 +1,4 @@
-import type { CommanderError } from 'commander'
+import type { Command, CommanderError } from 'commander'
 import { UsageError } from '../errors.js'
 
 /** Words that people know from other tools, and the command that does it here. */
@@ -31,21 +31,21 @@ const otherFlags = new Map([
 export function usageError(
   { code, message }: Pick<CommanderError, 'code' | 'message'>,
   args: readonly string[],
-  commandNames: readonly string[],
+  program: Command,
 ): UsageError {
   const words = args.filter((arg) => !arg.startsWith('-'))
-  const word = words[0] === 'help' ? words[1] : words[0]
-  const command = word !== undefined && commandNames.includes(word) ? `${word} ` : ''
+  const word = (words[0] === 'help' ? words[1] : words[0]) ?? ''
+  const command = program.commands.find((one) => one.name() === word || one.aliases().includes(word))
   // commander shows the program's help for `help <unknown command>`, and counts it as a failure.
   const isUnknownCommand = code === 'commander.unknownCommand' || code === 'commander.help'
-  const hint = isUnknownCommand
-    ? hintOfWord(word ?? '')
-    : code === 'commander.unknownOption'
-      ? hintOfFlag(args)
-      : undefined
+  const isUnknownOption = code === 'commander.unknownOption'
+  const hint = isUnknownCommand ? hintOfWord(word) : isUnknownOption ? hintOfFlag(args, command ?? program) : undefined
   const problem = code === 'commander.help' ? 'unknown command' : message.replace(/^error: /, '')
   return new UsageError(problem, {
-    hints: [...(hint === undefined ? [] : [hint]), `see kyconnect ${command}--help`],
+    hints: [
+      ...(hint === undefined ? [] : [hint]),
+      `see kyconnect ${command === undefined ? '' : `${command.name()} `}--help`,
+    ],
   })
 }
 
@@ -56,6 +56,11 @@ function hintOfWord(word: string): string | undefined {
     : 'to call a URL of the gateway, run: kyconnect call <url>'
 }
 
-function hintOfFlag(args: readonly string[]): string | undefined {
-  return args.map((arg) => otherFlags.get(/^--\w+|^-\w/.exec(arg)?.[0] ?? '')).find((hint) => hint !== undefined)
+/** The hint for the first flag that the command does not have and another tool has. */
+function hintOfFlag(args: readonly string[], command: Command): string | undefined {
+  return args
+    .map((arg) => /^--\w+|^-\w/.exec(arg)?.[0] ?? '')
+    .filter((flag) => !command.options.some(({ short, long }) => short === flag || long === flag))
+    .map((flag) => otherFlags.get(flag))
+    .find((hint) => hint !== undefined)
 }

@@ -7,7 +7,7 @@ export interface TokenUrl {
   readonly cleaned: boolean
 }
 
-const example = 'https://connector-service.<domain>/v1/applications/signingRequests/info?token=<token>'
+const example = 'https://connector-service.<domain>/…/info?token=<token>'
 
 /**
  * Reads a token URL as people paste it: with quotes, blanks and line breaks, with a shell's backslashes, with words around it, or

@@ -76,6 +76,11 @@ describe('a command or flag of another tool', () => {
     expect(done.stderr).toMatch(new RegExp(`→ .*use ${flag}\\n`))
   })
 
+  test('a flag that the command has is not hinted at', async () => {
+    const done = await kyconnect(['call', 'metadata', '--bogus', '-o', 'file'])
+    expect([done.code, done.stderr]).toEqual([2, expect.not.stringContaining('--json')])
+  })
+
   test('a mistyped command and a mistyped flag get a suggestion', async () => {
     expect((await kyconnect(['inf'])).stderr).toContain('Did you mean info?')
     expect((await kyconnect(['pair', '--ulr', 'x'])).stderr).toContain('Did you mean --url?')
