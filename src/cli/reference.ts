@@ -110,6 +110,7 @@ const variables: [string, string][] = [
   ['`KYCONNECT_CA_FILE`', 'as `--ca-file`'],
   ['`KYCONNECT_INSECURE`', '`1` or `true`: as `--insecure`'],
   ['`SSL_CERT_FILE`, `NODE_EXTRA_CA_CERTS`', 'PEM files whose certificates are trusted too'],
+  ['`HTTPS_PROXY`, `NO_PROXY`', 'the proxy to use, as `--proxy`; the hosts to reach without it. Lower case works too'],
   ['`KUBECONFIG`', 'as for kubectl: one kubeconfig, or several'],
   ['`NO_COLOR`, `FORCE_COLOR`', 'no colours at all; colours outside a terminal too'],
   [

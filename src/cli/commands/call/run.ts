@@ -76,7 +76,7 @@ function checkEvent({ endpoint, path }: EndpointPath, { data, method }: CallOpti
   if (endpoint !== 'events' || data !== undefined || method !== undefined || !/^\/?$/.test(path)) return
   throw new UsageError('an event needs a body: --data is missing', {
     hints: [
-      'give it as text or from a file: kyconnect call events -d @event.json',
+      'give it as text, from a file or from standard input (-d @-): kyconnect call events -d @event.json',
       'an event looks like {"event-type": "order.created", "event-type-version": "v1", "event-time": "2026-11-23T20:00:00Z", "data": {"order": 4711}}',
     ],
   })

@@ -61,7 +61,7 @@ export async function runInfo(argument: string | undefined, options: InfoOptions
     progress.emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(report.urls).length })
     if (json) await writeJsonReport(report, context)
     else if (!sameUrls(stored, report)) {
-      await writeLines(`URLs, as the gateway names them now\n${urlLines(report, columns)}`, context)
+      await writeLines(`URLs now\n${urlLines(report, columns)}`, context)
     }
   } catch (error) {
     progress.fail()
