@@ -173,7 +173,7 @@ describe('call', () => {
 })
 
 describe('help', () => {
-  test('breaks no word and no URL at 80 columns', async () => {
+  test('has no line wider than 110 columns in a pipe', async () => {
     const names = await readdir(join(root, 'src/cli/commands'), { withFileTypes: true })
     const commands = names.filter((entry) => entry.isDirectory()).map(({ name }) => name)
     for (const args of [['--help'], ...commands.map((name) => [name, '--help'])]) {
