@@ -168,14 +168,33 @@ export class AnswerMalformedError extends KyconnectError {
   readonly code = 'ERR_ANSWER_MALFORMED'
 }
 
-/** No connection, or it broke. */
+export interface NetworkErrorContext extends ErrorContext {
+  /** Whether any of the request may have reached the server; true when unknown. */
+  readonly requestSent?: boolean
+}
+
+/** There was no connection, or it broke. */
 export class NetworkError extends KyconnectError {
   readonly code = 'ERR_NETWORK'
+  /** Whether any of the request may have reached the server. */
+  readonly requestSent: boolean
+
+  constructor(message: string, context: NetworkErrorContext = {}) {
+    super(message, context)
+    this.requestSent = context.requestSent ?? true
+  }
 }
 
 /** A time limit ran out. */
 export class TimeoutError extends KyconnectError {
   readonly code = 'ERR_TIMEOUT'
+  /** Whether any of the request may have reached the server. */
+  readonly requestSent: boolean
+
+  constructor(message: string, context: NetworkErrorContext = {}) {
+    super(message, context)
+    this.requestSent = context.requestSent ?? true
+  }
 }
 
 /** The service said 201, so the token is spent, but the certificate did not arrive whole. */

@@ -29,6 +29,7 @@ export type StepFinished = { readonly type: 'finished' } & (
 export type Notice = { readonly type: 'notice' } & (
   | { readonly notice: 'identity-replaced'; readonly profile: string }
   | { readonly notice: 'application-created'; readonly app: string }
+  | { readonly notice: 'waiting-for-gateway'; readonly seconds: number }
 )
 
 /** Something the user should know, and that stops nothing. */
@@ -46,6 +47,8 @@ export type Warning = { readonly type: 'warning' } & (
   | { readonly warning: 'expired-by-our-clock'; readonly notAfter: Date }
   | { readonly warning: 'foreign-hosts-ignored'; readonly hosts: readonly string[] }
   | { readonly warning: 'insecure' }
+  | { readonly warning: 'no-management-info'; readonly app: string }
+  | { readonly warning: 'not-durable'; readonly cause: string }
   | { readonly warning: 'not-yet-valid-by-our-clock'; readonly notBefore: Date }
   | { readonly warning: 'other-app-replaced'; readonly profile: string; readonly from: string; readonly to: string }
   | { readonly warning: 'paired-insecurely' }

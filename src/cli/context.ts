@@ -1,16 +1,15 @@
-import type { KeyObject } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { Kyconnect } from '../kyconnect.js'
 import type { Runtime } from '../runtime.js'
 import type { Output } from './output/output.js'
 
-/** Standard input. */
+/** Standard input: typed or piped. */
 export interface Input {
   readonly isTerminal: boolean
   readonly stream: () => Readable
 }
 
-/** Everything that a command may use of the process. */
+/** Everything that a command may use: it takes nothing from the process itself. */
 export interface Context {
   readonly runtime: Runtime
   readonly kyconnect: Kyconnect
@@ -19,8 +18,6 @@ export interface Context {
   readonly stderr: Output
   /** Resolves on the first Ctrl-C or SIGTERM, for a command that runs until then. */
   readonly stopped: Promise<void>
-  /** An RSA 2048 key whose generation began at the start, for a pairing that most likely needs one. */
-  readonly begunKey: Promise<KeyObject> | undefined
-  /** Hides the command line from the process list, which other users can read. */
+  /** Hides the command line from other users of the machine. */
   readonly hideArguments: () => void
 }

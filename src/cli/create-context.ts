@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto'
 import { isatty } from 'node:tty'
 import { errorCodeOf, FilesError, InterruptedError, type KyconnectError, TerminatedError } from '../errors.js'
 import { Kyconnect } from '../kyconnect.js'
@@ -7,19 +6,20 @@ import type { Context } from './context.js'
 import { isClosedPipe, type Output, writeAll } from './output/output.js'
 
 /** Gathers everything that the process gives, once; nothing below reads `process`. */
-export function createContext(begunKey: Promise<KeyObject> | undefined): Context {
+export async function createContext(): Promise<Context> {
   const { signal, stopped } = listenForSignals()
   const runtime = readRuntime(signal)
   // Keep the token from child processes, and from libraries that print their environment.
   delete process.env['KYCONNECT_TOKEN_URL']
+  // Node would print a warning about it at each connection, and it changes nothing here: every connection says itself what it checks.
+  delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
   return {
     runtime,
-    kyconnect: new Kyconnect(runtime),
+    kyconnect: await Kyconnect.open(runtime),
     stdin: { isTerminal: isatty(0), stream: () => process.stdin },
     stdout: outputOf(1, () => process.stdout),
     stderr: outputOf(2, () => process.stderr),
     stopped,
-    begunKey,
     hideArguments: () => {
       process.title = 'kyconnect'
     },

@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto'
 import { Command, CommanderError, Option } from 'commander'
 import type { Run } from './commands/command.js'
 import { commands } from './commands/list.js'
@@ -23,7 +22,6 @@ Examples:
  * Runs one command line.
  * @param show writes a help text to standard output
  * @param columns of the terminal; undefined where there is none
- * @param begunKey see Context
  * @returns the exit code
  * @throws when the reader of a help text has gone
  */
@@ -32,13 +30,12 @@ export async function main(
   version: string,
   show: (text: string) => Promise<void>,
   columns: number | undefined,
-  begunKey?: Promise<KeyObject>,
 ): Promise<number> {
   let context: Context | undefined
   let help = ''
   const run: Run = async (work) => {
     const session = await import('./session.js')
-    context = session.createContext(begunKey)
+    context = await session.createContext()
     await work(context)
   }
   const program = createProgram(version, run, (text) => (help += text), columns)
@@ -55,7 +52,7 @@ export async function main(
     }
     const session = await import('./session.js')
     const shown = error instanceof CommanderError ? session.usageError(error, args, program) : error
-    return session.reportError(shown, args, context ?? session.createContext(begunKey))
+    return session.reportError(shown, args, context ?? (await session.createContext()))
   }
 }
 

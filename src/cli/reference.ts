@@ -121,7 +121,7 @@ const variables: [string, string][] = [
 
 const json = `With \`--json\`, a command prints one document on stdout. Control and bidi characters in it are escaped.
 
-\`pair\` and \`info\`:
+\`pair\`, \`import\` and \`info\`:
 
 ${table(
   ['key', 'meaning'],
@@ -130,8 +130,14 @@ ${table(
       '`app`, `commonName`',
       "the App, and the certificate's common name; they differ only on newer clusters, where the common name is an id",
     ],
-    ['`profile`, `directory`', 'the name of the identity, and the folder that holds `key.pem`'],
-    ['`gatewayHost`, `nodePort`', 'the host of the gateway; the NodePort as a number, or null'],
+    [
+      '`profile`, `directory`',
+      'the name of the identity, and the folder that holds `key.pem` (null if the store is not a folder)',
+    ],
+    [
+      '`gatewayHost`, `nodePort`',
+      'the host of the gateway, or null if the Connector named none; the NodePort as a number, or null',
+    ],
     ['`insecure`', 'true if the identity was paired with `--insecure`'],
     ['`verified`', 'true if the gateway accepted the certificate in this run'],
     [
@@ -149,6 +155,8 @@ ${table(
 
 \`list\`: \`identities\`, each with \`profile\` and \`usable\`; a usable one has \`app\`, \`commonName\`, \`notBefore\`, \`notAfter\`, \`daysLeft\`,
 \`gatewayHost\`, \`nodePort\` and \`insecure\`, any other has \`problem\`.
+
+\`remove\`: \`removed\`, and \`left\`: the files in its folder that kyconnect did not write. \`rename\`: \`from\`, \`to\`, \`left\`.
 
 \`token\`: \`app\`, \`url\`.
 

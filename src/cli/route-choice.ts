@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js'
-import { parseResolveRule, type ResolveRule, type RouteChoice } from '../identity/route.js'
+import { parseProxyUrl, parseResolveRule, type ResolveRule, type RouteChoice } from '../identity/route.js'
 import type { Context } from './context.js'
 import { readGivenFile } from './given-file.js'
 
@@ -8,6 +8,7 @@ export interface NetworkOptions {
   readonly nodePort?: string
   readonly resolve?: readonly string[]
   readonly caFile?: string
+  readonly proxy?: string
   readonly insecure?: true
   readonly timeout?: string
 }
@@ -28,7 +29,7 @@ export async function routeChoice(
   options: NetworkOptions,
   context: Context,
   ofCluster?: (timeoutMs: number) => Promise<number>,
-): Promise<Omit<RouteChoice, 'rootFiles'>> {
+): Promise<Omit<RouteChoice, 'environment'>> {
   const [nodePort, nodePortName] = either(options.nodePort, '--node-port', 'KYCONNECT_NODE_PORT', context)
   const [caFile, caFileName] = either(options.caFile, '--ca-file', 'KYCONNECT_CA_FILE', context)
   const fromVariable = variable(context, 'KYCONNECT_RESOLVE')
@@ -46,6 +47,7 @@ export async function routeChoice(
           : parsePort(nodePort, nodePortName, ofCluster === undefined ? '' : 'auto or '),
     resolve: rules?.map((rule) => parseRule(rule, rulesName)),
     serverCa: caFile === undefined ? undefined : await readCaFile(caFile, caFileName),
+    proxy: options.proxy === undefined ? undefined : parseProxy(options.proxy),
     insecure: options.insecure ?? parseFlag(variable(context, 'KYCONNECT_INSECURE'), 'KYCONNECT_INSECURE'),
     timeoutMs: timeout,
   }
@@ -99,6 +101,16 @@ function parseRule(text: string, name: string): ResolveRule {
       "for example gateway.kyma.local:30443:192.168.64.2, '*.kyma.local:*:127.0.0.1' or host:443:[::1]",
       'give one address per rule, and --resolve once for each rule',
     ],
+  })
+}
+
+/** null for `none`. The text may hold credentials, so that no error repeats it. */
+function parseProxy(text: string): URL | null {
+  if (text === 'none') return null
+  const url = parseProxyUrl(text)
+  if (url !== undefined) return url
+  throw new UsageError('--proxy is not a valid proxy URL', {
+    hints: ['write it as http://<host>:<port> or https://<host>:<port>, or none for no proxy'],
   })
 }
 

@@ -1,4 +1,5 @@
-import type { Answer, HttpClient } from '../transport/client.js'
+import type { Answer } from '../transport/answer.js'
+import type { HttpClient } from '../transport/client.js'
 import { refusalError } from '../transport/refusal.js'
 import { type EndpointUrls, parseEndpointUrls } from './endpoint-urls.js'
 import { member, text, valueOf } from '../json.js'

@@ -1,7 +1,11 @@
 import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { hasErrorCode, LockHeldError } from '../errors.js'
 import { writeOwnFile } from './durable-files.js'
-import type { Lock } from './store.js'
+
+/** Held while a profile is changed. */
+export interface Lock {
+  release(): Promise<void>
+}
 
 /** Who takes a lock, and what of the machine that takes. */
 export interface LockDeps {

@@ -1,8 +1,11 @@
 import { callCommand } from './call/flags.js'
 import type { CommandDefinition } from './command.js'
+import { importCommand } from './import/flags.js'
 import { infoCommand } from './info/flags.js'
 import { listCommand } from './list/flags.js'
 import { pairCommand } from './pair/flags.js'
+import { removeCommand } from './remove/flags.js'
+import { renameCommand } from './rename/flags.js'
 import { sandboxCommand } from './sandbox/flags.js'
 import { tokenCommand } from './token/flags.js'
 
@@ -12,6 +15,9 @@ export const commands: readonly CommandDefinition[] = [
   infoCommand,
   callCommand,
   listCommand,
+  renameCommand,
+  removeCommand,
+  importCommand,
   tokenCommand,
   sandboxCommand,
 ]

@@ -18,6 +18,10 @@ export function addNetworkOptions(command: Command): Command {
       '--ca-file <pem>',
       "trust the certificates in this file as well as Node's and the system's [KYCONNECT_CA_FILE]",
     )
+    .option(
+      '--proxy <url>',
+      'connect through this HTTP proxy; "none" for no proxy (default: the one that pair stored) [HTTPS_PROXY, NO_PROXY]',
+    )
     .option('-k, --insecure', "do not check the server's certificate [KYCONNECT_INSECURE]")
     .option('--timeout <seconds>', 'time limit for connecting, and for each answer (default: 30)')
 }

@@ -11,8 +11,8 @@ export interface IdentityReport {
   readonly commonName: string
   readonly profile: string
   /** The folder that holds key.pem. */
-  readonly directory: string
-  readonly gatewayHost: string
+  readonly directory: string | null
+  readonly gatewayHost: string | null
   readonly nodePort: number | null
   /** Paired without checking the server's certificate. */
   readonly insecure: boolean
@@ -40,7 +40,7 @@ export function identityReport(
     app,
     commonName,
     profile,
-    directory,
+    directory: directory ?? null,
     gatewayHost,
     nodePort: called.nodePort,
     insecure,
@@ -68,10 +68,10 @@ export function identityLines(report: IdentityReport, columns?: number): string 
     ],
     ['valid from', certificate.notBefore],
     ['valid to', `${certificate.notAfter} (${describeDays(certificate.daysLeft)})`],
-    ['stored in', report.directory],
+    ...(report.directory === null ? [] : [['stored in', report.directory] as [string, string]]),
     ['subject', certificate.subject],
     ['fingerprint', certificate.fingerprint],
-    ['gateway', report.nodePort === null ? report.gatewayHost : `${report.gatewayHost}, NodePort ${report.nodePort}`],
+    ['gateway', gatewayText(report)],
   ]
   return `${rows.map(([name, value]) => `${name.padEnd(12)} ${oneLine(value)}\n`).join('')}URLs\n${urlLines(report, columns)}`
 }
@@ -95,12 +95,20 @@ export function urlLines({ urls, calledUrls }: Pick<IdentityReport, 'urls' | 'ca
 
 /** The end of a pairing: the App, the validity, the place, and the command to run next. */
 export function pairedLines(report: IdentityReport): string {
+  return `\n${storedLines(`Paired with the App "${oneLine(report.app)}".`, report)}`
+}
+
+/** The end of an import: the App, the validity, the place, and the command to run next. */
+export function importedLines(report: IdentityReport): string {
+  return storedLines(`Imported the identity of the App "${oneLine(report.app)}".`, report)
+}
+
+function storedLines(heading: string, report: IdentityReport): string {
   const { certificate } = report
   return [
-    '',
-    `Paired with the App "${oneLine(report.app)}".`,
+    heading,
     `  valid until  ${certificate.notAfter.slice(0, 10)} (${describeDays(certificate.daysLeft)})`,
-    `  stored in    ${oneLine(report.directory)} (profile ${report.profile})`,
+    `  stored in    ${oneLine(report.directory ?? 'the store')} (profile ${report.profile})`,
     `  next         kyconnect call metadata --profile ${report.profile}    lists the services of the App`,
     '',
   ].join('\n')
@@ -112,10 +120,15 @@ export function restoredLines({ app, profile, directory, certificate }: Identity
     `Restored the identity of the App "${oneLine(app)}" (profile ${profile}).`,
     `  fingerprint  ${certificate.fingerprint}`,
     `  valid until  ${certificate.notAfter.slice(0, 10)} (${describeDays(certificate.daysLeft)})`,
-    `  stored in    ${oneLine(directory)}`,
+    `  stored in    ${oneLine(directory ?? 'the store')}`,
     `  next         kyconnect pair --rollback --profile ${profile}    returns to the identity that this one replaced`,
     '',
   ].join('\n')
+}
+
+function gatewayText({ gatewayHost, nodePort }: IdentityReport): string {
+  const host = gatewayHost ?? 'unknown'
+  return nodePort === null ? host : `${host}, NodePort ${nodePort}`
 }
 
 /** How long a certificate is still valid, in words. */

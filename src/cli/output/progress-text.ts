@@ -36,6 +36,8 @@ export function describeNotice(event: Notice): string {
       return `the previous identity is kept: kyconnect pair --rollback --profile ${event.profile} restores it`
     case 'application-created':
       return `created the Application "${event.app}"`
+    case 'waiting-for-gateway':
+      return `the gateway refuses the new certificate, probably because its clock is slow: trying again for up to ${event.seconds} s`
   }
 }
 
@@ -55,6 +57,10 @@ export function describeWarning(event: Warning): string {
       return `the gateway names URLs on another host (${event.hosts.join(', ')}): they are not stored and not called; if they are right, pair again with --force`
     case 'insecure':
       return "--insecure: THE SERVER'S CERTIFICATE IS NOT CHECKED; anyone who intercepts the connection can read everything and pose as the cluster"
+    case 'no-management-info':
+      return `the Connector named no URL for the management info, as releases before 1.0: the identity is stored with the URLs that it did name`
+    case 'not-durable':
+      return `the change is made, but may not survive a power failure: ${event.cause}`
     case 'not-yet-valid-by-our-clock':
       return `by this machine's clock the certificate is valid only from ${event.notBefore.toISOString()}: the clock may be slow`
     case 'other-app-replaced':

@@ -1,5 +1,5 @@
 import { UsageError } from '../../../errors.js'
-import type { CallableEndpoint } from '../../../identity/endpoint-call.js'
+import type { Endpoint } from '../../../gateway/endpoint-url.js'
 
 /**
  * Refuses a body that a service would accept and misread: several events, of which only the first is published
@@ -7,7 +7,7 @@ import type { CallableEndpoint } from '../../../identity/endpoint-call.js'
  * What a service refuses by itself, such as invalid JSON, is not checked here.
  * @throws UsageError
  */
-export function checkBody(endpoint: CallableEndpoint, body: string): void {
+export function checkBody(endpoint: Endpoint, body: string): void {
   const end = endOfFirstValue(body)
   let first: unknown
   try {

@@ -2,18 +2,19 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { addAbortSignal, Readable } from 'node:stream'
 import { FilesError, UsageError } from '../../../errors.js'
-import type { CallableEndpoint, Request } from '../../../identity/endpoint-call.js'
+import type { Endpoint } from '../../../gateway/endpoint-url.js'
+import type { RequestInit } from '../../../gateway/gateway.js'
 import type { Context } from '../../context.js'
 import { checkBody } from './body-check.js'
 
 /** The largest body that is read into memory and checked: the gateway takes no more (docs/contract.md §7). */
 const maxCheckedBytes = 5 * 1024 * 1024
 
-export type Body = Pick<Request, 'body'> & { readonly headers?: Readonly<Record<string, string>> }
+export type Body = Pick<RequestInit, 'body'> & { readonly headers?: Readonly<Record<string, string>> }
 
 /** What decides whether a body is checked before it is sent. */
 export interface BodyUse {
-  readonly endpoint: CallableEndpoint
+  readonly endpoint: Endpoint
   readonly method: string
   readonly allowStarred: boolean
 }
@@ -42,7 +43,7 @@ function mustCheck({ endpoint, method, allowStarred }: BodyUse): boolean {
 async function readChecked(
   stream: Readable,
   headers: Readonly<Record<string, string>>,
-  endpoint: CallableEndpoint,
+  endpoint: Endpoint,
   { runtime: { signal } }: Context,
 ): Promise<Body> {
   const chunks: Buffer[] = []

@@ -1,10 +1,10 @@
 import { UsageError } from '../../../errors.js'
-import { callable, type CallableEndpoint, isCallable } from '../../../identity/endpoint-call.js'
+import { type Endpoint, endpoints, isEndpoint } from '../../../gateway/endpoint-url.js'
 import type { Identity, Urls } from '../../../identity/identity.js'
 
 /** What to call: an endpoint by its name, and a path below it. */
 export interface EndpointPath {
-  readonly endpoint: CallableEndpoint
+  readonly endpoint: Endpoint
   readonly path: string
 }
 
@@ -13,9 +13,9 @@ export function isUrl(text: string): boolean {
 }
 
 /** @throws UsageError */
-export function parseEndpoint(name: string): CallableEndpoint {
-  if (isCallable(name)) return name
-  const names = Object.keys(callable)
+export function parseEndpoint(name: string): Endpoint {
+  if (isEndpoint(name)) return name
+  const names = Object.keys(endpoints)
   const isProfileName = /^[A-Za-z0-9._-]{1,40}$/.test(name)
   throw new UsageError(`the endpoint ${JSON.stringify(name.slice(0, 40))} does not exist`, {
     hints: [
@@ -38,7 +38,7 @@ export function endpointOfUrl(text: string, { metadata }: Identity, called: Urls
     })
   }
   for (const endpoint of ['metadata', 'events', 'info'] as const) {
-    for (const base of [metadata.urls[callable[endpoint]], called[callable[endpoint]]]) {
+    for (const base of [metadata.urls[endpoints[endpoint]], called[endpoints[endpoint]]]) {
       const path = url === undefined || base === undefined ? undefined : pathBelow(url, new URL(base))
       if (path !== undefined) return { endpoint, path }
     }

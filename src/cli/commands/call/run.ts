@@ -44,11 +44,9 @@ export async function runCall(target: string, path: string, options: CallOptions
   warnOfExpiry(identity, context.runtime.now(), progress.emit)
   const use = { endpoint, method, allowStarred: options.allowStarred === true }
   const body = options.data === undefined ? {} : await readBody(options.data, use, context)
-  const { answer, close } = await kyconnect.call(
-    identity,
-    endpoint,
-    pathBelow,
-    {
+  const gateway = kyconnect.openGateway(identity, run)
+  try {
+    const answer = await gateway.fetch(endpoint, pathBelow, {
       method,
       ...body,
       headers: {
@@ -56,18 +54,15 @@ export async function runCall(target: string, path: string, options: CallOptions
         ...body.headers,
         ...headers,
       },
-    },
-    run,
-  )
-  try {
+    })
     const output = { file: options.output, include: options.include === true }
     const beginning = await writeAnswer(answer, output, context)
     if (answer.notFollowed !== undefined) throw answer.notFollowed
     if (answer.status >= 300) {
-      throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity)
+      throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity, run)
     }
   } finally {
-    await close()
+    await gateway.close()
   }
 }
 

@@ -96,7 +96,7 @@ async function refresh(
       context,
     )
   try {
-    return await context.kyconnect.info(identity, acceptHosts, run)
+    return await context.kyconnect.info(identity, { acceptHosts }, run)
   } catch (error) {
     const named = profile === undefined ? '' : ` --profile ${profile}`
     const again = (port: number): string => `kyconnect info${named} --node-port ${port}`

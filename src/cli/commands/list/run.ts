@@ -1,5 +1,5 @@
-import type { StoredIdentity } from '../../../kyconnect.js'
 import { daysLeft, type Metadata } from '../../../identity/identity.js'
+import type { ProfileSummary } from '../../../identity/store.js'
 import { oneLine } from '../../../redaction.js'
 import type { Context } from '../../context.js'
 import { describeDays, isoSeconds } from '../../output/identity-report.js'
@@ -9,7 +9,7 @@ import { styleFor } from '../../output/style.js'
 
 export async function runList(options: OutputOptions, context: Context): Promise<void> {
   const { kyconnect, runtime, stdout, stderr } = context
-  const identities = await kyconnect.list()
+  const identities = await kyconnect.store.summaries()
   const now = runtime.now()
   if (options.json === true) {
     await stdout.write(jsonLine({ identities: identities.map((identity) => documentOf(identity, now)) }))
@@ -23,8 +23,8 @@ export async function runList(options: OutputOptions, context: Context): Promise
   await stdout.write(formatTable([['PROFILE', 'APP', 'VALID UNTIL', 'DAYS LEFT', 'CLUSTER'], ...rows], context))
 }
 
-function documentOf({ profile, metadata, problem }: StoredIdentity, now: Date): unknown {
-  if (metadata === undefined) return { profile, usable: false, problem: problem?.message }
+function documentOf({ profile, metadata, problem }: ProfileSummary, now: Date): unknown {
+  if (metadata === undefined) return { profile, usable: false, problem: problem.message }
   const { app, commonName, notBefore, notAfter, gatewayHost, route, insecure } = metadata
   return {
     profile,
@@ -40,15 +40,16 @@ function documentOf({ profile, metadata, problem }: StoredIdentity, now: Date): 
   }
 }
 
-function rowOf({ profile, metadata, problem }: StoredIdentity, now: Date): string[] {
-  if (metadata === undefined) return [profile, `unusable: ${problem?.message ?? ''}`]
+function rowOf({ profile, metadata, problem }: ProfileSummary, now: Date): string[] {
+  if (metadata === undefined) return [profile, `unusable: ${problem.message}`]
   const left = daysLeft(metadata.notAfter, now)
   const days = left > 0 ? String(left) : describeDays(left)
   return [profile, metadata.app, metadata.notAfter.toISOString().slice(0, 10), days, clusterOf(metadata)]
 }
 
 function clusterOf({ gatewayHost, route }: Metadata): string {
-  return route.nodePort === null ? gatewayHost : `${gatewayHost}:${route.nodePort}`
+  const host = gatewayHost ?? 'unknown'
+  return route.nodePort === null ? host : `${host}:${route.nodePort}`
 }
 
 /** The first row is the heading. A row with fewer cells than the heading does not widen the columns. */

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import { Argument } from 'commander'
 import type { CommandDefinition } from '../command.js'
 import type { PairOptions } from './run.js'
@@ -40,6 +41,7 @@ export const pairCommand: CommandDefinition = (program, run) => {
     .option('--force', 'replace the identity that is stored under this profile')
     .option('-y, --yes', 'agree to replace an identity of another domain')
     .option('--resume', 'continue a pairing whose certificate did not arrive')
+    .option('--as <name>', 'with --resume: the profile to store the identity under')
     .option('--rollback', 'restore the identity that the last --force replaced')
     .option('--no-verify', 'do not call the management info at the end')
     .optionsGroup('Key:')
@@ -50,7 +52,28 @@ export const pairCommand: CommandDefinition = (program, run) => {
     '--gateway-service <ns/name>',
     "the gateway's Service, for --node-port auto (default: Kyma's)",
   )
-  addOutputOptions(full).action((tokenUrl: string | undefined, options: PairOptions) =>
-    run(async (context) => (await import('./run.js')).runPair(tokenUrl, options, context)),
+  addOutputOptions(full).action((tokenUrl: string | undefined, options: PairOptions) => {
+    const usualKey = beginUsualKey(options)
+    return run(async (context) => (await import('./run.js')).runPair(tokenUrl, options, context, usualKey))
+  })
+}
+
+/**
+ * Begins to generate the key that nearly every pairing uses, in another thread. It takes longer than everything else, so it begins as
+ * soon as the command line is parsed, before anything is loaded.
+ */
+function beginUsualKey({ keyFile, keyAlgorithm, resume, rollback }: PairOptions): Promise<KeyObject> | undefined {
+  if (keyFile ?? keyAlgorithm ?? resume ?? rollback) return undefined
+  const key = import('node:crypto').then(
+    ({ generateKeyPair }) =>
+      new Promise<KeyObject>((resolve, reject) => {
+        generateKeyPair('rsa', { modulusLength: 2048 }, (error, _, privateKey) => {
+          if (error === null) resolve(privateKey)
+          else reject(error)
+        })
+      }),
   )
+  // It may never be used.
+  key.catch(() => undefined)
+  return key
 }

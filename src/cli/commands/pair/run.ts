@@ -1,6 +1,7 @@
+import type { KeyObject } from 'node:crypto'
 import { UsageError } from '../../../errors.js'
 import type { Identity } from '../../../identity/identity.js'
-import { type KeyChoice, keyOfAlgorithm, keyOfFile } from '../../../pairing/key-choice.js'
+import { generatedKey, givenKey, type KeySource, parseKeyAlgorithm } from '../../../pairing/key-source.js'
 import type { PairPolicy } from '../../../pairing/pair.js'
 import { hintFromCluster, nodePortOfCluster, withClusterToken } from '../../cluster.js'
 import { clusterChoice, type TokenOptions } from '../../cluster-options.js'
@@ -31,16 +32,25 @@ export interface PairOptions extends NetworkOptions, TokenOptions, OutputOptions
   readonly force?: true
   readonly yes?: true
   readonly resume?: true
+  readonly as?: string
   readonly rollback?: true
   readonly verify: boolean
 }
 
-/** @param argument a token URL, as --url */
-export async function runPair(argument: string | undefined, flags: PairOptions, context: Context): Promise<void> {
+/**
+ * @param argument a token URL, as --url
+ * @param usualKey an RSA 2048 key whose generation has begun
+ */
+export async function runPair(
+  argument: string | undefined,
+  flags: PairOptions,
+  context: Context,
+  usualKey: Promise<KeyObject> | undefined,
+): Promise<void> {
   const options = argument === undefined ? flags : { ...flags, url: tokenUrlArgument(argument, flags) }
   const json = options.json === true
   checkCombination(options)
-  const key = await chooseKey(options)
+  const key = await chooseKey(options, usualKey)
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context, (timeoutMs) =>
     nodePortOfCluster(options, { trace: progress.trace, timeoutMs }, context),
@@ -70,19 +80,23 @@ export async function runPair(argument: string | undefined, flags: PairOptions, 
 async function walk(
   options: PairOptions,
   json: boolean,
-  key: KeyChoice,
+  key: KeySource,
   run: Parameters<Context['kyconnect']['pair']>[2],
   progress: ProgressRenderer,
   context: Context,
 ): Promise<Identity> {
   const { kyconnect } = context
   const profile = namedProfile(options.profile, context)
-  if (options.rollback === true) return kyconnect.rollback(profile)
+  if (options.rollback === true) {
+    const { value, problem } = await kyconnect.rollback(profile)
+    if (problem !== undefined) run.emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
+    return value
+  }
   const policy = pairPolicy(options, json, context)
-  if (options.resume === true) return kyconnect.resume(profile, policy, run)
+  if (options.resume === true) return kyconnect.resume(profile, options.as, policy, run)
   const { app } = options
   const pair = (tokenUrl: () => Promise<URL>): Promise<Identity> =>
-    kyconnect.pair({ tokenUrl, app, profile, key }, policy, run, context.begunKey)
+    kyconnect.pair({ tokenUrl, app, profile, key }, policy, run)
   if (app !== undefined && !hasTokenUrl(options.url, context) && (await kyconnect.hasCluster(clusterChoice(options)))) {
     const asking = { trace: run.trace, timeoutMs: run.choice.timeoutMs }
     return withClusterToken(app, options, asking, progress, context, pair)
@@ -135,7 +149,6 @@ function checkCombination(options: PairOptions): void {
     ['--resume', options.resume, '--key-algorithm', options.keyAlgorithm],
     ['--resume', options.resume, '--rollback', options.rollback],
     ['--rollback', options.rollback, '--url', options.url],
-    ['--url', options.url, '--context', options.context],
     ['--rollback', options.rollback, '--force', options.force],
     ['--key-file', options.keyFile, '--key-algorithm', options.keyAlgorithm],
   ] as const
@@ -144,11 +157,17 @@ function checkCombination(options: PairOptions): void {
       throw new UsageError(`${one} and ${other} exclude each other`, { hints: ['give one of them'] })
     }
   }
+  if (options.as !== undefined && options.resume === undefined) {
+    throw new UsageError('--as is for --resume only', { hints: ['name the profile with --profile <name>'] })
+  }
   if (options.app?.trim() === '') throw new UsageError('--app is empty: it takes the name of an App')
 }
 
 /** @throws UsageError, KeyUnsuitableError, FilesError */
-async function chooseKey({ keyFile, keyAlgorithm }: PairOptions): Promise<KeyChoice> {
-  if (keyFile !== undefined) return keyOfFile(await readGivenFile(keyFile, '--key-file'), keyFile)
-  return keyAlgorithm === undefined ? { kind: 'announced' } : keyOfAlgorithm(keyAlgorithm)
+async function chooseKey(
+  { keyFile, keyAlgorithm }: PairOptions,
+  usualKey: Promise<KeyObject> | undefined,
+): Promise<KeySource> {
+  if (keyFile !== undefined) return givenKey(await readGivenFile(keyFile, '--key-file'), keyFile)
+  return generatedKey(keyAlgorithm === undefined ? undefined : parseKeyAlgorithm(keyAlgorithm), usualKey)
 }

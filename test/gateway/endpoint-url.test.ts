@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { KyconnectError } from '../../src/errors.js'
-import { calledUrls, type CallableEndpoint, endpointUrl, isCallable } from '../../src/identity/endpoint-call.js'
+import { type Endpoint, endpointUrl, isEndpoint } from '../../src/gateway/endpoint-url.js'
+import { calledUrls } from '../../src/gateway/gateway.js'
 import type { Identity } from '../../src/identity/identity.js'
 import type { RouteChoice } from '../../src/identity/route.js'
 
@@ -23,7 +24,7 @@ const identity = (more: Partial<Identity['metadata']> = {}): Identity => ({
     acceptedHosts: [],
     connectorHost: 'connector-service.kyma.local',
     urls,
-    route: { nodePort: 30443, resolve: [], serverCa: null },
+    route: { nodePort: 30443, resolve: [], serverCa: null, proxy: null },
     insecure: false,
     pairedAt: new Date(0),
     ...more,
@@ -32,9 +33,9 @@ const identity = (more: Partial<Identity['metadata']> = {}): Identity => ({
   directory: '/nowhere',
 })
 
-function urlOf(endpoint: CallableEndpoint, path: string): string {
+function urlOf(endpoint: Endpoint, path: string): string {
   try {
-    return endpointUrl(identity(), endpoint, path).href
+    return endpointUrl(identity().metadata, endpoint, path).href
   } catch (error) {
     if (error instanceof KyconnectError) return error.code
     throw error
@@ -84,7 +85,7 @@ describe('a path given to call', () => {
     )
   })
 
-  test.each<[CallableEndpoint, string, string]>([
+  test.each<[Endpoint, string, string]>([
     ['metadata', '', urls.metadataUrl],
     ['metadata', '/', `${urls.metadataUrl}/`],
     ['metadata', '/4711', `${urls.metadataUrl}/4711`],
@@ -105,7 +106,7 @@ describe('a path given to call', () => {
   })
 
   test('cannot be called where no URL is known, and the error says what may help', () => {
-    expect(() => endpointUrl(identity({ urls: {} }), 'events', '')).toThrow(/no eventsUrl is known for the App "demo"/)
+    expect(() => endpointUrl(identity({ urls: {} }).metadata, 'events', '')).toThrow(/the App "demo" has no eventsUrl/)
   })
 })
 
@@ -118,7 +119,7 @@ function decodeURIComponentSafely(text: string): string {
 }
 
 test('an endpoint is one of three, and nothing that an object happens to have', () => {
-  expect(['metadata', 'events', 'info', 'renew', 'toString', '__proto__', ''].filter(isCallable)).toEqual([
+  expect(['metadata', 'events', 'info', 'renew', 'toString', '__proto__', ''].filter(isEndpoint)).toEqual([
     'metadata',
     'events',
     'info',
@@ -130,9 +131,10 @@ describe('the URLs as they are called', () => {
     nodePort: undefined,
     resolve: undefined,
     serverCa: undefined,
+    proxy: undefined,
     insecure: false,
     timeoutMs: 1000,
-    rootFiles: [],
+    environment: { proxy: undefined, noProxy: [], rootFiles: [], systemRootFiles: [] },
   }
 
   test('have the NodePort of the identity, or of this run, when they are of the gateway, and of no other host agreed to', () => {
