@@ -78,7 +78,7 @@ export class UsageError extends KyconnectError {
   readonly code = 'ERR_USAGE'
 }
 
-/** What was given as token URL is no https URL, also after cleaning. */
+/** The text given as token URL is not an https URL with a token, even after cleaning. */
 export class TokenUrlInvalidError extends KyconnectError {
   readonly code = 'ERR_TOKEN_URL_INVALID'
 }
@@ -108,7 +108,7 @@ export class KeyUnsuitableError extends KyconnectError {
   readonly code = 'ERR_KEY_UNSUITABLE'
 }
 
-/** Something needs a yes, and there is nobody to ask. */
+/** A question needs a yes, and no person can be asked. */
 export class ConfirmationNeededError extends KyconnectError {
   readonly code = 'ERR_CONFIRMATION_NEEDED'
 }
@@ -153,7 +153,7 @@ export class IdentityUnusableError extends KyconnectError {
   readonly code = 'ERR_IDENTITY_UNUSABLE'
 }
 
-/** The service answered with a 4xx that has no error of its own here. */
+/** The service answered with a 4xx that none of the other errors describes. */
 export class RequestRefusedError extends KyconnectError {
   readonly code = 'ERR_REQUEST_REFUSED'
 }

@@ -37,6 +37,13 @@ export type Warning = { readonly type: 'warning' } & (
   | { readonly warning: 'app-differs'; readonly app: string; readonly answered: string }
   | { readonly warning: 'app-unverifiable'; readonly app: string; readonly commonName: string }
   | { readonly warning: 'application-missing'; readonly app: string }
+  /** Less than a third of the certificate's life is left; `daysLeft` is negative once it has expired. */
+  | {
+      readonly warning: 'certificate-expiring'
+      readonly profile: string
+      readonly notAfter: Date
+      readonly daysLeft: number
+    }
   | { readonly warning: 'expired-by-our-clock'; readonly notAfter: Date }
   | { readonly warning: 'foreign-hosts-ignored'; readonly hosts: readonly string[] }
   | { readonly warning: 'insecure' }
@@ -48,6 +55,7 @@ export type Warning = { readonly type: 'warning' } & (
   | { readonly warning: 'token-request-left'; readonly cause: string; readonly command: string }
   | { readonly warning: 'token-request-replaced'; readonly app: string; readonly validUntil: Date }
   | { readonly warning: 'token-url-cleaned' }
+  | { readonly warning: 'token-url-in-arguments' }
   | { readonly warning: 'unknown-key-algorithm'; readonly announced: string; readonly used: string }
   | { readonly warning: 'urls-not-stored'; readonly cause: string | undefined }
 )

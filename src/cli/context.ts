@@ -16,7 +16,7 @@ export interface Context {
   readonly stdin: Input
   readonly stdout: Output
   readonly stderr: Output
-  /** Resolves on the first Ctrl-C or SIGTERM: for a command that runs until then. */
+  /** Resolves on the first Ctrl-C or SIGTERM, for a command that runs until then. */
   readonly stopped: Promise<void>
   /** Hides the command line from other users of the machine. */
   readonly hideArguments: () => void

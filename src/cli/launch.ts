@@ -17,7 +17,7 @@ declare const KYCONNECT_BUNDLE_HASHES: Readonly<Record<string, string>>
 
 /** The newest major of Node whose V8 knows the flag below: V8 prints a message about a flag that it does not know. */
 const newestTestedNode = 26
-const commands = new Set(['pair', 'info', 'call', 'token', 'sandbox'])
+const commands = new Set(['pair', 'info', 'call', 'list', 'rename', 'remove', 'import', 'token', 'sandbox'])
 
 type Require = (id: string) => unknown
 
@@ -28,7 +28,7 @@ function launch(directory: string): void {
       // process.stdout takes longer to set up than all the rest of this.
       writeSync(1, `${KYCONNECT_VERSION}\n`)
     } catch {
-      // A closed pipe: nobody wants to know.
+      // A closed pipe: the reader has gone.
     }
     return
   }
@@ -44,7 +44,7 @@ function launch(directory: string): void {
     const module = { exports: {} }
     loaded.set(file, module.exports)
     const run: unknown = cache.compile(file).runInThisContext()
-    if (typeof run !== 'function') throw new TypeError(`${file} is no module`)
+    if (typeof run !== 'function') throw new TypeError(`${file} is not a module`)
     Reflect.apply(run, module.exports, [module.exports, require, module, file, dirname(file)])
     loaded.set(file, module.exports)
     return module.exports

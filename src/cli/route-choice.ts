@@ -3,7 +3,7 @@ import { parseProxyUrl, parseResolveRule, type ResolveRule, type RouteChoice } f
 import type { Context } from './context.js'
 import { readGivenFile } from './given-file.js'
 
-/** What every command that uses the network takes. */
+/** The flags of every command that uses the network. */
 export interface NetworkOptions {
   readonly nodePort?: string
   readonly resolve?: readonly string[]
@@ -15,15 +15,15 @@ export interface NetworkOptions {
 
 const defaultTimeoutSeconds = 30
 
-/** The profile named: by flag, else by environment. */
+/** The profile that is named by the flag, else by the environment. */
 export function namedProfile(option: string | undefined, context: Context): string | undefined {
   return option ?? variable(context, 'KYCONNECT_PROFILE')
 }
 
 /**
- * Flags, then environment, into how services are reached.
- * @param ofCluster finds the NodePort for `auto`; a command without it takes what `pair` stored
- * @throws UsageError naming the flag or variable, FilesError
+ * Reads from flags, then from the environment, how the services are reached.
+ * @param ofCluster reads the NodePort of the cluster for `auto`; a command without it uses the one that `pair` stored
+ * @throws UsageError that names the flag or variable, FilesError
  */
 export async function routeChoice(
   options: NetworkOptions,
@@ -98,8 +98,8 @@ function parseRule(text: string, name: string): ResolveRule {
   if (rule !== undefined) return rule
   throw new UsageError(`${name} takes host:port:address, not ${quoted(text)}`, {
     hints: [
-      "for instance gateway.kyma.local:30443:192.168.64.2, '*.kyma.local:*:127.0.0.1' or host:443:[::1]",
-      'one address a rule',
+      "for example gateway.kyma.local:30443:192.168.64.2, '*.kyma.local:*:127.0.0.1' or host:443:[::1]",
+      'give one address per rule, and --resolve once for each rule',
     ],
   })
 }
@@ -117,8 +117,8 @@ function parseProxy(text: string): URL | null {
 async function readCaFile(path: string, name: string): Promise<string> {
   const pem = await readGivenFile(path, name)
   if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(pem)) return pem
-  throw new UsageError(`${name}: ${quoted(path)} holds no certificate in PEM`, {
-    hints: ['a DER file becomes PEM with: openssl x509 -inform der -in ca.der -out ca.pem'],
+  throw new UsageError(`${name}: ${quoted(path)} does not contain a PEM certificate`, {
+    hints: ['convert a DER file to PEM: openssl x509 -inform der -in ca.der -out ca.pem'],
   })
 }
 

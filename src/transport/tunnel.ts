@@ -9,8 +9,8 @@ import { type Target, withoutBrackets } from './route.js'
 const maxHeadBytes = 16 * 1024
 
 /**
- * Opens a tunnel to a target through a proxy, with CONNECT (RFC 9110, section 9.3.6). What is sent through it is the caller's: TLS ends
- * at the target, so the proxy sees the target's name and port, and nothing of the exchange.
+ * Opens a tunnel to a target through a proxy, with CONNECT (RFC 9110, section 9.3.6). The caller speaks TLS through it, which ends
+ * at the target: the proxy sees the target's name and port, and nothing of the exchange.
  * @param roots PEM certificates that an https proxy is trusted by; undefined: Node's own
  * @throws NetworkError that names the proxy
  */

@@ -50,6 +50,12 @@ function info(args: readonly string[] = [], env: Record<string, string> = {}): P
   return kyconnect(['info', '--json', '--timeout', '5', ...args], { env: { KYCONNECT_HOME: home, ...env } })
 }
 
+/** That a run of info failed as it should, and printed the stored identity all the same. */
+async function expectInfoFailure(run: Run, exitCode: number, code: string, names: RegExp): Promise<void> {
+  expect(JSON.parse(run.stdout)).toMatchObject({ app: 'demo', verified: false })
+  await expectFailure({ ...run, stdout: '' }, exitCode, code, names, 'identity')
+}
+
 /** Every file below a home, by its path in it; but the lock of each profile, which stays. */
 async function files(path: string): Promise<string[]> {
   const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(() => [])
@@ -112,10 +118,10 @@ describe('the token', () => {
     const run = await pair([], { env: { ...sandbox.ready.env, KYCONNECT_TOKEN_URL: url } })
     await expectFailure(run, 3, 'ERR_TOKEN_REJECTED', /older than 5 minutes/, 'nothing')
   })
-  test('a URL without one is refused by the service, with 3', async () => {
+  test('a URL without one is refused before it is sent, with 2', async () => {
     const url = (await sandbox.tokenUrl()).split('?')[0] ?? ''
     const run = await pair([], { env: { ...sandbox.ready.env, KYCONNECT_TOKEN_URL: url } })
-    await expectFailure(run, 3, 'ERR_TOKEN_REJECTED', /Token not provided/, 'nothing')
+    await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /has no token/, 'nothing')
   })
   test('what is no URL is a usage error, and is not repeated', async () => {
     const run = await pair([], {
@@ -123,7 +129,7 @@ describe('the token', () => {
         KYCONNECT_TOKEN_URL: 'MLqfmOrOd4TSfAdbitQQg09tpM6Bi0J7UR8438BhnYvBkGrigIyWIQ60vrmAJNutxa0dTNCPCAZtKTuNjpGQiw==',
       },
     })
-    await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /no URL/, 'nothing')
+    await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /not a valid URL/, 'nothing')
     expect(run.stderr).not.toContain('MLqfmOrOd4')
   })
   test('an http URL is a usage error', async () => {
@@ -370,7 +376,7 @@ describe('the way to the service', () => {
   test('a reset at the management info: 8, and the identity is stored and completed by info', async () => {
     fake.faults.management = (request) => request.socket.destroy()
     expect((await pair(['--no-verify'])).code).toBe(0)
-    await expectFailure(await info(), 8, 'ERR_NETWORK', /broke before the answer.*valid until/s, 'identity')
+    await expectInfoFailure(await info(), 8, 'ERR_NETWORK', /broke before the answer.*valid until/s)
     fake.faults = {}
     const done = await info()
     expect(done.code, done.stderr).toBe(0)
@@ -473,7 +479,7 @@ describe('the CSR information', () => {
     expect(done.code, done.stderr).toBe(0)
     expect(done.stderr).toContain('"code":"no-management-info"')
     expect(JSON.parse(done.stdout)).toMatchObject({ app: 'demo', gatewayHost: null, urls: {} })
-    await expectFailure(await info(), 5, 'ERR_IDENTITY_UNUSABLE', /no URL for the management info/, 'identity')
+    await expectInfoFailure(await info(), 5, 'ERR_IDENTITY_UNUSABLE', /no URL for the management info/)
   })
   test('an unknown key algorithm falls back to rsa2048, with a warning', async () => {
     fake.faults.info = (_, response) => {
@@ -605,7 +611,7 @@ describe('the gateway', () => {
       await listening(port)
       expect((await pair(['--no-verify'])).code).toBe(0)
       const run = await info([], { KYCONNECT_NODE_PORT: String(port) })
-      await expectFailure(run, 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', /refused the client certificate/s, 'identity')
+      await expectInfoFailure(run, 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', /refused the client certificate/s)
     } finally {
       await ended(gateway)
     }
@@ -619,7 +625,7 @@ describe('the gateway', () => {
           .end(`<html>\r\n<head><title>400 ${title}</title></head>\r\n<body><center>${title}</center></body></html>`)
       }
       expect((await pair(['--no-verify'])).code).toBe(0)
-      await expectFailure(await info(), 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', new RegExp(title), 'identity')
+      await expectInfoFailure(await info(), 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', new RegExp(title))
     },
   )
   test('a NodePort where nothing listens: 8, with the command that finds the right one', async () => {
@@ -729,7 +735,7 @@ describe('what is on this machine', () => {
     const restored = await kyconnect(['pair', '--rollback'], { env: { KYCONNECT_HOME: home } })
     expect([restored.code, restored.stderr]).toEqual([
       0,
-      expect.stringMatching(/Put back the identity of the App "demo"/),
+      expect.stringMatching(/Restored the identity of the App "demo"/),
     ])
     expect(await readFile(key)).toEqual(before)
   })

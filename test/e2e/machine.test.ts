@@ -177,7 +177,7 @@ test('compiled code is kept only where nobody else can write, and a start does w
 })
 
 test.each(['TLSv1.2', 'TLSv1.3'] as const)(
-  'a real NGINX as gateway, %s: the whole job with it, and what it refuses is told',
+  'a real NGINX as gateway, %s: the whole job with it, and its refusals are reported',
   async (tls) => {
     const local = await startSandbox({
       apps: ['demo', 'shop'],
@@ -211,7 +211,7 @@ test.each(['TLSv1.2', 'TLSv1.3'] as const)(
 
       const tooLarge = join(folder.path, 'too-large')
       await writeFile(tooLarge, Buffer.alloc(6 * 1024 * 1024, 0x20))
-      const large = await kyconnect(['call', 'metadata', '-d', `@${tooLarge}`, '--json'], alone)
+      const large = await kyconnect(['call', 'metadata', '-d', `@${tooLarge}`, '--allow-starred', '--json'], alone)
       expect([large.code, large.stdout]).toEqual([6, expect.stringContaining('413 Request Entity Too Large')])
 
       // A certificate of another CA in the place of ours, and another App's path.
