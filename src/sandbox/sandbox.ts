@@ -7,7 +7,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
-import { createBackend } from './backend.js'
+import { createBackend } from './gateway/backend.js'
 import {
   authorityFromPem,
   authorityToPem,
@@ -16,23 +16,23 @@ import {
   createServerAuthority,
   issueServerCertificate,
   type Authority,
-} from './certificate-authority.js'
-import { CONNECTOR_PATHS, createExternalConnector } from './connector-external.js'
-import { createInternalConnector, tokenUrl } from './connector-internal.js'
-import { errorAnswer, type Answer, type Backend } from './exchange.js'
-import { createGatewayFront, plainHttpFront } from './gateway.js'
+} from './pki/certificate-authority.js'
+import { CONNECTOR_PATHS, createExternalConnector } from './connector/external-api.js'
+import { createInternalConnector, tokenUrl } from './connector/internal-api.js'
+import { errorAnswer, type Answer, type Backend } from './http/exchange.js'
+import { createGatewayFront, plainHttpFront } from './gateway/ingress.js'
 import { kubeconfig } from './kubernetes/kubeconfig.js'
 import { openCluster, startKubernetes } from './kubernetes/kubernetes.js'
-import { openPort, servePlain, serveTls, type Front, type Port, type Tell } from './listener.js'
-import { GATEWAY_HEADERS } from './nginx-pages.js'
-import { createRequestLog } from './request-log.js'
-import { openRevocations } from './revocations.js'
-import { checkOptions, type SandboxOptions } from './sandbox-options.js'
-import { openServiceStore } from './service-store.js'
+import { openPort, servePlain, serveTls, type Front, type Port, type Tell } from './http/listener.js'
+import { GATEWAY_HEADERS } from './gateway/nginx-pages.js'
+import { createRequestLog } from './http/request-log.js'
+import { openRevocations } from './connector/revocations.js'
+import { checkOptions, type SandboxOptions } from './options.js'
+import { openServiceStore } from './registry/service-store.js'
 import { openMemoryState, openStateDirectory, type State } from './state.js'
-import { createTokens } from './tokens.js'
+import { createTokens } from './connector/tokens.js'
 
-export { SandboxOptionError, type SandboxOptions } from './sandbox-options.js'
+export { SandboxOptionError, type SandboxOptions } from './options.js'
 export { StateError } from './state.js'
 
 export interface SandboxReady {

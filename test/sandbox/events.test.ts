@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { createEvents } from '../../src/sandbox/events.js'
-import type { Answer } from '../../src/sandbox/exchange.js'
+import { createEvents } from '../../src/sandbox/events/events.js'
+import type { Answer } from '../../src/sandbox/http/exchange.js'
 
 const events = createEvents(() => 'a-new-id')
 const publish = (body: string, app = 'demo'): Answer =>

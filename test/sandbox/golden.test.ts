@@ -7,10 +7,10 @@ import {
   authorityFromPem,
   createClientAuthority,
   issueClientCertificate,
-} from '../../src/sandbox/certificate-authority.js'
-import { readFirstDer, readMembers, TAG } from '../../src/sandbox/der.js'
+} from '../../src/sandbox/pki/certificate-authority.js'
+import { readFirstDer, readMembers, TAG } from '../../src/sandbox/pki/der.js'
 import type { Sandbox } from '../../src/sandbox/sandbox.js'
-import { RSA_SHA256 } from '../../src/sandbox/signature-algorithm.js'
+import { RSA_SHA256 } from '../../src/sandbox/pki/signature-algorithm.js'
 import { exchanges, type Exchange } from '../support/golden.js'
 import { clientKey, clientSpki, hashOf, pair, subjectOf, type Identity } from './identity.js'
 import { send, startTestSandbox, stringIn, wireTo, type Call, type Reply } from './wire.js'

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
-import { openPort, servePlain, type Port, type Route } from '../../src/sandbox/listener.js'
+import { openPort, servePlain, type Port, type Route } from '../../src/sandbox/http/listener.js'
 
 const ports: Port[] = []
 afterEach(() => Promise.all(ports.splice(0).map((port) => port.close())))

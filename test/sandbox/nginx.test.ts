@@ -10,10 +10,10 @@ import {
   authorityFromPem,
   createClientAuthority,
   issueClientCertificate,
-} from '../../src/sandbox/certificate-authority.js'
-import { toRfc2253 } from '../../src/sandbox/distinguished-name.js'
+} from '../../src/sandbox/pki/certificate-authority.js'
+import { toRfc2253 } from '../../src/sandbox/pki/distinguished-name.js'
 import type { Sandbox } from '../../src/sandbox/sandbox.js'
-import { RSA_SHA256 } from '../../src/sandbox/signature-algorithm.js'
+import { RSA_SHA256 } from '../../src/sandbox/pki/signature-algorithm.js'
 import { startNginxGateway, type NginxGateway } from '../support/nginx.js'
 import { clientKey, clientSpki, csrBody, opensslRequest, pair, subjectOf, type Identity } from './identity.js'
 import { send, startTestSandbox, wireTo, type Call, type Reply } from './wire.js'

@@ -1,4 +1,4 @@
-import type { Answer, Backend, Request } from '../exchange.js'
+import type { Answer, Backend, Request } from '../http/exchange.js'
 import { createChanges } from './changes.js'
 import { createDiscovery } from './discovery.js'
 import type { JsonObject } from './json.js'

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Request } from '../exchange.js'
+import type { Request } from '../http/exchange.js'
 import { arrayAt, objectAt, textAt, without, type JsonObject } from './json.js'
 import { checkName, complete } from './kinds.js'
 import {

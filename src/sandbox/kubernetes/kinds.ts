@@ -1,4 +1,4 @@
-import { isBase64 } from '../pem.js'
+import { isBase64 } from '../pki/pem.js'
 import { arrayAt, at, isJsonObject, objectAt, textAt, without, type Json, type JsonObject } from './json.js'
 import type { KubernetesObject } from './object.js'
 import { badRequest, invalid } from './refusal.js'

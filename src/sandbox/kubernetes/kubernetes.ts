@@ -3,7 +3,7 @@
  * resources of `resources.ts`, and the controller that answers TokenRequests (contract §0, §1). Written from how kubectl uses it.
  */
 import { randomBytes } from 'node:crypto'
-import type { Front } from '../listener.js'
+import type { Front } from '../http/listener.js'
 import type { State } from '../state.js'
 import { createApi, type Denial } from './api.js'
 import { startController, type ControllerOptions } from './controller.js'

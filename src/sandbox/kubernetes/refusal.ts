@@ -1,4 +1,4 @@
-import type { Answer } from '../exchange.js'
+import type { Answer } from '../http/exchange.js'
 import type { JsonObject } from './json.js'
 import { groupKind, groupResource, type Resource } from './resources.js'
 

@@ -1,4 +1,4 @@
-import type { Answer, Outlet } from '../exchange.js'
+import type { Answer, Outlet } from '../http/exchange.js'
 import type { JsonObject } from './json.js'
 import type { KubernetesObject } from './object.js'
 import type { Change, ObjectStore } from './object-store.js'

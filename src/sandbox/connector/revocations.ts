@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { parseStringArray, type State } from './state.js'
+import { parseStringArray, type State } from '../state.js'
 
 const FILE = 'revocations.json'
 

@@ -1,11 +1,11 @@
-import { certificatePem, issueClientCertificate, type Authority } from './certificate-authority.js'
-import { DerError } from './der.js'
-import type { AttributeName, Subject } from './distinguished-name.js'
-import { errorAnswer, jsonAnswer, type Answer } from './exchange.js'
-import { JsonSyntaxError, marshal, unmarshal, type JsonNode } from './go-json.js'
-import { goString, textOf, typeError, type GoType } from './go-struct.js'
-import { firstPemBlock, isBase64 } from './pem.js'
-import { checkSignature, parseSigningRequest, type SigningRequest } from './signing-request.js'
+import { certificatePem, issueClientCertificate, type Authority } from '../pki/certificate-authority.js'
+import { DerError } from '../pki/der.js'
+import type { AttributeName, Subject } from '../pki/distinguished-name.js'
+import { errorAnswer, jsonAnswer, type Answer } from '../http/exchange.js'
+import { JsonSyntaxError, marshal, unmarshal, type JsonNode } from '../go/json.js'
+import { goString, textOf, typeError, type GoType } from '../go/struct.js'
+import { firstPemBlock, isBase64 } from '../pki/pem.js'
+import { checkSignature, parseSigningRequest, type SigningRequest } from '../pki/signing-request.js'
 
 const CSR_BODY: GoType = { kind: 'struct', name: 'externalapi.certRequest', fields: { csr: goString } }
 

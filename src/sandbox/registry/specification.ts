@@ -1,6 +1,6 @@
 import { get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
-import { compact, JsonSyntaxError, marshal, marshalObject, unmarshal, type JsonNode } from './go-json.js'
+import { compact, JsonSyntaxError, marshal, marshalObject, unmarshal, type JsonNode } from '../go/json.js'
 
 /** Milliseconds until a fetch is given up (contract §9). */
 const FETCH_LIMIT = 5000

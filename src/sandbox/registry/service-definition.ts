@@ -1,6 +1,6 @@
-import { compact, JsonSyntaxError, marshal, marshalObject, unmarshal, type JsonNode } from './go-json.js'
-import { fieldOf, goAny, goString, pointerOf, textOf, typeError, type GoType } from './go-struct.js'
-import { prepend } from './go-format.js'
+import { compact, JsonSyntaxError, marshal, marshalObject, unmarshal, type JsonNode } from '../go/json.js'
+import { fieldOf, goAny, goString, pointerOf, textOf, typeError, type GoType } from '../go/struct.js'
+import { prepend } from '../go/format.js'
 import { isServiceUrl } from './service-url.js'
 
 /** What a valid definition asks the Registry to store (contract §9). JSON texts are as they will be shown. */

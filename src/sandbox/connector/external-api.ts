@@ -1,4 +1,4 @@
-import { commonNameIn } from './distinguished-name.js'
+import { commonNameIn } from '../pki/distinguished-name.js'
 import {
   emptyJsonAnswer,
   errorAnswer,
@@ -9,9 +9,9 @@ import {
   type Answer,
   type Backend,
   type Request,
-} from './exchange.js'
-import { marshal } from './go-json.js'
-import { firstPemBlock } from './pem.js'
+} from '../http/exchange.js'
+import { marshal } from '../go/json.js'
+import { firstPemBlock } from '../pki/pem.js'
 import { certificateHash, type Revocations } from './revocations.js'
 import { announcedSubject, answerSigningRequest, type Signer } from './signing.js'
 import type { Tokens } from './tokens.js'

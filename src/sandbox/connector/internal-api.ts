@@ -6,9 +6,9 @@ import {
   methodNotAllowed,
   notFound,
   type Backend,
-} from './exchange.js'
-import { JsonSyntaxError, marshal, unmarshal } from './go-json.js'
-import { goString, textOf, typeError, type GoType } from './go-struct.js'
+} from '../http/exchange.js'
+import { JsonSyntaxError, marshal, unmarshal } from '../go/json.js'
+import { goString, textOf, typeError, type GoType } from '../go/struct.js'
 import type { Revocations } from './revocations.js'
 import type { Tokens } from './tokens.js'
 

@@ -1,4 +1,4 @@
-import type { Answer } from './exchange.js'
+import type { Answer } from '../http/exchange.js'
 
 /** The version in the footer of the recorded pages; a client must not care. */
 const NGINX = 'nginx/1.22.1'

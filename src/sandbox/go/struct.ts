@@ -1,4 +1,4 @@
-import type { JsonNode } from './go-json.js'
+import type { JsonNode } from './json.js'
 
 /** The Go types that the services unmarshal into: what else is sent is refused in Go's words, or ignored. */
 export type GoType =

@@ -1,12 +1,12 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { CONNECTOR_PATHS } from './connector-external.js'
-import { commonNameIn, toRfc2253 } from './distinguished-name.js'
-import type { Answer, Backend } from './exchange.js'
-import type { Front, Route } from './listener.js'
+import { CONNECTOR_PATHS } from '../connector/external-api.js'
+import { commonNameIn, toRfc2253 } from '../pki/distinguished-name.js'
+import type { Answer, Backend } from '../http/exchange.js'
+import type { Front, Route } from '../http/listener.js'
 import { defaultBackend, nginxPages } from './nginx-pages.js'
-import { toPem } from './pem.js'
+import { toPem } from '../pki/pem.js'
 
 const MIB = 1024 * 1024
 /** The default of the ingress, and what the Apps' own rules allow; bytes (contract §7). */

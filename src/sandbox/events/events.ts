@@ -1,6 +1,6 @@
-import { methodNotAllowed, type Answer, type Request } from './exchange.js'
-import { compact, decodeFirst, JsonSyntaxError, marshal, type JsonNode } from './go-json.js'
-import { goAny, goString, pointerOf, textOf, typeError, type GoType } from './go-struct.js'
+import { methodNotAllowed, type Answer, type Request } from '../http/exchange.js'
+import { compact, decodeFirst, JsonSyntaxError, marshal, type JsonNode } from '../go/json.js'
+import { goAny, goString, pointerOf, textOf, typeError, type GoType } from '../go/struct.js'
 
 /** Bytes that a body may have: as it comes, and again as the event service re-encodes it for the bus (contract §10). */
 const SIZE_LIMIT = 65536

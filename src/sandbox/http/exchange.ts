@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { marshal } from './go-json.js'
+import { marshal } from '../go/json.js'
 
 /** A request once its body is read. */
 export interface Request {

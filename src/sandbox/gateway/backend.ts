@@ -1,7 +1,7 @@
-import { createExternalConnector, type ConnectorParts } from './connector-external.js'
-import { createEvents } from './events.js'
-import { errorAnswer, notFound, type Backend } from './exchange.js'
-import { createRegistry, type RegistryParts } from './registry.js'
+import { createExternalConnector, type ConnectorParts } from '../connector/external-api.js'
+import { createEvents } from '../events/events.js'
+import { errorAnswer, notFound, type Backend } from '../http/exchange.js'
+import { createRegistry, type RegistryParts } from '../registry/registry.js'
 
 /** What the gateway's ingress hands on to, path by path: Connector, Registry and Events (contract §0). */
 export function createBackend(connectorParts: ConnectorParts, registryParts: RegistryParts): Backend {
