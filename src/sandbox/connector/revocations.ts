@@ -3,7 +3,10 @@ import { parseStringArray, type State } from '../state.js'
 
 const FILE = 'revocations.json'
 
-/** Hashes of revoked certificates: lower-case hex SHA-256 of the DER. Compared as given: another spelling revokes nothing (contract §2). */
+/**
+ * Hashes of revoked certificates: SHA-256 of the DER, lower-case hex. They are compared as given, so a hash in another spelling revokes
+ * nothing (docs/contract.md §2).
+ */
 export interface Revocations {
   add(hash: string): void
   has(hash: string): boolean

@@ -1,31 +1,25 @@
-import { certificatePem, issueClientCertificate, type Authority } from '../pki/certificate-authority.js'
+import { certificatePem, type Authority } from '../pki/authority.js'
 import { DerError } from '../pki/der.js'
 import type { AttributeName, Subject } from '../pki/distinguished-name.js'
+import { issueClientCertificate } from '../pki/issue.js'
 import { errorAnswer, jsonAnswer, type Answer } from '../http/exchange.js'
 import { JsonSyntaxError, marshal, unmarshal, type JsonNode } from '../go/json.js'
 import { goString, textOf, typeError, type GoType } from '../go/struct.js'
 import { firstPemBlock, isBase64 } from '../pki/pem.js'
+import { expectedSubject, type ClientContext, type ExpectedSubject } from './client-context.js'
 import { checkSignature, parseSigningRequest, type SigningRequest } from '../pki/signing-request.js'
 
 const CSR_BODY: GoType = { kind: 'struct', name: 'externalapi.certRequest', fields: { csr: goString } }
 
-/** The subject that the Connector announces and demands, but for the CN (contract §4). */
-const EXPECTED = { O: 'Organization', OU: 'OrgUnit', L: 'Waldorf', ST: 'Waldorf', C: 'DE' } as const
-
-/** Plain concatenation, nothing escaped (contract §4). */
-export function announcedSubject(app: string): string {
-  return [...Object.entries(EXPECTED), ['CN', app]].map((pair) => pair.join('=')).join(',')
-}
-
 export interface Signer {
   readonly authority: Authority
-  /** Seconds that a certificate is valid. */
-  readonly validity: number
+  /** How long a certificate is valid. */
+  readonly validitySeconds: number
   readonly now: () => Date
 }
 
-/** Answers a body `{"csr":...}` for an App: 201 with the certificates, or the first check that fails (contract §5). */
-export function answerSigningRequest(body: Buffer, app: string, signer: Signer): Answer {
+/** Answers a body `{"csr":...}`: 201 with the certificates, or the error of the first check that fails (docs/contract.md §5). */
+export function answerSigningRequest(body: Buffer, context: ClientContext, signer: Signer): Answer {
   const json = readBody(body)
   if (typeof json === 'string') return errorAnswer(500, `Error while unmarshalling request body: ${json}`)
   const base64 = textOf(json, 'csr').replace(/[\r\n]/g, '')
@@ -38,7 +32,7 @@ export function answerSigningRequest(body: Buffer, app: string, signer: Signer):
   if (typeof request === 'string') return errorAnswer(400, `Error while parsing CSR: ${request}`)
   const algorithm = checkSignature(request)
   if ('refused' in algorithm) return errorAnswer(400, `CSR signature invalid: ${algorithm.refused}`)
-  const wrong = subjectError(request.subject, app)
+  const wrong = subjectError(request.subject, expectedSubject(context))
   if (wrong !== undefined) return errorAnswer(400, `CSR: ${wrong} provided.`)
   if (algorithm.key !== 'rsa') {
     return errorAnswer(
@@ -46,7 +40,7 @@ export function answerSigningRequest(body: Buffer, app: string, signer: Signer):
       'Error while creating certificate: x509: requested SignatureAlgorithm does not match private key type',
     )
   }
-  const client = issueClientCertificate(signer.authority, request, algorithm, signer.now(), signer.validity)
+  const client = issueClientCertificate(signer.authority, request, algorithm, signer.now(), signer.validitySeconds)
   const authority = certificatePem(signer.authority)
   const encode = (pem: string): string => Buffer.from(pem).toString('base64')
   return jsonAnswer(
@@ -75,7 +69,7 @@ function parse(der: Buffer): SigningRequest | string {
   }
 }
 
-const CHECKED: readonly (readonly [keyof typeof EXPECTED & AttributeName, string])[] = [
+const CHECKED: readonly (readonly [Exclude<keyof ExpectedSubject & AttributeName, 'CN'>, string])[] = [
   ['C', 'country'],
   ['O', 'organization'],
   ['OU', 'organizational unit'],
@@ -83,13 +77,13 @@ const CHECKED: readonly (readonly [keyof typeof EXPECTED & AttributeName, string
   ['ST', 'province'],
 ]
 
-/** Of several CNs the last counts, of other attributes the first value; what is not asked for is ignored. */
-function subjectError(subject: Subject, app: string): string | undefined {
-  if (subject.CN.at(-1) !== app) return 'Invalid common name'
+/** Compares the last CN and the first value of each other attribute; attributes that are not expected are ignored. */
+function subjectError(subject: Subject, expected: ExpectedSubject): string | undefined {
+  if (subject.CN.at(-1) !== expected.CN) return 'Invalid common name'
   for (const [attribute, what] of CHECKED) {
     const [value] = subject[attribute]
     if (value === undefined) return `No ${what}`
-    if (value !== EXPECTED[attribute]) return `Invalid ${what}`
+    if (value !== expected[attribute]) return `Invalid ${what}`
   }
   return undefined
 }

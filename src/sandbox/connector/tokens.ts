@@ -1,27 +1,39 @@
 import { randomBytes } from 'node:crypto'
+import type { ClientContext } from './client-context.js'
 
-/** One-time tokens (contract §2, §4): each names an App, works once and only so long. In memory, as Kyma's are. */
+/** One-time tokens: each is for one client, works once, and expires (docs/contract.md §2, §4). They live in memory, as Kyma's do. */
 export interface Tokens {
-  issue(app: string): string
-  /** The App of a token that is known, unused and in time; asking consumes nothing. */
-  appOf(token: string): string | undefined
+  issue(context: ClientContext): string
+  /** The client of a token that is known, unused and not expired. Looking it up consumes nothing. */
+  clientOf(token: string): ClientContext | undefined
   consume(token: string): void
 }
 
-/** `life` in seconds. */
-export function createTokens(life: number, now: () => Date): Tokens {
-  const issued = new Map<string, { app: string; expires: number }>()
+interface Issued {
+  readonly context: ClientContext
+  readonly expiresMs: number
+}
+
+export function createTokens(lifetimeSeconds: number, now: () => Date): Tokens {
+  // All tokens live equally long, so the oldest entries expire first. Each token is removed once: issuing is O(1) amortised.
+  const issued = new Map<string, Issued>()
+  const removeExpired = (nowMs: number): void => {
+    for (const [token, { expiresMs }] of issued) {
+      if (expiresMs > nowMs) return
+      issued.delete(token)
+    }
+  }
   return {
-    issue(app) {
-      const time = now().getTime()
-      for (const [token, { expires }] of issued) if (expires <= time) issued.delete(token)
+    issue(context) {
+      const nowMs = now().getTime()
+      removeExpired(nowMs)
       const token = randomBytes(64).toString('base64url') + '=='
-      issued.set(token, { app, expires: time + life * 1000 })
+      issued.set(token, { context, expiresMs: nowMs + lifetimeSeconds * 1000 })
       return token
     },
-    appOf(token) {
+    clientOf(token) {
       const entry = issued.get(token)
-      return entry !== undefined && entry.expires > now().getTime() ? entry.app : undefined
+      return entry !== undefined && entry.expiresMs > now().getTime() ? entry.context : undefined
     },
     consume(token) {
       issued.delete(token)

@@ -1,6 +1,6 @@
 import type { Answer } from '../http/exchange.js'
 
-/** The version in the footer of the recorded pages; a client must not care. */
+/** The version in the footer of the recorded pages. Clients must not depend on it. */
 const NGINX = 'nginx/1.22.1'
 
 function page(status: number, title: string, heading: string, text?: string): Answer {
@@ -20,7 +20,7 @@ function page(status: number, title: string, heading: string, text?: string): An
 
 const badRequest = (text: string): Answer => page(400, `400 ${text}`, '400 Bad Request', text)
 
-/** What the ingress of the gateway answers by itself (contract §7). */
+/** The pages that the gateway's ingress answers with (docs/contract.md §7). */
 export const nginxPages = {
   noCertificate: badRequest('No required SSL certificate was sent'),
   certificateError: badRequest('The SSL certificate error'),
@@ -29,7 +29,7 @@ export const nginxPages = {
   tooLarge: page(413, '413 Request Entity Too Large', '413 Request Entity Too Large'),
 } as const
 
-/** The answer where no ingress rule fits. */
+/** The answer to a request that no ingress rule matches. */
 export const defaultBackend: Answer = {
   status: 404,
   headers: { 'content-type': 'text/plain' },

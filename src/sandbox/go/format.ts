@@ -1,9 +1,9 @@
 /**
- * A text after it went through Go's Sprintf as a format without arguments: the Registry does that to an error's text each time it puts
- * something in front of it, and garbles every `%` (contract §9).
+ * The result of Go's Sprintf for a format without arguments. The Registry formats the text of an error in this way each time it puts
+ * something in front of it, which garbles every `%` (docs/contract.md §9).
  */
 function sprintf(format: string): string {
-  return format.replace(/%[-+# 0]*\d*(?:\.\d*)?(.?)/gsu, (_, verb: string) =>
+  return format.replace(/%[-+# 0]*(?:[1-9]\d*)?(?:\.\d*)?(.?)/gsu, (_, verb: string) =>
     verb === '%' ? '%' : verb === '' ? '%!(NOVERB)' : `%!${verb}(MISSING)`,
   )
 }

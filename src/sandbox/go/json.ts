@@ -1,10 +1,10 @@
 /**
- * JSON as Go reads and writes it. The services' answers quote Go's parser and escape `<`, `>` and `&` (contract §3), and a spec comes
- * back with its numbers, escapes and order of keys as sent (§9): JSON.parse keeps neither.
+ * JSON as Go reads and writes it. The services quote Go's parser in their answers and escape `<`, `>` and `&` (docs/contract.md §3), and
+ * they return a spec with its numbers, escapes and order of keys as sent (§9), which JSON.parse does not keep.
  */
 
 interface Leaf {
-  /** The value as it stood in the text, byte by byte as latin1. */
+  /** The value as it was written, one latin1 character per byte. */
   readonly raw: string
 }
 export type JsonNode =
@@ -16,17 +16,17 @@ export type JsonNode =
   | ({ readonly kind: 'string'; readonly value: string } & Leaf)
   | ({ readonly kind: 'number' | 'bool' | 'null' } & Leaf)
 
-/** The message is Go's. */
+/** The message is the one of Go's parser. */
 export class JsonSyntaxError extends Error {}
 
-/** The text ended inside a value (or before one, when nothing but white space was there). */
+/** The text ended inside a value. `blank`: it ended before any value, after white space alone. */
 class JsonEnd extends Error {
   constructor(readonly blank: boolean) {
     super()
   }
 }
 
-/** As json.Unmarshal: one value and nothing else. Throws JsonSyntaxError. */
+/** Reads one value and nothing else, like json.Unmarshal. @throws JsonSyntaxError */
 export function unmarshal(bytes: Buffer): JsonNode {
   try {
     const scanner = new Scanner(bytes.toString('latin1'))
@@ -40,18 +40,22 @@ export function unmarshal(bytes: Buffer): JsonNode {
   }
 }
 
-/** As json.Decoder on a body that breaks off after `limit` bytes: the first value, 'too large' where it goes beyond. Throws JsonSyntaxError. */
-export function decodeFirst(bytes: Buffer, limit: number): JsonNode | 'too large' {
+/**
+ * Reads the first value from at most `maxBytes` bytes, like json.Decoder on a limited reader; 'too large' when the value is longer.
+ *
+ * @throws JsonSyntaxError
+ */
+export function decodeFirst(bytes: Buffer, maxBytes: number): JsonNode | 'too large' {
   try {
-    return new Scanner(bytes.toString('latin1', 0, limit)).value(0)
+    return new Scanner(bytes.toString('latin1', 0, maxBytes)).value(0)
   } catch (error) {
     if (!(error instanceof JsonEnd)) throw error
-    if (bytes.length > limit) return 'too large'
+    if (bytes.length > maxBytes) return 'too large'
     throw new JsonSyntaxError(error.blank ? 'EOF' : 'unexpected EOF')
   }
 }
 
-/** Go's limit is 10000; so deep a recursion would be the end of the stack here. */
+/** Go's limit is 10000; recursion that deep would overflow the stack here. */
 const MAX_DEPTH = 1000
 
 class Scanner {
@@ -120,7 +124,7 @@ class Scanner {
     }
   }
 
-  /** Steps over a comma (false) or the closing bracket (true). */
+  /** Steps over a comma (gives false) or the closing bracket (gives true). */
   private endOf(close: string, context: string): boolean {
     this.skipSpace()
     const next = this.text[this.at]
@@ -198,7 +202,7 @@ function quoteCharacter(character: string): string {
   return `'${character === '\\' ? '\\\\' : character}'`
 }
 
-/** The string in a checked literal; what is no UTF-8 or half a surrogate pair becomes U+FFFD. */
+/** The string in a valid literal. Bytes that are not UTF-8 and lone surrogates become U+FFFD. */
 function decodeString(raw: string): string {
   const text = Buffer.from(raw, 'latin1').toString('utf8')
   if (!text.includes('\\')) return text.slice(1, -1)
@@ -206,7 +210,7 @@ function decodeString(raw: string): string {
   return String(decoded).replace(/\p{Surrogate}/gu, '\uFFFD')
 }
 
-/** A JSON text with Go's escapes for HTML. */
+/** Escapes the characters of a JSON text that Go escapes for the sake of HTML. */
 function escapeHtml(json: string): string {
   return json.replace(
     /[<>&\u2028\u2029]/g,
@@ -214,17 +218,17 @@ function escapeHtml(json: string): string {
   )
 }
 
-/** A value of one's own, as json.Marshal writes it. */
+/** Writes a value of JavaScript as json.Marshal would. */
 export function marshal(value: unknown): string {
   return escapeHtml(JSON.stringify(value))
 }
 
-/** An object from JSON texts, in this order; undefined ones are left out. */
+/** Writes an object from JSON texts, in this order; members without a text are left out. */
 export function marshalObject(members: readonly (readonly [name: string, json: string | undefined])[]): string {
   return `{${members.flatMap(([name, json]) => (json === undefined ? [] : [`${marshal(name)}:${json}`])).join(',')}}`
 }
 
-/** A value as it was sent, without white space between and with Go's escapes (json.RawMessage). */
+/** Writes a value as it was sent, without white space and with Go's escapes (json.RawMessage). */
 export function compact(node: JsonNode): string {
   const parts: string[] = []
   const write = (value: JsonNode): void => {

@@ -1,9 +1,9 @@
 import type { JsonNode } from './json.js'
 
-/** The Go types that the services unmarshal into: what else is sent is refused in Go's words, or ignored. */
+/** A Go type that a service unmarshals into. A value that does not fit is refused with Go's message; an unknown field is ignored. */
 export type GoType =
   | { readonly kind: 'string' }
-  /** json.RawMessage or interface{}: anything. */
+  /** json.RawMessage or interface{}: any value. */
   | { readonly kind: 'any' }
   | { readonly kind: 'map'; readonly of: GoType }
   | { readonly kind: 'slice'; readonly of: GoType }
@@ -27,7 +27,7 @@ function typeName(type: GoType): string {
   }
 }
 
-/** What json.Unmarshal says of a value that does not fit the type, or undefined when it does. null fits everything. */
+/** The error of json.Unmarshal for a value that does not fit the type; undefined when it fits. null fits every type. */
 export function typeError(node: JsonNode, type: GoType, struct = '', path: readonly string[] = []): string | undefined {
   if (node.kind === 'null' || type.kind === 'any') return undefined
   const fits = { string: 'string', map: 'object', slice: 'array', struct: 'object' }[type.kind] === node.kind
@@ -67,23 +67,23 @@ function firstError(
   return undefined
 }
 
-/** Go matches keys without regard to case. */
-function sameKey(name: string, key: string): boolean {
+/** Go matches keys case-insensitively. */
+export function sameKey(name: string, key: string): boolean {
   return name === key || name.toLowerCase() === key.toLowerCase()
 }
 
-/** The value of a field: the last one given. null is a value here. */
+/** The value of a field, which may be null; the last one when the field is repeated. */
 export function fieldOf(node: JsonNode | undefined, name: string): JsonNode | undefined {
   return node?.kind === 'object' ? node.members.findLast((member) => sameKey(name, member.name))?.value : undefined
 }
 
-/** A string field: null and absent are Go's empty string. */
+/** The value of a string field; '' for null and for an absent field, as in Go. */
 export function textOf(node: JsonNode | undefined, name: string): string {
   const value = fieldOf(node, name)
   return value?.kind === 'string' ? value.value : ''
 }
 
-/** A field that is a pointer: null and absent are undefined. */
+/** The value of a pointer field; undefined for null and for an absent field. */
 export function pointerOf(node: JsonNode | undefined, name: string): JsonNode | undefined {
   const value = fieldOf(node, name)
   return value?.kind === 'null' ? undefined : value

@@ -1,21 +1,35 @@
-import type { Tell } from './listener.js'
+import type { ReportExchange } from './listener.js'
 
-/** Writes a line for each request: time, listener, method, path with the token taken out, status (0: the client left) and how long it took. */
-export function createRequestLog(listener: string, log: ((line: string) => void) | undefined, now: () => Date): Tell {
-  return ({ method, target, status, milliseconds }) =>
-    log?.(`${now().toISOString()} ${listener} ${method} ${redactToken(target)} ${status} ${milliseconds}ms`)
+/**
+ * Writes one line per request: time, listener, method, path without tokens, status (0 when the client left first), and how long the
+ * answer took.
+ */
+export function createRequestLog(
+  listener: string,
+  log: ((line: string) => void) | undefined,
+  now: () => Date,
+): ReportExchange {
+  return ({ method, target, status, durationMs }) =>
+    log?.(`${now().toISOString()} ${listener} ${method} ${redactToken(target)} ${status} ${durationMs}ms`)
 }
 
-/** What is long enough for a token is taken for one whatever its name: of a mistyped URL it may still work. */
+/** Anything as long as a token is redacted whatever its parameter is called: a token in a mistyped URL may still work. */
 function redactToken(target: string): string {
   return target
-    .replace(/[A-Za-z0-9_-]{60,}={0,2}/g, 'REDACTED')
-    .replace(/([^?&;#/=]*)=([^?&;#/]*)/g, (whole, name: string) =>
-      /token/i.test(decoded(name)) ? `${name}=REDACTED` : whole,
-    )
+    .replace(/[\w-]{60,}={0,2}/g, 'REDACTED')
+    .split(/([?&;#/])/)
+    .map(redactParameter)
+    .join('')
 }
 
-function decoded(name: string): string {
+function redactParameter(part: string): string {
+  const equals = part.indexOf('=')
+  if (equals === -1) return part
+  const name = part.slice(0, equals)
+  return decode(name).toLowerCase().includes('token') ? `${name}=REDACTED` : part
+}
+
+function decode(name: string): string {
   try {
     return decodeURIComponent(name)
   } catch {

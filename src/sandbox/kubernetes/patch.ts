@@ -7,20 +7,20 @@ export function mergePatch(target: JsonObject, patch: JsonObject): JsonObject {
   return merged(target, patch, mergePatch, (_name, _before, value) => value)
 }
 
-/** The lists whose members are merged, one by one, and the field that tells them apart; other lists are replaced. */
+/** The lists whose members are merged one by one, and the field that identifies a member. Other lists are replaced. */
 const LIST_KEYS = new Map([
   ['ports', 'port'],
   ['ownerReferences', 'uid'],
 ])
 
-/** A strategic merge patch as far as the kinds served here need it: lists merged by key, `$patch`, `$retainKeys`. */
+/** The part of the strategic merge patch that the served kinds need: lists merged by key, `$patch`, `$retainKeys`. */
 export function strategicMergePatch(target: JsonObject, patch: JsonObject): JsonObject {
   if (patch['$patch'] === 'replace') return without(patch, '$patch')
   const retained = at(patch, '$retainKeys')
   const kept = isJsonArray(retained)
     ? Object.fromEntries(Object.entries(target).filter(([name]) => retained.includes(name)))
     : target
-  // What is left are hints to the order of lists, which no client of these kinds looks at.
+  // The other directives concern the order of lists, which does not matter for these kinds.
   const changes = Object.fromEntries(Object.entries(patch).filter(([name]) => !name.startsWith('$')))
   return merged(kept, changes, strategicMergePatch, (name, before, value) => {
     const key = LIST_KEYS.get(name)
@@ -28,7 +28,7 @@ export function strategicMergePatch(target: JsonObject, patch: JsonObject): Json
   })
 }
 
-/** Fields that are null go, objects are merged by `merge`, anything else is what `take` says. */
+/** Removes fields that are null in the patch, merges objects by `merge`, and gets other values from `take`. */
 function merged(
   target: JsonObject,
   patch: JsonObject,
@@ -61,13 +61,13 @@ function mergedList(before: Json | undefined, patches: readonly Json[], key: str
 
 export type Patch = (target: JsonObject, patch: JsonObject) => JsonObject
 
-/** How a patch of this type changes an object. @throws Refusal for types that are not known, in words */
+/** The function that applies a patch of this media type. @throws Refusal for an unknown type */
 export function patchOf(resource: Resource, type: string): Patch {
   if (type === 'application/merge-patch+json') return mergePatch
   if (type === 'application/strategic-merge-patch+json' && resource.custom !== true) return strategicMergePatch
   if (type === 'application/apply-patch+yaml')
     throw unsupportedMediaType(
-      'the sandbox knows no server-side apply: use client-side apply (kubectl apply without --server-side)',
+      'the sandbox does not support server-side apply: use client-side apply (kubectl apply without --server-side)',
     )
   const types = [
     'application/merge-patch+json',

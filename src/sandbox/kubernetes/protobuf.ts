@@ -2,10 +2,10 @@ import { isJsonObject, type Json, type JsonObject } from './json.js'
 import { badRequest } from './refusal.js'
 import { namespaces, secrets, type Resource } from './resources.js'
 
-/** Newer versions of `kubectl create` send what they know by type in this form, whatever discovery says. Answers are JSON. */
+/** Newer versions of `kubectl create` send the built-in kinds in this form, whatever discovery offers. Answers are JSON. */
 export const PROTOBUF = 'application/vnd.kubernetes.protobuf'
 
-/** How a field is read; the fields of a message by their numbers (k8s.io/api, generated.proto), others are left out. */
+/** How a field is read. A message has the fields that are read by their numbers (k8s.io/api, generated.proto). */
 type Reading = 'text' | 'bytes' | 'flag' | 'map of texts' | 'map of bytes' | Message
 type Message = ReadonlyMap<number, readonly [name: string, reading: Reading]>
 
@@ -29,15 +29,16 @@ const MESSAGES = new Map<Resource, Message>([
   ],
 ])
 
-/** Stands before the envelope: what it is, and then the message itself. */
+/** Precedes the envelope. */
 const MAGIC = Buffer.from('k8s\0')
+/** The field of the envelope that holds the message. */
 const RAW = 2
 
-/** The object in a body; undefined for a resource whose messages are not known. */
+/** The object in a body; undefined for a resource whose message is not known. @throws Refusal */
 export function readProtobuf(body: Buffer, resource: Resource): JsonObject | undefined {
   const message = MESSAGES.get(resource)
   if (message === undefined) return undefined
-  if (!body.subarray(0, MAGIC.length).equals(MAGIC)) throw badRequest('the body is no object in the form of protobuf')
+  if (!body.subarray(0, MAGIC.length).equals(MAGIC)) throw badRequest('the body is not an object in protobuf')
   const raw = readFields(body.subarray(MAGIC.length)).find(({ number }) => number === RAW)
   return readMessage(raw?.bytes ?? Buffer.alloc(0), message)
 }
@@ -48,7 +49,7 @@ function readMessage(bytes: Buffer, message: Message): JsonObject {
     const [name, reading] = message.get(field.number) ?? []
     if (name === undefined || reading === undefined) continue
     const value = readField(field, reading, result.get(name))
-    // Protobuf writes no difference between empty and absent.
+    // Protobuf does not distinguish an empty text from an absent one.
     if (value !== '') result.set(name, value)
   }
   return Object.fromEntries(result)
@@ -76,9 +77,9 @@ function readField({ bytes, count }: Field, reading: Reading, before: Json | und
 
 interface Field {
   readonly number: number
-  /** Of a text, bytes or a message. */
+  /** The value of a text, bytes or a message. */
   readonly bytes: Buffer
-  /** Of a number. */
+  /** The value of a number. */
   readonly count: number
 }
 

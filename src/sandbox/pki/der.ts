@@ -1,4 +1,4 @@
-/** DER as far as certificates and signing requests need it: a writer of values and a strict reader of one level at a time. */
+/** The part of DER that certificates and signing requests need: a writer of values and a strict reader of one level at a time. */
 
 export const TAG = {
   boolean: 0x01,
@@ -22,7 +22,7 @@ export interface DerValue {
   readonly bytes: Buffer
 }
 
-/** The bytes are no DER; the message is what Go's asn1 says of them. */
+/** The bytes are not DER; the message is the one of Go's package asn1. */
 export class DerError extends Error {}
 
 function lengthBytes(length: number): Buffer {
@@ -41,7 +41,7 @@ export function derSequence(...contents: Buffer[]): Buffer {
   return derValue(TAG.sequence, ...contents)
 }
 
-/** DER wants the members of a SET OF in the order of their bytes. */
+/** DER sorts the members of a SET OF by their bytes. */
 export function derSetOf(members: readonly Buffer[]): Buffer {
   return derValue(TAG.set, ...[...members].sort((a, b) => Buffer.compare(a, b)))
 }
@@ -80,7 +80,7 @@ export function derTime(date: Date): Buffer {
     : derValue(TAG.generalizedTime, Buffer.from(digits))
 }
 
-/** Reads the values that lie one after the other in `bytes`. */
+/** Reads a sequence of values until the end of `bytes`. @throws DerError */
 export function readDer(bytes: Buffer): DerValue[] {
   const values: DerValue[] = []
   for (let at = 0; at < bytes.length;) {
@@ -91,7 +91,7 @@ export function readDer(bytes: Buffer): DerValue[] {
   return values
 }
 
-/** Reads the value at the start of `bytes`; what follows it is left alone. */
+/** Reads the value at the start of `bytes` and ignores the bytes after it. @throws DerError */
 export function readFirstDer(bytes: Buffer): DerValue {
   const tag = bytes[0]
   const short = bytes[1]
@@ -108,7 +108,7 @@ export function readFirstDer(bytes: Buffer): DerValue {
   return { tag, contents: bytes.subarray(start, start + length), bytes: bytes.subarray(0, start + length) }
 }
 
-/** The values in a constructed value, which must have that tag and at least so many members. */
+/** The values in a constructed value, which must have this tag and at least so many members. @throws DerError */
 export function readMembers(value: DerValue | undefined, tag: number, atLeast: number): DerValue[] {
   if (value?.tag !== tag) throw new DerError("asn1: structure error: tags don't match")
   const members = readDer(value.contents)

@@ -1,6 +1,6 @@
 import { derOid, derSequence, derSetOf, derValue, readDer, readMembers, TAG, type DerValue } from './der.js'
 
-/** The attributes of a subject that the Connector keeps, in the order in which it writes them (contract §5). */
+/** The attributes of a subject that the Connector keeps, in the order in which it writes them (docs/contract.md §5). */
 const KEPT = [
   { short: 'C', oid: '2.5.4.6' },
   { short: 'ST', oid: '2.5.4.8' },
@@ -13,12 +13,12 @@ const KEPT = [
 
 export type AttributeName = (typeof KEPT)[number]['short']
 
-/** The values of a subject by attribute, in the order in which they stand in the name. */
+/** The values of a subject by attribute, in the order of the name. */
 export type Subject = Readonly<Record<AttributeName, readonly string[]>>
 
 const encodedOids = new Map(KEPT.map(({ short, oid }) => [derOid(oid).toString('hex'), short]))
 
-/** Go writes a PrintableString where the characters allow it; `*` and `&` are not among them. */
+/** Go writes a PrintableString where the characters allow it. In Go `*` and `&` do not. */
 function derString(value: string): Buffer {
   const tag = /^[A-Za-z0-9 '()+,\-./:=?]*$/.test(value) ? TAG.printableString : TAG.utf8String
   return derValue(tag, Buffer.from(value))
@@ -28,11 +28,18 @@ const BMP_STRING = 0x1e
 const TELETEX_STRING = 0x14
 
 function readString(value: DerValue): string {
-  if (value.tag === BMP_STRING) return Buffer.from(value.contents).swap16().toString('utf16le')
+  if (value.tag === BMP_STRING) return readBmpString(value.contents)
   return value.contents.toString(value.tag === TELETEX_STRING ? 'latin1' : 'utf8')
 }
 
-/** Reads the attributes of a DER Name that the Connector knows; others are ignored. */
+/** UTF-16 in big-endian order; an odd last byte is dropped. */
+function readBmpString(bytes: Buffer): string {
+  return Buffer.from(bytes.subarray(0, bytes.length - (bytes.length % 2)))
+    .swap16()
+    .toString('utf16le')
+}
+
+/** Reads the attributes of a DER Name that the Connector knows and ignores the others. @throws DerError */
 export function readSubject(name: DerValue | undefined): Subject {
   const found: Record<AttributeName, string[]> = { C: [], ST: [], L: [], O: [], OU: [], CN: [], serialNumber: [] }
   for (const rdn of readMembers(name, TAG.sequence, 0)) {
@@ -45,7 +52,7 @@ export function readSubject(name: DerValue | undefined): Subject {
   return found
 }
 
-/** The Name as the Connector re-encodes it: several values of an attribute share one RDN, of CN and serialNumber the last counts. */
+/** The Name as the Connector re-encodes it: the values of an attribute share one RDN; of CN and serialNumber only the last is kept. */
 export function encodeSubject(subject: Subject): Buffer {
   const rdns = KEPT.flatMap(({ short, oid }) => {
     const values = short === 'CN' || short === 'serialNumber' ? subject[short].slice(-1) : subject[short]
@@ -54,7 +61,7 @@ export function encodeSubject(subject: Subject): Buffer {
   return derSequence(...rdns)
 }
 
-/** A Name with one attribute for each pair, in the order given and as UTF8String but for the country: as openssl writes the CA's. */
+/** A Name with one attribute per pair, in the order given: C as PrintableString and the others as UTF8String, as openssl writes them. */
 export function encodeNameInOrder(pairs: readonly (readonly [AttributeName, string])[]): Buffer {
   return derSequence(
     ...pairs.map(([short, value]) => {
@@ -63,29 +70,4 @@ export function encodeNameInOrder(pairs: readonly (readonly [AttributeName, stri
       return derSetOf([derSequence(derOid(oid), derValue(tag, Buffer.from(value)))])
     }),
   )
-}
-
-/**
- * The subject header of the ingress: RFC 2253, so in reverse, everything beyond ASCII as escaped bytes (contract §7).
- * `multiline` is `X509Certificate.subject`: an RDN a line, already escaped as RFC 2253 wants.
- */
-export function toRfc2253(multiline: string): string {
-  return multiline
-    .split('\n')
-    .reverse()
-    .map((rdn) => rdn.split(' + ').reverse().join('+'))
-    .join(',')
-    .replace(/[^\x20-\x7e]/gu, (character) =>
-      [...Buffer.from(character)].map((byte) => `\\${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
-    )
-}
-
-/** The common name in an RFC 2253 subject, or undefined. */
-export function commonNameIn(rfc2253: string): string | undefined {
-  const escaped = /(?:^|[,+])CN=((?:\\.|[^\\,+])+)/.exec(rfc2253)?.[1]
-  if (escaped === undefined) return undefined
-  const bytes = escaped.replace(/\\([0-9A-F]{2}|.)/g, (_, what: string) =>
-    what.length === 2 ? String.fromCharCode(parseInt(what, 16)) : what,
-  )
-  return Buffer.from(bytes, 'latin1').toString('utf8')
 }

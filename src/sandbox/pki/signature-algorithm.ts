@@ -1,13 +1,13 @@
 import { constants, sign, verify, type KeyObject } from 'node:crypto'
 import { derInteger, derNull, derOid, derSequence, derValue } from './der.js'
 
-/** How a signing request is signed; its certificate is signed the same way, if the CA's RSA key can (contract §5). */
+/** How a signing request is signed. Its certificate is signed the same way, if the CA's RSA key can (docs/contract.md §5). */
 export interface SignatureAlgorithm {
   readonly key: 'rsa' | 'ec' | 'ed25519'
-  /** Digest name of node:crypto; null where the scheme has its own. */
+  /** Digest name of node:crypto; null where the scheme includes one. */
   readonly digest: string | null
-  /** The salt's length in bytes for RSA-PSS; undefined for PKCS#1 v1.5 and the rest. */
-  readonly salt?: number
+  /** For RSA-PSS only. */
+  readonly saltBytes?: number
   /** The AlgorithmIdentifier. */
   readonly der: Buffer
 }
@@ -18,15 +18,15 @@ const rsa = (oid: string, digest: string): SignatureAlgorithm => ({
   der: derSequence(derOid(oid), derNull),
 })
 
-/** Only a salt as long as the digest: any other is unknown to Go. */
-function pss(hashOid: string, digest: string, salt: number): SignatureAlgorithm {
+/** Go knows only a salt that is as long as the digest. */
+function pss(hashOid: string, digest: string, saltBytes: number): SignatureAlgorithm {
   const hash = derSequence(derOid(hashOid), derNull)
   const parameters = derSequence(
     derValue(0xa0, hash),
     derValue(0xa1, derSequence(derOid('1.2.840.113549.1.1.8'), hash)),
-    derValue(0xa2, derInteger(Buffer.from([salt]))),
+    derValue(0xa2, derInteger(Buffer.from([saltBytes]))),
   )
-  return { key: 'rsa', digest, salt, der: derSequence(derOid('1.2.840.113549.1.1.10'), parameters) }
+  return { key: 'rsa', digest, saltBytes, der: derSequence(derOid('1.2.840.113549.1.1.10'), parameters) }
 }
 
 const ecdsa = (oid: string, digest: string): SignatureAlgorithm => ({
@@ -54,7 +54,7 @@ const known: readonly SignatureAlgorithm[] = [
   { key: 'ed25519', digest: null, der: derSequence(derOid('1.3.101.112')) },
 ]
 
-/** The algorithm of an AlgorithmIdentifier, or Go's reason for not verifying with it. */
+/** The algorithm of an AlgorithmIdentifier, or Go's reason for refusing it. */
 export function signatureAlgorithm(der: Buffer): SignatureAlgorithm | { readonly refused: string } {
   if (der.equals(MD5_RSA.der)) return { refused: 'x509: cannot verify signature: insecure algorithm MD5-RSA' }
   return (
@@ -68,16 +68,16 @@ function keyInput(
   algorithm: SignatureAlgorithm,
   key: KeyObject,
 ): { key: KeyObject; padding?: number; saltLength?: number } {
-  return algorithm.salt === undefined
+  return algorithm.saltBytes === undefined
     ? { key }
-    : { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: algorithm.salt }
+    : { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: algorithm.saltBytes }
 }
 
 export function signWith(algorithm: SignatureAlgorithm, key: KeyObject, data: Buffer): Buffer {
   return sign(algorithm.digest, data, keyInput(algorithm, key))
 }
 
-/** What Go says when the signature does not fit, or undefined when it does. */
+/** Go's error for a signature that does not verify; undefined for one that does. */
 export function verificationError(
   algorithm: SignatureAlgorithm,
   key: KeyObject,

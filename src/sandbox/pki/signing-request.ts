@@ -3,18 +3,19 @@ import { DerError, readDer, readMembers, TAG } from './der.js'
 import { readSubject, type Subject } from './distinguished-name.js'
 import { signatureAlgorithm, verificationError, type SignatureAlgorithm } from './signature-algorithm.js'
 
-/** A PKCS#10 that parsed; its signature is not yet checked. */
+/** A PKCS#10 request whose signature is not checked yet. */
 export interface SigningRequest {
   readonly subject: Subject
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Buffer
-  /** What was signed, the AlgorithmIdentifier and the signature. */
+  /** The bytes that the signature covers. */
   readonly signed: Buffer
+  /** An AlgorithmIdentifier, DER. */
   readonly algorithm: Buffer
   readonly signature: Buffer
 }
 
-/** Throws DerError with Go's words where they are known. */
+/** @throws DerError with the message of Go's parser where it was recorded */
 export function parseSigningRequest(der: Buffer): SigningRequest {
   const [outer, ...trailing] = readDer(der)
   if (trailing.length > 0) throw new DerError('asn1: syntax error: trailing data')
@@ -38,7 +39,7 @@ export function parseSigningRequest(der: Buffer): SigningRequest {
   }
 }
 
-/** The algorithm of a request whose signature fits its key, or Go's reason why it does not. */
+/** The algorithm of a request whose signature verifies with its own key, or Go's reason for refusing the request. */
 export function checkSignature(request: SigningRequest): SignatureAlgorithm | { readonly refused: string } {
   const algorithm = signatureAlgorithm(request.algorithm)
   if ('refused' in algorithm) return algorithm

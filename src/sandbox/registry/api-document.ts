@@ -1,4 +1,4 @@
-/** What `/<app>/v1/metadata/api.yaml` shows: the paths of contract §9, not Kyma's own wording. */
+/** The document at `/<app>/v1/metadata/api.yaml`: the paths of docs/contract.md §9, not Kyma's own text. */
 export const REGISTRY_API = `swagger: "2.0"
 info:
   title: Application Registry (sandbox)

@@ -1,11 +1,12 @@
-import { createCredentialCertificate } from '../pki/certificate-authority.js'
 import { errorAnswer, jsonAnswer, methodNotAllowed, notFound, type Answer, type Request } from '../http/exchange.js'
+import { issueCredentialCertificate } from '../pki/issue.js'
 import { prepend } from '../go/format.js'
 import { marshal, marshalObject } from '../go/json.js'
 import { REGISTRY_API } from './api-document.js'
 import { readServiceDefinition, type Credentials, type ServiceDefinition } from './service-definition.js'
 import type { ServiceStore, StoredApi, StoredCredentials, StoredService } from './service-store.js'
-import { fetchedAsJson, fetchSpecification, rewriteSwagger, SpecificationError } from './specification.js'
+import { fetchedAsJson, fetchSpecification, SpecificationError } from './specification.js'
+import { rewriteSwagger } from './swagger.js'
 
 export interface RegistryParts {
   readonly store: ServiceStore
@@ -13,10 +14,10 @@ export interface RegistryParts {
   readonly now: () => Date
 }
 
-/** Answers a request below `/<app>/v1/metadata`; `rest` is its path from there on. */
+/** Answers a request for `/<app>/v1/metadata` and its sub-paths; `rest` is the path after `metadata`. */
 export type Registry = (app: string, rest: string, request: Request) => Promise<Answer>
 
-/** The Application Registry (contract §9). */
+/** The Application Registry (docs/contract.md §9). */
 export function createRegistry(parts: RegistryParts): Registry {
   return async (app, rest, request) => {
     if (rest === '') return redirectToApi(request)
@@ -44,7 +45,7 @@ function idIn(rest: string): string | undefined {
 
 const yamlAnswer: Answer = { status: 200, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: REGISTRY_API }
 
-/** Go's redirect has a body on GET only. */
+/** Go's redirect has a body for GET only. */
 function redirectToApi({ path, method }: Request): Answer {
   const location = `${path}/api.yaml`
   if (method !== 'GET' && method !== 'HEAD') return { status: 301, headers: { location }, body: '' }
@@ -67,7 +68,7 @@ function listServices({ store }: RegistryParts, app: string): Answer {
   )
 }
 
-/** The fields that every answer about a service shows; there is no shortDescription among them. */
+/** The fields that every answer about a service has. shortDescription is never shown. */
 function baseFields(service: StoredService): [string, string | undefined][] {
   return [
     ['provider', marshal(service.provider)],
@@ -83,7 +84,7 @@ function readService({ store }: RegistryParts, app: string, id: string): Answer 
   return typeof found === 'string' ? errorAnswer(404, found) : jsonAnswer(200, details(found))
 }
 
-/** The service, or the Registry's words for its absence. */
+/** The service, or the Registry's message when there is none. */
 function find(store: ServiceStore, app: string, id: string): StoredService | string {
   const services = store.list(app)
   const found = services?.find((service) => service.id === id)
@@ -121,7 +122,7 @@ async function createService(parts: RegistryParts, app: string, body: Buffer): P
   const id = parts.newId()
   const built = await build(parts, app, id, definition, undefined)
   if ('status' in built) return built
-  // Looked up only now: other requests may have come in while a specification was fetched.
+  // Other requests may have changed the list while a specification was fetched: it is read only now.
   const services = parts.store.list(app)
   if (services === undefined)
     return errorAnswer(404, prepend('Creating service in Application failed', appMissing(app)))
@@ -151,7 +152,7 @@ async function updateService(parts: RegistryParts, app: string, id: string, body
   return jsonAnswer(200, marshalObject(baseFields(built)))
 }
 
-/** 204 for an unknown id, too. */
+/** Answers 204 for an unknown id, too. */
 function deleteService({ store }: RegistryParts, app: string, id: string): Answer {
   const services = store.list(app)
   if (services === undefined) {
@@ -165,7 +166,7 @@ function deleteService({ store }: RegistryParts, app: string, id: string): Answe
   return { status: 204, headers: {}, body: '' }
 }
 
-/** The service that a definition makes, on top of the one that it replaces; an answer where its specification cannot be had. */
+/** The service that a definition describes, which may replace `before`; an answer when its specification cannot be fetched. */
 async function build(
   parts: RegistryParts,
   app: string,
@@ -198,12 +199,12 @@ async function build(
     identifier: before === undefined ? definition.identifier : before.identifier,
     labels: marshalObject(labels.map(([name, value]) => [name, marshal(value)])),
     ...(storedApi && { api: storedApi }),
-    // With none of the three in the definition, all of the stored ones stay; with any, the others go.
+    // When the definition has none of the three, the stored ones stay; when it has one, the others are dropped.
     content: Object.keys(content).length === 0 && before !== undefined ? before.content : content,
   }
 }
 
-/** The API's spec: the one sent, or else fetched from specificationUrl or, for OData, from the target. */
+/** The API's spec: the one in the definition, else the one at specificationUrl or, for OData, at the target. */
 async function specOf(definition: ServiceDefinition, app: string, id: string): Promise<string | undefined | Answer> {
   const { api } = definition
   if (api === undefined) return undefined
@@ -235,7 +236,7 @@ async function storedCredentials(
     case 'certificateGen': {
       const { commonName } = credentials
       if (before?.commonName === commonName) return before
-      const certificate = Buffer.from(await createCredentialCertificate(commonName, now)).toString('base64')
+      const certificate = Buffer.from(await issueCredentialCertificate(commonName, now)).toString('base64')
       return { commonName, shown: marshal({ certificateGen: { commonName, certificate, ...csrfInfo } }) }
     }
   }

@@ -3,7 +3,7 @@ import { fieldOf, goAny, goString, pointerOf, textOf, typeError, type GoType } f
 import { prepend } from '../go/format.js'
 import { isServiceUrl } from './service-url.js'
 
-/** What a valid definition asks the Registry to store (contract §9). JSON texts are as they will be shown. */
+/** The contents of a valid definition (docs/contract.md §9). JSON texts are as the Registry will show them. */
 export interface ServiceDefinition {
   readonly provider: string
   readonly name: string
@@ -24,7 +24,7 @@ export interface ServiceDefinition {
   readonly documentation?: string
 }
 
-/** Secrets are checked and then forgotten: the Registry shows them as stars, and nothing here calls the service. */
+/** Secrets are checked and not kept: the Registry shows stars in their place, and the sandbox never calls the service. */
 export type Credentials =
   | { readonly kind: 'oauth'; readonly url: string; readonly csrfUrl?: string }
   | { readonly kind: 'basic'; readonly csrfUrl?: string }
@@ -73,7 +73,7 @@ const SERVICE_DETAILS = struct('externalapi.ServiceDetails', {
   }),
 })
 
-/** Reads a body, or says with the Registry's words why it is refused. */
+/** Reads a body; gives the Registry's message when it refuses the body. */
 export function readServiceDefinition(body: Buffer): ServiceDefinition | { readonly refused: string } {
   const json = readJson(body)
   if (typeof json === 'string') return { refused: `Failed to unmarshal request body, ${json}` }
@@ -108,7 +108,7 @@ function validationError(json: JsonNode): string | undefined {
   )
 }
 
-/** The texts of all fields that are wrong in themselves, in the order of the fields. */
+/** The messages about single fields, in the order of the fields. */
 function structureErrors(json: JsonNode): string[] {
   const errors: string[] = []
   const required = (node: JsonNode | undefined, field: string, text: string): void => {
@@ -158,7 +158,7 @@ function structureErrors(json: JsonNode): string[] {
 
 const RAW_OBJECT: GoType = { kind: 'map', of: goAny }
 
-/** A spec is a JSON object, or null. */
+/** The error for a spec that is neither a JSON object nor null. */
 function specError(owner: 'api' | 'events', node: JsonNode | undefined): string | undefined {
   const spec = fieldOf(node, 'spec')
   const error = spec && typeError(spec, RAW_OBJECT)?.replace('json.RawMessage', '*json.RawMessage')
@@ -215,7 +215,7 @@ function credentialsFrom(node: JsonNode | undefined): Credentials | undefined {
 
 function documentationFrom(node: JsonNode): string {
   const text = (owner: JsonNode, field: string): [string, string] => [field, marshal(textOf(owner, field))]
-  /** An empty list is left out, as an absent one is. */
+  /** An empty list is left out like an absent one. */
   const list = (field: string, item: (node: JsonNode) => string): [string, string | undefined] => {
     const value = fieldOf(node, field)
     const filled = value?.kind === 'array' && value.items.length > 0

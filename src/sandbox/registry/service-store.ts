@@ -2,7 +2,7 @@ import type { State } from '../state.js'
 
 const FILE = 'services.json'
 
-/** A service as the Registry keeps it. JSON texts are as they are shown. */
+/** A service as the Registry stores it. JSON texts are as the Registry shows them. */
 export interface StoredService {
   readonly id: string
   readonly provider: string
@@ -12,7 +12,7 @@ export interface StoredService {
   /** JSON text. */
   readonly labels: string
   readonly api?: StoredApi
-  /** Spec of the API, spec of the events, documentation: they are replaced together (contract §9). JSON texts. */
+  /** JSON texts of the API's spec, the events' spec and the documentation; they are replaced together (docs/contract.md §9). */
   readonly content: { readonly apiSpec?: string; readonly eventsSpec?: string; readonly documentation?: string }
 }
 
@@ -24,22 +24,22 @@ export interface StoredApi {
 }
 
 export interface StoredCredentials {
-  /** JSON text, secrets starred. */
+  /** JSON text with stars in the place of secrets. */
   readonly shown: string
-  /** Of certificateGen: a certificate stays until its name changes. */
+  /** For certificateGen: the certificate is kept until its name changes. */
   readonly commonName?: string
 }
 
-/** The services of each App, in the order in which they were made. */
+/** The services of each App, in the order of their creation. */
 export interface ServiceStore {
   /** undefined for an App that does not exist. */
   list(app: string): readonly StoredService[] | undefined
   replace(app: string, services: readonly StoredService[]): void
-  /** The App is gone, and its services with it. */
+  /** Removes the services of an App that was deleted. */
   forget(app: string): void
 }
 
-/** An App that is not served this time keeps its services for the next. */
+/** The services of an App that does not exist in this run are kept for the next one. */
 export function openServiceStore(hasApp: (app: string) => boolean, state: State): ServiceStore {
   let services = new Map<string, readonly StoredService[]>(state.read(FILE, parseServices))
   const keep = (all: ReadonlyMap<string, readonly StoredService[]>): void => {
@@ -57,14 +57,14 @@ export function openServiceStore(hasApp: (app: string) => boolean, state: State)
   }
 }
 
-/** The file is this module's own; a change by hand that keeps it an object of lists with ids is taken as it is. */
+/** Reads the file that this module writes. The check finds damage; it does not validate what somebody wrote by hand. */
 function parseServices(text: string): Map<string, StoredService[]> {
   const value: unknown = JSON.parse(text)
-  if (typeof value !== 'object' || value === null) throw new Error('it is no JSON object')
+  if (typeof value !== 'object' || value === null) throw new Error('it is not a JSON object')
   return new Map(
     Object.entries(value).map(([app, list]: [string, unknown]) => {
       if (!Array.isArray(list) || !list.every(isStoredService))
-        throw new Error(`the services of ${app} are no list of services`)
+        throw new Error(`the services of ${app} are not a list of services`)
       return [app, list]
     }),
   )

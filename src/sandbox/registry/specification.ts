@@ -1,22 +1,22 @@
 import { get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
-import { compact, JsonSyntaxError, marshal, marshalObject, unmarshal, type JsonNode } from '../go/json.js'
+import { compact, JsonSyntaxError, marshal, unmarshal, type JsonNode } from '../go/json.js'
 
-/** Milliseconds until a fetch is given up (contract §9). */
-const FETCH_LIMIT = 5000
-/** The sandbox's own limit, in bytes: as much as the ingress lets through in a body. */
-const SIZE_LIMIT = 5 * 1024 * 1024
+/** The Registry's time limit for a fetch (docs/contract.md §9). */
+const FETCH_TIMEOUT_MS = 5000
+/** The sandbox's own limit, equal to that for a specification in a body. */
+const MAX_SPECIFICATION_BYTES = 5 * 1024 * 1024
 const MAX_REDIRECTS = 10
 
-/** A specification could not be had; the message is what the Registry says of it. */
+/** A specification could not be fetched; the message is the Registry's. */
 export class SpecificationError extends Error {}
 
-/** Fetches a specification for a service definition that names its URL. */
-export async function fetchSpecification(address: string, limit = FETCH_LIMIT): Promise<string> {
+/** Fetches the specification at a URL. @throws SpecificationError */
+export async function fetchSpecification(address: string, timeoutMs = FETCH_TIMEOUT_MS): Promise<string> {
   const shown = encodeURI(address)
   const failed = (reason: string): SpecificationError =>
     new SpecificationError(`Fetching API spec from ${shown} failed, Get "${shown}": ${reason}`)
-  const signal = AbortSignal.timeout(limit)
+  const signal = AbortSignal.timeout(timeoutMs)
   try {
     let url = new URL(address, 'none://')
     for (let redirects = 0; ; redirects++) {
@@ -55,17 +55,18 @@ function get(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
 
 async function readText(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
-  let size = 0
+  let bytes = 0
   response.on('data', (chunk: Buffer) => {
-    size += chunk.length
+    bytes += chunk.length
     chunks.push(chunk)
-    if (size > SIZE_LIMIT) response.destroy(new Error(`the specification is larger than ${SIZE_LIMIT} bytes`))
+    if (bytes > MAX_SPECIFICATION_BYTES)
+      response.destroy(new Error(`the specification is larger than ${MAX_SPECIFICATION_BYTES} bytes`))
   })
   await new Promise((resolve, reject) => response.on('end', resolve).on('error', reject))
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** A network error in Go's words, where they are recorded. */
+/** Go's message for a network error, where it was recorded. */
 function inGo(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const detail = (name: string): string => String(Object.getOwnPropertyDescriptor(error, name)?.value ?? '')
@@ -74,7 +75,7 @@ function inGo(error: unknown): string {
   return error.message
 }
 
-/** The JSON text under which a fetched specification is shown: JSON as it is, anything else in a string (contract §9). */
+/** The JSON text of a fetched specification: JSON as it is, any other text as a string (docs/contract.md §9). */
 export function fetchedAsJson(text: string): string {
   const node = parse(text)
   return node === undefined ? marshal(text) : compact(node)
@@ -87,19 +88,4 @@ function parse(text: string): JsonNode | undefined {
     if (error instanceof JsonSyntaxError) return undefined
     throw error
   }
-}
-
-/** Swagger 2.0 is made to point at the gateway inside the cluster; any other spec stays as it is (contract §9). */
-export function rewriteSwagger(spec: string, app: string, id: string): string {
-  const node = parse(spec)
-  if (node?.kind !== 'object') return spec
-  const version = node.members.findLast(({ name }) => name === 'swagger')?.value
-  if (version?.kind !== 'string' || version.value !== '2.0') return spec
-  const host = marshal(`app-${app}-${id}.kyma-integration.svc.cluster.local`)
-  const kept = node.members.filter(({ name }) => name !== 'basePath' && name !== 'schemes')
-  const members = kept.map(({ name, value }): [string, string] => [name, name === 'host' ? host : compact(value)])
-  const withHost: [string, string][] = members.some(([name]) => name === 'host')
-    ? members
-    : [...members, ['host', host]]
-  return marshalObject([['schemes', '["http"]'], ...withHost])
 }

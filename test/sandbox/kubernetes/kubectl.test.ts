@@ -68,7 +68,7 @@ describe.each(kubectls.map((program) => [version(program), program]))('kubectl %
     expect(await ok('get application erp -o jsonpath={.spec.description}')).toBe('x')
     expect(await ok('get applications')).toMatch(/^NAME +AGE\ndemo +\d+s\nerp +\d+s\n$/)
     expect((await run('apply --server-side -f -', application('erp'))).stderr).toContain(
-      'the sandbox knows no server-side apply',
+      'the sandbox does not support server-side apply',
     )
   })
 
