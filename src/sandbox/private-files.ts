@@ -14,34 +14,34 @@ import {
   type Stats,
 } from 'node:fs'
 
-/** The place of a private file is taken by something else; the message says by what. */
-export class ForeignFileError extends Error {}
+/** A file or folder cannot be used as a private one; the message says why. */
+export class PrivateFileError extends Error {}
 
-/** The largest file that is read. */
+/** The largest file that is read or written. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024
 /** Does not follow a link, and does not wait for the other end of a FIFO. */
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const OTHERS_MAY_WRITE = 0o022
 
-/** @param ownerId the user who must own the folder; undefined on systems without owners. @throws ForeignFileError, or the system's error */
+/** @param ownerId the user who must own the folder; undefined on systems without owners. @throws PrivateFileError, or the system's error */
 export function checkPrivateDirectory(directory: string, ownerId: number | undefined): void {
   const descriptor = openInPlace(directory)
   try {
     const stats = fstatSync(descriptor)
-    if (!stats.isDirectory()) throw new ForeignFileError(`${directory} is not a folder`)
+    if (!stats.isDirectory()) throw new PrivateFileError(`${directory} is not a folder`)
     checkAccess(directory, stats, ownerId)
   } finally {
     closeSync(descriptor)
   }
 }
 
-/** The text of a private file; undefined when there is no file. @throws ForeignFileError, or the system's error */
+/** The text of a private file; undefined when there is no file. @throws PrivateFileError, or the system's error */
 export function readPrivateFile(path: string, ownerId: number | undefined): string | undefined {
   const descriptor = openIfThere(path)
   if (descriptor === undefined) return undefined
   try {
     const { size } = checkFile(path, descriptor, ownerId)
-    if (size > MAX_FILE_BYTES) throw new ForeignFileError(`${path} is larger than ${MAX_FILE_BYTES} bytes`)
+    if (size > MAX_FILE_BYTES) throw new PrivateFileError(`${path} exceeds ${MAX_FILE_BYTES} bytes`)
     return readText(descriptor, size)
   } finally {
     closeSync(descriptor)
@@ -51,9 +51,11 @@ export function readPrivateFile(path: string, ownerId: number | undefined): stri
 /**
  * Replaces a private file (0600) in one step: a process that is killed at any moment leaves the old text or the new one.
  *
- * @throws ForeignFileError, or the system's error; the old text is then still in place
+ * @throws PrivateFileError, or the system's error; the old text is then still in place
  */
 export function writePrivateFile(path: string, text: string, ownerId: number | undefined): void {
+  if (Buffer.byteLength(text) > MAX_FILE_BYTES)
+    throw new PrivateFileError(`${path} would exceed ${MAX_FILE_BYTES} bytes`)
   checkPlace(path, ownerId)
   const temporary = `${path}.new`
   // A killed process may have left this file.
@@ -72,7 +74,7 @@ export function writePrivateFile(path: string, text: string, ownerId: number | u
   renameSync(temporary, path)
 }
 
-/** Whether there is a private file at a path. @throws ForeignFileError when something else is there */
+/** Whether there is a private file at a path. @throws PrivateFileError when something else is there */
 function checkPlace(path: string, ownerId: number | undefined): boolean {
   const descriptor = openIfThere(path)
   if (descriptor === undefined) return false
@@ -86,16 +88,16 @@ function checkPlace(path: string, ownerId: number | undefined): boolean {
 
 function checkFile(path: string, descriptor: number, ownerId: number | undefined): Stats {
   const stats = fstatSync(descriptor)
-  if (!stats.isFile()) throw new ForeignFileError(`${path} is not a regular file`)
+  if (!stats.isFile()) throw new PrivateFileError(`${path} is not a regular file`)
   checkAccess(path, stats, ownerId)
   return stats
 }
 
 function checkAccess(path: string, { uid, mode }: Stats, ownerId: number | undefined): void {
   if (ownerId === undefined) return
-  if (uid !== ownerId) throw new ForeignFileError(`${path} belongs to another user`)
+  if (uid !== ownerId) throw new PrivateFileError(`${path} belongs to another user`)
   if ((mode & OTHERS_MAY_WRITE) !== 0)
-    throw new ForeignFileError(`other users may write to ${path}: run chmod go-w '${path}'`)
+    throw new PrivateFileError(`other users may write to ${path}: run chmod go-w '${path}'`)
 }
 
 function openIfThere(path: string): number | undefined {
@@ -111,9 +113,9 @@ function openInPlace(path: string): number {
   try {
     return openSync(path, OPEN_FLAGS)
   } catch (error) {
-    if (hasCode(error, 'ELOOP')) throw new ForeignFileError(`${path} is a symbolic link`)
+    if (hasCode(error, 'ELOOP')) throw new PrivateFileError(`${path} is a symbolic link`)
     // A socket cannot be opened.
-    if (hasCode(error, 'ENXIO')) throw new ForeignFileError(`${path} is not a regular file`)
+    if (hasCode(error, 'ENXIO')) throw new PrivateFileError(`${path} is not a regular file`)
     throw error
   }
 }

@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { checkPrivateDirectory, ForeignFileError, readPrivateFile, writePrivateFile } from './private-files.js'
+import { checkPrivateDirectory, PrivateFileError, readPrivateFile, writePrivateFile } from './private-files.js'
 
 /** What the sandbox stores between requests and, when it was given a folder, between runs. */
 export interface State {
@@ -28,7 +28,7 @@ export function openStateDirectory(directory: string, ownerId: number | undefine
     try {
       return act()
     } catch (cause) {
-      if (cause instanceof ForeignFileError)
+      if (cause instanceof PrivateFileError)
         throw new StateError(`the state folder is refused: ${cause.message}`, { cause })
       throw new StateError(`${problem}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
     }

@@ -57,12 +57,36 @@ const socket = (path: string): Promise<void> =>
 
 describe('a file of the state folder', () => {
   const places: readonly (readonly [string, (path: string) => unknown, string])[] = [
-    ['a symbolic link', (path) => symlinkSync(elsewhere, path), 'is a symbolic link'],
-    ['a symbolic link to nothing', (path) => symlinkSync('/nowhere', path), 'is a symbolic link'],
-    ['a symbolic link to a device', (path) => symlinkSync('/dev/zero', path), 'is a symbolic link'],
+    [
+      'a symbolic link',
+      (path) => {
+        symlinkSync(elsewhere, path)
+      },
+      'is a symbolic link',
+    ],
+    [
+      'a symbolic link to nothing',
+      (path) => {
+        symlinkSync('/nowhere', path)
+      },
+      'is a symbolic link',
+    ],
+    [
+      'a symbolic link to a device',
+      (path) => {
+        symlinkSync('/dev/zero', path)
+      },
+      'is a symbolic link',
+    ],
     ['a FIFO', fifo, 'is not a regular file'],
     ['a socket', socket, 'is not a regular file'],
-    ['a folder', (path) => mkdirSync(path), 'is not a regular file'],
+    [
+      'a folder',
+      (path) => {
+        mkdirSync(path)
+      },
+      'is not a regular file',
+    ],
   ]
   const files = ['server-ca.pem', 'client-ca.pem', 'services.json', 'revocations.json', 'kubernetes.json']
 

@@ -1,4 +1,4 @@
-import { arrayAt, at, isJsonArray, isJsonObject, without, type Json, type JsonObject } from './json.js'
+import { at, isJsonArray, isJsonObject, without, type Json, type JsonObject } from './json.js'
 import { unsupportedMediaType } from './refusal.js'
 import type { Resource } from './resources.js'
 
@@ -45,18 +45,29 @@ function merged(
   return Object.fromEntries(result)
 }
 
+/** Members are found by their keys, of which several may be equal: a patch changes the first, and deletes all. */
 function mergedList(before: Json | undefined, patches: readonly Json[], key: string): readonly Json[] {
-  let list = arrayAt({ before: before ?? null }, 'before')
-  for (const patch of patches) {
-    const isSame = (other: Json): boolean => at(other, key) === at(patch, key)
-    const found = list.find(isSame)
-    if (!isJsonObject(patch)) return patches
-    if (patch['$patch'] === 'delete') list = list.filter((member) => !isSame(member))
-    else if (isJsonObject(found))
-      list = list.map((member) => (member === found ? strategicMergePatch(found, patch) : member))
-    else list = [...list, patch]
+  const list: (Json | undefined)[] = isJsonArray(before) ? [...before] : []
+  const places = new Map<Json | undefined, number[]>()
+  const addPlace = (member: Json | undefined, place: number): void => {
+    const value = at(member, key)
+    const known = places.get(value)
+    if (known === undefined) places.set(value, [place])
+    else known.push(place)
   }
-  return list
+  list.forEach(addPlace)
+  for (const patch of patches) {
+    if (!isJsonObject(patch)) return patches
+    const found = places.get(at(patch, key)) ?? []
+    const [first] = found
+    const member = first === undefined ? undefined : list[first]
+    if (patch['$patch'] === 'delete') {
+      for (const place of found) list[place] = undefined
+      places.delete(at(patch, key))
+    } else if (first !== undefined && isJsonObject(member)) list[first] = strategicMergePatch(member, patch)
+    else addPlace(patch, list.push(patch) - 1)
+  }
+  return list.filter((member) => member !== undefined)
 }
 
 export type Patch = (target: JsonObject, patch: JsonObject) => JsonObject

@@ -1,4 +1,4 @@
-import { isJsonObject, type Json, type JsonObject } from './json.js'
+import type { Json, JsonObject } from './json.js'
 import { badRequest } from './refusal.js'
 import { namespaces, secrets, type Resource } from './resources.js'
 
@@ -45,17 +45,27 @@ export function readProtobuf(body: Buffer, resource: Resource): JsonObject | und
 
 function readMessage(bytes: Buffer, message: Message): JsonObject {
   const result = new Map<string, Json>()
+  const maps = new Map<string, Map<string, Json>>()
   for (const field of readFields(bytes)) {
     const [name, reading] = message.get(field.number) ?? []
     if (name === undefined || reading === undefined) continue
-    const value = readField(field, reading, result.get(name))
-    // Protobuf does not distinguish an empty text from an absent one.
-    if (value !== '') result.set(name, value)
+    if (reading === 'map of texts' || reading === 'map of bytes') {
+      const [key, value] = readEntry(field, reading)
+      const entries = maps.get(name) ?? new Map<string, Json>()
+      maps.set(name, entries.set(key, value))
+    } else {
+      const value = readField(field, reading)
+      // Protobuf does not distinguish an empty text from an absent one.
+      if (value !== '') result.set(name, value)
+    }
   }
+  for (const [name, entries] of maps) result.set(name, Object.fromEntries(entries))
   return Object.fromEntries(result)
 }
 
-function readField({ bytes, count }: Field, reading: Reading, before: Json | undefined): Json {
+type MapReading = 'map of texts' | 'map of bytes'
+
+function readField({ bytes, count }: Field, reading: Exclude<Reading, MapReading>): Json {
   switch (reading) {
     case 'text':
       return bytes.toString('utf8')
@@ -63,16 +73,15 @@ function readField({ bytes, count }: Field, reading: Reading, before: Json | und
       return bytes.toString('base64')
     case 'flag':
       return count !== 0
-    case 'map of texts':
-    case 'map of bytes': {
-      const entry = readFields(bytes)
-      const part = (number: number): Buffer => entry.find((field) => field.number === number)?.bytes ?? Buffer.alloc(0)
-      const value = part(2).toString(reading === 'map of texts' ? 'utf8' : 'base64')
-      return { ...(isJsonObject(before) ? before : {}), [part(1).toString('utf8')]: value }
-    }
     default:
       return readMessage(bytes, reading)
   }
+}
+
+function readEntry({ bytes }: Field, reading: MapReading): [key: string, value: string] {
+  const entry = readFields(bytes)
+  const part = (number: number): Buffer => entry.find((field) => field.number === number)?.bytes ?? Buffer.alloc(0)
+  return [part(1).toString('utf8'), part(2).toString(reading === 'map of texts' ? 'utf8' : 'base64')]
 }
 
 interface Field {
