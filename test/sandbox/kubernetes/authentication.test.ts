@@ -63,10 +63,12 @@ describe('the Kubernetes API', () => {
     const now = new Date()
     const at = (days: number): Date => new Date(now.getTime() + days * DAY_MS)
     const other = await issueClusterCertificate(await createServerAuthority(now), now, 'sandbox')
+    const wrongKey = { certificate: authority.certificate, key: (await createServerAuthority(now)).key }
+    const forged = await issueClusterCertificate(wrongKey, now, 'sandbox')
     const expired = await issueClusterCertificate(authority, at(-400), 'sandbox')
     const early = await issueClusterCertificate(authority, at(1), 'sandbox')
     const server = await issueServerCertificate(authority, now, ['localhost'])
-    for (const { certificate: cert, key } of [other, expired, early, server])
+    for (const { certificate: cert, key } of [other, forged, expired, early, server])
       expect((await list({ cert, key })).status).toBe(401)
     expect((await list(await pair(sandbox, 'demo'))).status).toBe(401)
     // The token counts when the certificate does not.
