@@ -1,10 +1,11 @@
 /** Who may import whom, edge by edge: what is not listed here is an error. CONTRIBUTING.md draws the same picture. */
 const rooms = {
-  cli: ['kyconnect', 'surroundings', 'pairing', 'registry', 'events', 'kubernetes', 'identity'],
-  index: ['kyconnect', 'surroundings', 'pairing', 'registry', 'events', 'kubernetes', 'identity'],
+  cli: ['kyconnect', 'runtime', 'pairing', 'gateway', 'registry', 'events', 'kubernetes', 'identity'],
+  index: ['kyconnect', 'runtime', 'pairing', 'gateway', 'registry', 'events', 'kubernetes', 'identity'],
   kyconnect: [
-    'surroundings',
+    'runtime',
     'pairing',
+    'gateway',
     'registry',
     'events',
     'kubernetes',
@@ -13,10 +14,11 @@ const rooms = {
     'transport',
     'pki',
   ],
-  pairing: ['identity', 'connector', 'pki', 'transport'],
+  pairing: ['gateway', 'identity', 'connector', 'pki', 'transport'],
+  gateway: ['identity', 'transport'],
   kubernetes: ['identity', 'transport'],
-  registry: ['identity', 'transport'],
-  events: ['identity', 'transport'],
+  registry: ['gateway', 'transport'],
+  events: ['gateway', 'transport'],
   identity: ['pki', 'transport'],
   connector: ['transport', 'pki'],
   pki: [],
@@ -33,15 +35,18 @@ module.exports = {
       severity: 'error',
       from: {
         path: place(room),
-        ...(room === 'cli' ? { pathNot: '^src/cli/runs/sandbox\\.ts$' } : {}),
+        ...(room === 'cli' ? { pathNot: '^src/cli/commands/sandbox/run\\.ts$' } : {}),
       },
-      to: { path: '^src/', pathNot: inRoom([room, ...may, 'errors', 'redaction']) },
+      to: { path: '^src/', pathNot: inRoom([room, ...may, 'errors', 'json', 'progress', 'redaction']) },
     })),
     {
       name: 'the-sandbox-command-alone-opens-the-sandbox',
       severity: 'error',
-      from: { path: '^src/cli/runs/sandbox\\.ts$' },
-      to: { path: '^src/', pathNot: inRoom(['cli', ...rooms.cli, 'errors', 'redaction', 'sandbox']) },
+      from: { path: '^src/cli/commands/sandbox/run\\.ts$' },
+      to: {
+        path: '^src/',
+        pathNot: inRoom(['cli', ...rooms.cli, 'errors', 'json', 'progress', 'redaction', 'sandbox']),
+      },
     },
     {
       name: 'sandbox-is-loaded-lazily',
@@ -56,9 +61,9 @@ module.exports = {
       to: { path: '^src/', pathNot: '^src/sandbox/' },
     },
     {
-      name: 'errors-and-redaction-import-nothing',
+      name: 'shared-files-import-nothing',
       severity: 'error',
-      from: { path: '^src/(errors|redaction)\\.ts$' },
+      from: { path: '^src/(errors|json|progress|redaction)\\.ts$' },
       to: { path: '^src/' },
     },
     {

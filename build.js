@@ -1,9 +1,10 @@
 // Bundles the program: one file with our own code, one for each heavy module that is loaded only where it is used, and one for
 // the sandbox. CommonJS, so that launch.ts can keep V8's compiled code between runs.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -19,18 +20,32 @@ const chunks = new Map([
   ['yocto-spinner', 'spinner.js'],
   ['./peculiar.js', 'peculiar.js'],
   ['./client-node.js', 'client-node.js'],
-  ['../../sandbox/sandbox.js', 'sandbox.js'],
-  ['./runs/runs.js', 'runs.js'],
+  ['../../../sandbox/sandbox.js', 'sandbox.js'],
+  ['./session.js', 'runs.js'],
 ])
+/** The runs of all commands are one chunk with everything they use, so that an error class is one class. */
+const commandNames = readdirSync(at('src/cli/commands'), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name)
+const runs = `
+export * from './src/cli/session.ts'
+${commandNames.map((name) => `export * as ${name} from './src/cli/commands/${name}/run.ts'`).join('\n')}
+`
 const chunksApart = {
   name: 'chunks-apart',
   setup(bundle) {
-    bundle.onResolve({ filter: /.*/ }, ({ kind, path }) => {
+    bundle.onResolve({ filter: /.*/ }, ({ kind, path, resolveDir }) => {
       if (kind !== 'dynamic-import') return undefined
+      // A command imports its own run.
+      if (path === './run.js') return { path: basename(resolveDir), namespace: 'run' }
       const chunk = chunks.get(path)
       // Third-party code may load what it likes; ours has each dynamic import listed above.
       return chunk === undefined ? undefined : { path: `./${chunk}`, external: true }
     })
+    bundle.onResolve({ filter: /^\.\/runs\.js$/, namespace: 'run' }, () => ({ path: './runs.js', external: true }))
+    bundle.onLoad({ filter: /.*/, namespace: 'run' }, ({ path }) => ({
+      contents: `module.exports = require('./runs.js').${path}`,
+    }))
   },
 }
 
@@ -51,6 +66,19 @@ const silentUndici = {
       const source = readFileSync(path, 'utf8')
       const contents = source.replace(/util\.debuglog\([^)]*\)/g, '{ enabled: false }')
       if (contents === source) throw new Error(`${path} has changed: look at what it prints now`)
+      return { contents }
+    })
+  },
+}
+
+/** A server may send 100 Continue without being asked (RFC 9110, section 15.2): it is skipped, where undici ends the connection. */
+const skipContinue = {
+  name: 'skip-continue',
+  setup(bundle) {
+    bundle.onLoad({ filter: /undici[\\/]lib[\\/]dispatcher[\\/]client-h1\.js$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8')
+      const contents = source.replace('if (statusCode === 100) {', 'if (false) {')
+      if (contents === source) throw new Error(`${path} has changed: look at what it does with 100 Continue now`)
       return { contents }
     })
   },
@@ -95,22 +123,22 @@ const common = {
 /** undici's own index loads fetch, caches, mocks and WebSockets too: twice the time, and nothing here uses them. */
 const undici = `
 const Client = require('undici/lib/dispatcher/client.js')
+const Pool = require('undici/lib/dispatcher/pool.js')
 const Dispatcher = require('undici/lib/dispatcher/dispatcher.js')
 Dispatcher.prototype.request = require('undici/lib/api/api-request.js')
-module.exports = { Client }
+module.exports = { Client, Pool }
 `
 
 rmSync(at('dist'), { recursive: true, force: true })
 mkdirSync(at('dist'))
 const bundles = await Promise.all([
-  build({ ...common, entryPoints: [at('src/cli/launch.ts')], outfile: at('dist/launch.js') }),
   build({
     ...common,
     entryPoints: [at('src/cli/start.ts')],
     plugins: [chunksApart, noChildren],
     outfile: at('dist/main.js'),
   }),
-  build({ ...common, entryPoints: [at('src/cli/runs/runs.ts')], outfile: at('dist/runs.js') }),
+  build({ ...common, stdin: { contents: runs, resolveDir: root }, outfile: at('dist/runs.js') }),
   build({ ...common, entryPoints: [at('src/index.ts')], outfile: at('dist/index.js') }),
   build({
     ...common,
@@ -129,7 +157,7 @@ const bundles = await Promise.all([
   build({
     ...common,
     stdin: { contents: undici, resolveDir: root },
-    plugins: [chunksApart, silentUndici, noHttp2],
+    plugins: [chunksApart, silentUndici, skipContinue, noHttp2],
     outfile: at('dist/undici.js'),
   }),
   build({
@@ -143,6 +171,22 @@ const bundles = await Promise.all([
     outfile: at('dist/spinner.js'),
   }),
 ])
+const hashes = Object.fromEntries(
+  readdirSync(at('dist'))
+    .filter((name) => name.endsWith('.js'))
+    .map((name) => [
+      name,
+      createHash('sha256')
+        .update(readFileSync(at('dist', name)))
+        .digest('hex'),
+    ]),
+)
+await build({
+  ...common,
+  define: { ...common.define, KYCONNECT_BUNDLE_HASHES: JSON.stringify(hashes) },
+  entryPoints: [at('src/cli/launch.ts')],
+  outfile: at('dist/launch.js'),
+})
 writeFileSync(at('dist/package.json'), '{ "type": "commonjs" }\n')
 writeFileSync(at('dist/THIRD-PARTY.txt'), thirdParty(bundles.flatMap(({ metafile }) => Object.keys(metafile.inputs))))
 execFileSync(process.execPath, [require.resolve('typescript/bin/tsc'), '-p', at('tsconfig.types.json')], {

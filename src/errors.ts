@@ -1,43 +1,71 @@
 /**
- * Every error a caller can meet. Each has a stable `code`, one sentence for a person, a hint with the way out and,
- * where there was one, the HTTP exchange without secrets.
+ * Every error a caller can meet. Each has a stable `code`, one sentence for a person, the fields a program decides by, and hints:
+ * imperatives with the next command to run. No logic reads a message or a hint.
  */
 export interface ErrorContext {
-  /** What to do next, usually with the command to run. */
-  readonly hint?: string
-  /** Facts for a program: the exchange, the path, the names involved. Never a token, never key material. */
+  /** What to do next, one imperative each, usually with the command to run. */
+  readonly hints?: readonly string[]
+  /** What failed below, as a code: of the system (`ECONNREFUSED`), of OpenSSL (`CERT_HAS_EXPIRED`) or of ours. */
+  readonly reason?: string
+  /** The network address that was called. */
+  readonly target?: ErrorTarget
+  /** More facts for a program: the status, the path, the names involved. Never a token, never key material. */
   readonly details?: Readonly<Record<string, unknown>>
   readonly cause?: unknown
 }
 
+/** Where a connection went, or should have gone. */
+export interface ErrorTarget {
+  /** The host name of the URL. */
+  readonly host: string
+  /** What the socket was opened to: the host name itself, or the address of a resolve rule. */
+  readonly address: string
+  readonly port: number
+}
+
 export abstract class KyconnectError extends Error {
   abstract readonly code: string
-  #hint: string | undefined
+  readonly reason: string | undefined
+  readonly target: ErrorTarget | undefined
   readonly details: Readonly<Record<string, unknown>> | undefined
+  #hints: readonly string[]
 
   constructor(message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause })
     this.name = new.target.name
-    this.#hint = context.hint
+    this.reason = context.reason
+    this.target = context.target
     this.details = context.details
+    this.#hints = context.hints ?? []
   }
 
-  /** The way out. */
-  get hint(): string | undefined {
-    return this.#hint
+  /** What to do next, one imperative each. */
+  get hints(): readonly string[] {
+    return this.#hints
   }
 
-  /** Says what only a caller further up knows to be the better way out. */
-  replaceHint(text: string): this {
-    this.#hint = text
+  /** Replaces the hints where a caller further up knows a better way out. */
+  replaceHints(...hints: readonly string[]): this {
+    this.#hints = hints
     return this
   }
 
-  /** Adds what only a caller further up knows: that something was kept, say, and how to go on with it. */
-  addHint(text: string): this {
-    this.#hint = this.#hint === undefined ? text : `${this.#hint}; ${text}`
+  /** Adds what only a caller further up knows: that something was kept, for instance, and how to continue with it. */
+  addHint(hint: string): this {
+    this.#hints = [...this.#hints, hint]
     return this
   }
+}
+
+/** The code of a system or library error (`ENOENT`, `ERR_TLS_CERT_ALTNAME_INVALID`); empty when it has none. */
+export function errorCodeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}
+
+/** Whether an error has one of these codes. */
+export function hasErrorCode(error: unknown, ...codes: readonly string[]): boolean {
+  const code = errorCodeOf(error)
+  return code !== '' && codes.includes(code)
 }
 
 /** A fault of ours, or of the machine, that no other error describes. */
@@ -75,7 +103,7 @@ export class AppMismatchError extends KyconnectError {
   readonly code = 'ERR_APP_MISMATCH'
 }
 
-/** The key given, or the algorithm asked for, cannot be used: the service signs RSA keys only (contract section 5). */
+/** The key given, or the algorithm asked for, cannot be used: the service signs RSA keys only (docs/contract.md §5). */
 export class KeyUnsuitableError extends KyconnectError {
   readonly code = 'ERR_KEY_UNSUITABLE'
 }
@@ -140,14 +168,33 @@ export class AnswerMalformedError extends KyconnectError {
   readonly code = 'ERR_ANSWER_MALFORMED'
 }
 
-/** No connection, or it broke. */
+export interface NetworkErrorContext extends ErrorContext {
+  /** Whether any of the request may have reached the server; true when unknown. */
+  readonly requestSent?: boolean
+}
+
+/** There was no connection, or it broke. */
 export class NetworkError extends KyconnectError {
   readonly code = 'ERR_NETWORK'
+  /** Whether any of the request may have reached the server. */
+  readonly requestSent: boolean
+
+  constructor(message: string, context: NetworkErrorContext = {}) {
+    super(message, context)
+    this.requestSent = context.requestSent ?? true
+  }
 }
 
 /** A time limit ran out. */
 export class TimeoutError extends KyconnectError {
   readonly code = 'ERR_TIMEOUT'
+  /** Whether any of the request may have reached the server. */
+  readonly requestSent: boolean
+
+  constructor(message: string, context: NetworkErrorContext = {}) {
+    super(message, context)
+    this.requestSent = context.requestSent ?? true
+  }
 }
 
 /** The service said 201, so the token is spent, but the certificate did not arrive whole. */

@@ -1,37 +1,41 @@
 const tokenParameter = /((?<![A-Za-z0-9_])token\\?=)([^&#\s"'<>\\]+)/gi
-/** As a Connector makes them, 64 bytes in padded base64url: nothing else here looks like one. */
+/** As a Connector makes them: 64 bytes in padded base64url (docs/contract.md §2). Nothing else here has that form. */
 const wholeToken = /(?<![A-Za-z0-9_+/-])[A-Za-z0-9_-]{86}(?:==|%3D%3D|\\=\\=)/gi
+/** What a server may make us treat as a token: long enough that no word of ours has the form. */
+const tokenForm = /^[A-Za-z0-9_-]{32,}={0,2}$/
 const replacement = 'REDACTED'
-/** A shorter one would hit innocent text, and no real token is short. */
-const shortestToken = 8
+/** In a URL that the user gave, a damaged token may be short. A shorter secret than this would hit innocent text. */
+const minSecretLength = 8
 /** `signingRequests` has 15 characters, a token 88. */
-const longestWord = 40
+const maxWordLength = 40
 
-/** Takes one-time tokens out of whatever is shown: every `token=`, what looks like one, and each that it has learned of, wherever it stands. */
+/** Takes one-time tokens out of everything that is shown: every `token=`, what looks like a token, and each token it has learned. */
 export class Redactor {
   readonly #secrets = new Set<string>()
 
-  /** Learns the tokens of all URLs in a text: a server may well repeat one, alone, in what it says. */
+  /** Learns the tokens in a server's answer, which may be quoted alone later. Only what has the form of a token is learned. */
   learn(text: string): void {
-    for (const [, , token = ''] of text.matchAll(tokenParameter)) this.#learnToken(token)
+    for (const [, , token = ''] of text.matchAll(tokenParameter)) {
+      if (tokenForm.test(token.replace(/%3D/gi, '='))) this.#learnToken(token)
+    }
   }
 
   /**
-   * Learns whatever in a token URL may be the token, by whatever name: what was pasted may be damaged, and the service may
-   * have refused it without using it up.
+   * Learns everything in a given token URL that may be the token, under any name: the URL may be damaged, and the service may
+   * have refused it without consuming the token.
    */
   learnUrl({ pathname, search, hash }: URL): void {
     for (const piece of `${search}&${hash}&${pathname}`.split(/[?&#;/]/)) {
-      // A value, whatever its name; or a token alone, which is longer than words are.
-      const [, value = ''] = /=(.*)/s.exec(piece) ?? []
-      this.#learnToken(value)
-      if (piece.length >= longestWord) this.#learnToken(piece)
+      const equals = piece.indexOf('=')
+      if (equals >= 0) this.#learnToken(piece.slice(equals + 1))
+      if (piece.length >= maxWordLength) this.#learnToken(piece)
     }
   }
 
   #learnToken(token: string): void {
-    for (const secret of [token, token.replace(/%3D/gi, '='), token.replace(/(=|%3D)+$/i, '')]) {
-      if (secret.length >= shortestToken) this.#secrets.add(secret)
+    const unpadded = token.replace(/(?:=|%3D){1,9}$/i, '')
+    for (const secret of [token, token.replace(/%3D/gi, '='), unpadded]) {
+      if (secret.length >= minSecretLength) this.#secrets.add(secret)
     }
   }
 
@@ -40,16 +44,24 @@ export class Redactor {
     for (const secret of this.#secrets) clean = clean.replaceAll(secret, replacement)
     return clean
   }
+
+  /** The same for every string in a JSON value, so that no text in it can change the JSON itself. Member names stay. */
+  redactJson(value: unknown): unknown {
+    if (typeof value === 'string') return stripControl(this.redact(value))
+    if (Array.isArray(value)) return value.map((item) => this.redactJson(item))
+    if (typeof value !== 'object' || value === null || value instanceof Date) return value
+    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, this.redactJson(item)]))
+  }
 }
 
-/** The same on one line: for a place where a line break would begin something new. */
+/** Text on one line, without control characters: for a place where a line break would start something new. */
 export function oneLine(text: string): string {
   return stripControl(text).replace(/\s+/g, ' ').trim()
 }
 
 /**
- * Takes control characters out of text that somebody else wrote, before a person sees it: a server must not be able to move
- * the cursor, colour the screen, or turn the reading direction. Newline and tab stay.
+ * Removes control characters from text that comes from outside, before a person sees it: a server must not be able to move the
+ * cursor, colour the screen or change the reading direction. Newline and tab stay.
  */
 export function stripControl(text: string): string {
   return text

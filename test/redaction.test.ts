@@ -21,12 +21,12 @@ describe('a token', () => {
 
   test('that was learned is taken out wherever it stands, also without its padding or encoded', () => {
     fc.assert(
-      fc.property(token, fc.string(), (secret, around) => {
+      fc.property(token, fc.string(), (secret, runtime) => {
         const redactor = new Redactor()
         redactor.learn(`{"csrUrl":"https://c.example/certificates?token=${secret}"}`)
         const bare = secret.replace(/=+$/, '')
         for (const form of [secret, bare, secret.replaceAll('=', '%3D')]) {
-          expect(redactor.redact(`${around}${form}${around}`)).not.toContain(bare)
+          expect(redactor.redact(`${runtime}${form}${runtime}`)).not.toContain(bare)
         }
       }),
     )
@@ -34,8 +34,9 @@ describe('a token', () => {
 
   test('is learned from a URL with an encoded padding too', () => {
     const redactor = new Redactor()
-    redactor.learn('https://c.example/?token=abcdefghijkl%3D%3D')
-    expect(redactor.redact('saw abcdefghijkl== and abcdefghijkl')).toBe('saw REDACTED and REDACTED')
+    const word = 'abcdefghijkl'.repeat(3)
+    redactor.learn(`https://c.example/?token=${word}%3D%3D`)
+    expect(redactor.redact(`saw ${word}== and ${word}`)).toBe('saw REDACTED and REDACTED')
   })
 
   test.each([
@@ -104,5 +105,23 @@ describe('text for a person', () => {
     ['Köln 漢字 👋', 'Köln 漢字 👋'],
   ])('%j becomes %j', (text, expected) => {
     expect(stripControl(text)).toBe(expected)
+  })
+})
+
+describe('a server', () => {
+  test('cannot have words of ours redacted by calling them tokens', () => {
+    const redactor = new Redactor()
+    redactor.learn('https://c.example/?token=certificate and token=error')
+    expect(redactor.redact('the error is in the certificate')).toBe('the error is in the certificate')
+  })
+
+  test('cannot change our JSON with the text of a field', () => {
+    const redactor = new Redactor()
+    redactor.learnUrl(new URL('https://c.example/?token=REDACTED%22,%22code%22:1'))
+    const value = { error: { message: 'token=abc","exitCode":0,"x":"y', code: 'ERR_NETWORK', exitCode: 8 } }
+    const shown: unknown = JSON.parse(JSON.stringify(redactor.redactJson(value)))
+    expect(shown).toEqual({
+      error: { message: 'token=REDACTED","exitCode":0,"x":"y', code: 'ERR_NETWORK', exitCode: 8 },
+    })
   })
 })

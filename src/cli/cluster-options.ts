@@ -1,7 +1,7 @@
 import { UsageError } from '../errors.js'
 import type { ClusterChoice } from '../kubernetes/cluster.js'
 import { type ServiceName, usualGatewayService } from '../kubernetes/gateway-service.js'
-import type { TokenWish } from '../kubernetes/token-request.js'
+import type { TokenSpec } from '../kubernetes/token-request.js'
 import { parseSeconds } from './route-choice.js'
 
 /** What every command that asks a cluster takes. */
@@ -26,15 +26,15 @@ export function clusterChoice(options: TokenOptions): ClusterChoice {
 }
 
 /** @throws UsageError */
-export function tokenWish(app: string, { tenant, group, wait = waitSeconds }: TokenOptions): TokenWish {
+export function tokenSpec(app: string, { tenant, group, wait = waitSeconds }: TokenOptions): TokenSpec {
   const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?'
   if (app.length > 253 || !new RegExp(`^${label}(\\.${label})*$`).test(app)) {
     throw new UsageError(`${JSON.stringify(app.slice(0, 100))} cannot be the name of an App in a cluster`, {
-      hint: 'lower-case letters, digits, "-" and "." (RFC 1123), as kubectl get applications shows them',
+      hints: ['lower-case letters, digits, "-" and "." (RFC 1123), as kubectl get applications shows them'],
     })
   }
   if ((tenant === undefined) !== (group === undefined))
-    throw new UsageError('--tenant and --group go together', { hint: 'give both (central mode), or neither' })
+    throw new UsageError('--tenant and --group go together', { hints: ['give both (central mode), or neither'] })
   return {
     app,
     owner: tenant === undefined || group === undefined ? undefined : { tenant, group },

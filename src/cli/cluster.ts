@@ -2,9 +2,9 @@ import { KyconnectError, NetworkError } from '../errors.js'
 import type { RunOptions } from '../kyconnect.js'
 import { kubectlDelete } from '../kubernetes/token-request.js'
 import type { ClusterOptions, TokenOptions } from './cluster-options.js'
-import { clusterChoice, gatewayService, tokenWish } from './cluster-options.js'
+import { clusterChoice, gatewayService, tokenSpec } from './cluster-options.js'
 import type { Context } from './context.js'
-import type { Steps } from './output/steps.js'
+import type { ProgressRenderer } from './output/progress-renderer.js'
 import { parseTokenUrl } from './token-url.js'
 
 type Asking = Pick<RunOptions, 'trace'> & { readonly timeoutMs: number }
@@ -14,32 +14,31 @@ export async function withClusterToken<T>(
   app: string,
   options: TokenOptions,
   asking: Asking,
-  steps: Steps,
+  { emit }: Pick<ProgressRenderer, 'emit'>,
   { kyconnect }: Context,
   use: (tokenUrl: () => Promise<URL>) => Promise<T>,
 ): Promise<T> {
-  const wish = tokenWish(app, options)
+  const spec = tokenSpec(app, options)
   const api = await kyconnect.openCluster(clusterChoice(options), asking)
   const { context, server, namespace } = api.cluster
   let discard: (() => Promise<void>) | undefined
   try {
     return await use(async () => {
-      steps.begin('Cluster')
-      await kyconnect.ensureApplication(api, wish, options.createApp === true, steps)
-      steps.done('Cluster', `context ${context}, ${server.origin}, namespace ${namespace}`)
-      steps.begin('Token URL')
-      const issued = await kyconnect.requestToken(api, wish, steps)
+      emit({ type: 'started', step: 'cluster' })
+      await kyconnect.ensureApplication(api, spec, options.createApp === true, emit)
+      emit({ type: 'finished', step: 'cluster', context, server: server.origin, namespace })
+      emit({ type: 'started', step: 'token-url' })
+      const issued = await kyconnect.requestToken(api, spec, emit)
       discard = issued.discard
       const { url } = parseTokenUrl(issued.url)
-      steps.done('Token URL', `of ${url.host}, by the TokenRequest ${app}`)
+      emit({ type: 'finished', step: 'token-url', host: url.host, tokenRequest: app })
       return url
     })
   } finally {
     await discard?.().catch((error: unknown) => {
       if (!(error instanceof KyconnectError)) throw error
-      steps.warn(
-        `the TokenRequest could not be deleted: ${error.message}; delete it with: kubectl ${kubectlDelete(api, app)}`,
-      )
+      const command = `kubectl ${kubectlDelete(api, app)}`
+      emit({ type: 'warning', warning: 'token-request-left', cause: error.message, command })
     })
   }
 }
@@ -70,9 +69,8 @@ export async function hintFromCluster(
   context: Context,
 ): Promise<void> {
   if (!(error instanceof NetworkError)) return
-  const refused =
-    error.details?.['reason'] === 'ECONNREFUSED' && error.details['port'] === 443 && nodePort === undefined
-  const unknown = error.hint?.includes('<address>') === true
+  const refused = error.reason === 'ECONNREFUSED' && error.target?.port === 443 && nodePort === undefined
+  const unknown = /^(ENOTFOUND|EAI_)/.test(error.reason ?? '')
   const { kyconnect } = context
   if ((!refused && !unknown) || !(await kyconnect.hasCluster(clusterChoice(options)))) return
   const asking = { trace: undefined, timeoutMs: hintTime }
@@ -83,7 +81,12 @@ export async function hintFromCluster(
       error.addHint(`the cluster's gateway is behind NodePort ${port}: ${again(port)}`)
     } else {
       const address = await kyconnect.nodeAddress(api)
-      if (address !== undefined) error.replaceHint((error.hint ?? '').replaceAll('<address>', address))
+      if (address !== undefined && error.target !== undefined) {
+        const { host, port } = error.target
+        error.replaceHints(
+          `the cluster's node has the address ${address}: add --resolve '${host}:${port}:${address}', or the line "${address} ${host}" to /etc/hosts`,
+        )
+      }
     }
   } catch (failure) {
     if (!(failure instanceof KyconnectError)) throw failure

@@ -27,11 +27,11 @@ export async function readGivenFile(path: string, flag: string): Promise<string>
   } catch (cause) {
     throw new FilesError(`${flag}: ${JSON.stringify(path)} cannot be read`, {
       cause,
-      hint: 'check the path and its permissions',
+      hints: ['check the path and its permissions'],
     })
   }
   if (size <= largest) return Buffer.concat(chunks).toString('utf8')
   throw new UsageError(`${flag}: ${JSON.stringify(path)} is larger than ${largest / 1024 / 1024} MiB`, {
-    hint: 'is it the right file?',
+    hints: ['is it the right file?'],
   })
 }

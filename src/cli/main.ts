@@ -1,11 +1,6 @@
-import type { KeyObject } from 'node:crypto'
 import { Command, CommanderError } from 'commander'
-import { addCallCommand } from './commands/call.js'
-import { addInfoCommand } from './commands/info.js'
-import { addPairCommand } from './commands/pair.js'
-import type { Run } from './commands/run.js'
-import { addSandboxCommand } from './commands/sandbox.js'
-import { addTokenCommand } from './commands/token.js'
+import type { Run } from './commands/command.js'
+import { commands } from './commands/list.js'
 import type { Context } from './context.js'
 import { isClosedPipe } from './output/output.js'
 
@@ -29,7 +24,6 @@ Exit codes: 0 ok, 1 other, 2 usage, 3 token refused, 4 trust,
  * Runs one command line.
  * @param show takes help texts
  * @param width columns of the terminal; undefined where there is none
- * @param begunKey see Context
  * @returns the exit code
  * @throws when the reader of a help text has gone
  */
@@ -38,14 +32,13 @@ export async function main(
   version: string,
   show: (text: string) => Promise<void>,
   width: number | undefined,
-  begunKey?: Promise<KeyObject>,
 ): Promise<number> {
   let context: Context | undefined
   let help = ''
   const run: Run = async (work) => {
-    const runs = await import('./runs/runs.js')
-    context = runs.createContext(begunKey)
-    await work(runs, context)
+    const session = await import('./session.js')
+    context = await session.createContext()
+    await work(context)
   }
   const program = createProgram(version, run, (text) => (help += text), width)
   try {
@@ -57,11 +50,12 @@ export async function main(
       await show(help === '' ? program.helpInformation() + examples : help)
       return 0
     }
-    const runs = await import('./runs/runs.js')
+    const session = await import('./session.js')
     // commander shows the program's help for `help <what is no command>`, and counts it as a failure.
     const problem = error instanceof CommanderError && error.code === 'commander.help' ? 'unknown command' : undefined
-    const shown = error instanceof CommanderError ? runs.usageError(problem ?? error.message, args) : error
-    return runs.reportError(shown, args, context ?? runs.createContext(begunKey))
+    const names = program.commands.map((command) => command.name())
+    const shown = error instanceof CommanderError ? session.usageError(problem ?? error.message, args, names) : error
+    return session.reportError(shown, args, context ?? (await session.createContext()))
   }
 }
 
@@ -87,11 +81,7 @@ function createProgram(
       getErrHasColors: () => false,
       getOutHelpWidth: () => Math.min(width ?? widestHelp, widestHelp),
     })
-  addPairCommand(program, run)
-  addInfoCommand(program, run)
-  addCallCommand(program, run)
-  addTokenCommand(program, run)
-  addSandboxCommand(program, run)
+  for (const define of commands) define(program, run)
   for (const command of program.commands) {
     command.copyInheritedSettings(program)
     command.helpOption('-h, --help', 'show help, with examples')

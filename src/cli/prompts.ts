@@ -30,7 +30,7 @@ interface Question {
 }
 
 /** inquirer takes Ctrl-C for itself and throws an error of its own; SIGTERM it does not see. */
-async function ask(question: Question, { stdin, stderr, around: { signal } }: Context): Promise<unknown> {
+async function ask(question: Question, { stdin, stderr, runtime: { signal } }: Context): Promise<unknown> {
   const { default: inquirer } = await import('inquirer')
   const prompt = inquirer.createPromptModule({ input: stdin.stream(), output: stderr.stream() })
   const told = new Promise<never>((_, reject) => {

@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js'
-import { parseResolveRule, type ResolveRule, type RouteChoice } from '../identity/route.js'
+import { parseProxyUrl, parseResolveRule, type ResolveRule, type RouteChoice } from '../identity/route.js'
 import type { Context } from './context.js'
 import { readGivenFile } from './given-file.js'
 
@@ -8,6 +8,7 @@ export interface NetworkOptions {
   readonly nodePort?: string
   readonly resolve?: readonly string[]
   readonly caFile?: string
+  readonly proxy?: string
   readonly insecure?: true
   readonly timeout?: string
 }
@@ -28,7 +29,7 @@ export async function routeChoice(
   options: NetworkOptions,
   context: Context,
   ofCluster?: (timeoutMs: number) => Promise<number>,
-): Promise<Omit<RouteChoice, 'rootFiles'>> {
+): Promise<Omit<RouteChoice, 'environment'>> {
   const [nodePort, nodePortName] = either(options.nodePort, '--node-port', 'KYCONNECT_NODE_PORT', context)
   const [caFile, caFileName] = either(options.caFile, '--ca-file', 'KYCONNECT_CA_FILE', context)
   const fromVariable = variable(context, 'KYCONNECT_RESOLVE')
@@ -46,6 +47,7 @@ export async function routeChoice(
           : parsePort(nodePort, nodePortName, ofCluster === undefined ? '' : 'auto or '),
     resolve: rules?.map((rule) => parseRule(rule, rulesName)),
     serverCa: caFile === undefined ? undefined : await readCaFile(caFile, caFileName),
+    proxy: options.proxy === undefined ? undefined : parseProxy(options.proxy),
     insecure: options.insecure ?? parseFlag(variable(context, 'KYCONNECT_INSECURE'), 'KYCONNECT_INSECURE'),
     timeoutMs: timeout,
   }
@@ -71,8 +73,8 @@ export function parseSeconds(text: string, name: string): number {
 }
 
 /** An environment variable; an empty one counts as unset. */
-export function variable({ around }: Context, name: string): string | undefined {
-  const value = around.environment[name]
+export function variable({ runtime }: Context, name: string): string | undefined {
+  const value = runtime.environment[name]
   return value === '' ? undefined : value
 }
 
@@ -95,7 +97,20 @@ function parseRule(text: string, name: string): ResolveRule {
   const rule = parseResolveRule(text)
   if (rule !== undefined) return rule
   throw new UsageError(`${name} takes host:port:address, not ${quoted(text)}`, {
-    hint: "for instance gateway.kyma.local:30443:192.168.64.2, '*.kyma.local:*:127.0.0.1' or host:443:[::1]; one address a rule",
+    hints: [
+      "for instance gateway.kyma.local:30443:192.168.64.2, '*.kyma.local:*:127.0.0.1' or host:443:[::1]",
+      'one address a rule',
+    ],
+  })
+}
+
+/** null for `none`. The text may hold credentials, so that no error repeats it. */
+function parseProxy(text: string): URL | null {
+  if (text === 'none') return null
+  const url = parseProxyUrl(text)
+  if (url !== undefined) return url
+  throw new UsageError('--proxy is not a valid proxy URL', {
+    hints: ['write it as http://<host>:<port> or https://<host>:<port>, or none for no proxy'],
   })
 }
 
@@ -103,7 +118,7 @@ async function readCaFile(path: string, name: string): Promise<string> {
   const pem = await readGivenFile(path, name)
   if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(pem)) return pem
   throw new UsageError(`${name}: ${quoted(path)} holds no certificate in PEM`, {
-    hint: 'a DER file becomes PEM with: openssl x509 -inform der -in ca.der -out ca.pem',
+    hints: ['a DER file becomes PEM with: openssl x509 -inform der -in ca.der -out ca.pem'],
   })
 }
 

@@ -32,13 +32,17 @@ export async function findTokenUrl(option: string | undefined, json: boolean, co
   if (given !== undefined) return parseTokenUrl(given)
   if (!json && canAsk(context)) return parseTokenUrl(await askTokenUrl(check, context))
   throw new UsageError('no token URL was given', {
-    hint: 'pipe it in (kyconnect pair --url -) or set KYCONNECT_TOKEN_URL; the administrator of the cluster has it; with a kubeconfig at hand: kyconnect pair --app <name>',
+    hints: [
+      'pipe it in (kyconnect pair --url -) or set KYCONNECT_TOKEN_URL',
+      'the administrator of the cluster has it',
+      'with a kubeconfig at hand: kyconnect pair --app <name>',
+    ],
   })
 }
 
 /**
  * Reads a token URL as people paste it: quotes, angle brackets, blanks, line breaks and a shell's backslashes are taken off.
- * The query is left as it is (contract trap 17). Errors never repeat the text: it holds a token.
+ * The query is left as it is (docs/contract.md §12, trap 17). Errors never repeat the text: it holds a token.
  */
 export function parseTokenUrl(text: string): TokenUrl {
   const clean = text
@@ -48,7 +52,9 @@ export function parseTokenUrl(text: string): TokenUrl {
     .replace(/^["'`<“”‘’]+|["'`>“”‘’]+$/g, '')
   if (!URL.canParse(clean)) {
     throw new TokenUrlInvalidError(clean === '' ? 'the token URL is empty' : 'what was given as token URL is no URL', {
-      hint: 'it looks like https://connector-service.<domain>/v1/applications/signingRequests/info?token=<token>, all of it',
+      hints: [
+        'it looks like https://connector-service.<domain>/v1/applications/signingRequests/info?token=<token>, all of it',
+      ],
     })
   }
   const url = new URL(clean)
@@ -56,13 +62,13 @@ export function parseTokenUrl(text: string): TokenUrl {
     throw new TokenUrlInvalidError(
       `the token URL begins with ${url.protocol.slice(0, 20)}//, and only https:// is called`,
       {
-        hint: 'ask the administrator for the https URL',
+        hints: ['ask the administrator for the https URL'],
       },
     )
   }
   if (url.username !== '' || url.password !== '') {
     throw new TokenUrlInvalidError('the token URL holds a user name: it is none of a Connector Service', {
-      hint: 'ask the administrator for the URL again',
+      hints: ['ask the administrator for the URL again'],
     })
   }
   return { url, cleaned: clean !== text.replace(/\n$/, '') }
@@ -79,7 +85,7 @@ function check(text: string): true | string {
   }
 }
 
-async function readInput({ stdin, around: { signal } }: Context): Promise<string> {
+async function readInput({ stdin, runtime: { signal } }: Context): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
   try {

@@ -1,6 +1,6 @@
 import { UntrustedUrlError } from '../errors.js'
 import { stripControl } from '../redaction.js'
-import { text } from './json-answer.js'
+import { text } from '../json.js'
 
 /** The names the services give their URLs, as far as a client calls them. */
 export const endpointNames = ['infoUrl', 'metadataUrl', 'eventsUrl', 'renewCertUrl', 'revokeCertUrl'] as const
@@ -10,7 +10,7 @@ export type EndpointName = (typeof endpointNames)[number]
 export type EndpointUrls = Readonly<Partial<Record<EndpointName, string>>>
 
 /**
- * Reads the URLs of an answer. `revocationCertUrl` is an old spelling (contract section 8).
+ * Reads the URLs of an answer. `revocationCertUrl` is an old spelling (docs/contract.md §8).
  * @throws UntrustedUrlError for one that is not https
  */
 export function parseEndpointUrls(urls: object): EndpointUrls {
@@ -22,7 +22,7 @@ export function parseEndpointUrls(urls: object): EndpointUrls {
       throw new UntrustedUrlError(
         `the service names a ${name} that is no https URL: ${stripControl(url).slice(0, 200)}`,
         {
-          hint: 'tell the administrator of the cluster',
+          hints: ['tell the administrator of the cluster'],
         },
       )
     }

@@ -1,9 +1,11 @@
-import type { Answer, HttpClient } from '../transport/client.js'
+import type { Answer } from '../transport/answer.js'
+import type { HttpClient } from '../transport/client.js'
 import { refusalError } from '../transport/refusal.js'
 import { type EndpointUrls, parseEndpointUrls } from './endpoint-urls.js'
-import { jsonObject, malformed, member, text } from './json-answer.js'
+import { member, text, valueOf } from '../json.js'
+import { jsonObject, malformed } from './json-answer.js'
 
-/** What the gateway tells the holder of a client certificate (contract section 6). The authority for the URLs. */
+/** What the gateway tells the holder of a client certificate (docs/contract.md §6). The authority for the URLs. */
 export interface ManagementInfo {
   /** Absent for what is no App (a runtime). */
   readonly application: string | undefined
@@ -24,6 +26,6 @@ export async function fetchManagementInfo(http: HttpClient, infoUrl: URL): Promi
 export function parseManagementInfo(answer: Answer): ManagementInfo {
   const body = jsonObject(answer, what)
   const urls = member(body, 'urls')
-  if (urls !== Reflect.get(body, 'urls')) throw malformed(answer, what, 'lacks urls')
+  if (urls !== valueOf(body, 'urls')) throw malformed(answer, what, 'lacks urls')
   return { application: text(member(body, 'clientIdentity'), 'application'), urls: parseEndpointUrls(urls) }
 }

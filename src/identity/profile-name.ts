@@ -9,7 +9,9 @@ export function isProfileName(name: string): boolean {
 export function checkProfileName(name: string): string {
   if (isProfileName(name)) return name
   throw new ProfileNameError(`${JSON.stringify(name.slice(0, 100))} cannot be the name of a profile`, {
-    hint: 'use letters, digits, ".", "_" and "-" (at most 100, not beginning with "." or "-"), e.g. --profile shop-staging',
+    hints: [
+      'use letters, digits, ".", "_" and "-" (at most 100, not beginning with "." or "-"), e.g. --profile shop-staging',
+    ],
   })
 }
 

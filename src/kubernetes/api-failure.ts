@@ -1,29 +1,30 @@
 import {
   ClusterAccessError,
+  errorCodeOf,
   type KyconnectError,
   NetworkError,
   RequestRefusedError,
   ServerCertificateError,
   ServiceFailedError,
 } from '../errors.js'
-import type { Asked } from './api.js'
+import type { ApiRequest } from './api.js'
 import type { Cluster } from './cluster.js'
-import { said } from './object.js'
+import { statusMessage } from './status.js'
 import { resourceName } from './resource.js'
 
 /** A refusal of the API server: who may not do what, and where. */
-export function apiRefusal(status: number, body: object, asked: Asked, cluster: Cluster): KyconnectError {
-  const { verb, kind, name } = asked
+export function apiRefusal(status: number, body: object, request: ApiRequest, cluster: Cluster): KyconnectError {
+  const { verb, kind, name } = request
   const resource = resourceName(kind)
   const where = kind.namespaced ? ` in the namespace "${cluster.namespace}"` : ''
   const what = `${verb} ${resource}${name === undefined ? '' : ` "${name}"`}${where}`
-  const words = said(body)
+  const words = statusMessage(body)
   const saying = words === '' ? '' : `: ${words}`
   const details = { status, verb, resource, namespace: cluster.namespace, context: cluster.context }
   if (status >= 500) {
     return new ServiceFailedError(`the Kubernetes API failed to ${what} (${status})${saying}`, {
       details,
-      hint: 'try again later',
+      hints: ['try again later'],
     })
   }
   switch (status) {
@@ -32,18 +33,23 @@ export function apiRefusal(status: number, body: object, asked: Asked, cluster: 
         `the Kubernetes API does not accept the credentials of the context "${cluster.context}" (401): it refused to ${what}`,
         {
           details,
-          hint: `log in again, or check with: kubectl --context ${cluster.context} get ${resource}`,
+          hints: [`log in again, or check with: kubectl --context ${cluster.context} get ${resource}`],
         },
       )
     case 403:
       return new RequestRefusedError(`the Kubernetes API forbids to ${what} (403)${saying}`, {
         details,
-        hint: `the account needs the right to ${verb} ${resource}${where}; check with: kubectl --context ${cluster.context} auth can-i ${verb} ${resource}${kind.namespaced ? ` -n ${cluster.namespace}` : ''}`,
+        hints: [
+          `the account needs the right to ${verb} ${resource}${where}`,
+          `check with: kubectl --context ${cluster.context} auth can-i ${verb} ${resource}${kind.namespaced ? ` -n ${cluster.namespace}` : ''}`,
+        ],
       })
     default:
       return new RequestRefusedError(`the Kubernetes API refused to ${what} (${status})${saying}`, {
         details,
-        hint: `check with: kubectl --context ${cluster.context} get ${resource}${kind.namespaced ? ` -n ${cluster.namespace}` : ''}`,
+        hints: [
+          `check with: kubectl --context ${cluster.context} get ${resource}${kind.namespaced ? ` -n ${cluster.namespace}` : ''}`,
+        ],
       })
   }
 }
@@ -54,26 +60,34 @@ const certificateCode =
 /** What Node says when the API server cannot be reached or trusted. */
 export function apiFailure(error: unknown, { server, context }: Cluster): KyconnectError {
   const cause = error instanceof AggregateError ? (error.errors[0] as unknown) : error
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  const code = errorCodeOf(cause)
   const why = code === '' && cause instanceof Error ? cause.message : code
-  const details = { host: server.hostname, port: server.port, context, reason: why }
+  const port = server.port === '' ? 443 : Number(server.port)
+  const about = {
+    reason: why,
+    target: { host: server.hostname, address: server.hostname, port },
+    details: { context },
+  }
   if (certificateCode.test(code)) {
     return new ServerCertificateError(
       `the certificate of the Kubernetes API at ${server.host} is not trusted (${code})`,
       {
-        details,
-        hint: `check the cluster's CA in the kubeconfig (context "${context}")`,
+        ...about,
+        hints: [`check the cluster's CA in the kubeconfig (context "${context}")`],
       },
     )
   }
   if (/ALERT/.test(code)) {
     return new ClusterAccessError(`the Kubernetes API at ${server.host} refused the TLS connection (${code})`, {
-      details,
-      hint: `check the client certificate in the kubeconfig (context "${context}")`,
+      ...about,
+      hints: [`check the client certificate in the kubeconfig (context "${context}")`],
     })
   }
   return new NetworkError(`the Kubernetes API at ${server.host} cannot be reached: ${why}`, {
-    details,
-    hint: `is the cluster up? (context "${context}"); without a cluster, get a token URL from its administrator: kyconnect pair --url -`,
+    ...about,
+    hints: [
+      `is the cluster up? (context "${context}")`,
+      `without a cluster, get a token URL from its administrator: kyconnect pair --url -`,
+    ],
   })
 }

@@ -3,7 +3,7 @@ import { AnswerMalformedError, KyconnectError, TimeoutError } from '../errors.js
 import type { Redactor } from '../redaction.js'
 import { apiFailure, apiRefusal } from './api-failure.js'
 import type { Cluster } from './cluster.js'
-import { parseObject } from './object.js'
+import { parseJsonObject } from '../json.js'
 import { resourceName, type ResourceKind, resourcePath } from './resource.js'
 
 export interface ApiDeps {
@@ -17,7 +17,7 @@ export interface ApiDeps {
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'delete'
 
 /** What is asked, for the path and for the words of an error. */
-export interface Asked {
+export interface ApiRequest {
   readonly verb: Verb
   readonly kind: ResourceKind
   readonly name?: string
@@ -57,15 +57,15 @@ export class KubernetesApi {
    * Asks, and reads the answer whole, a refusal too.
    * @throws NetworkError, TimeoutError, ServerCertificateError, ClusterAccessError, ServiceFailedError, AnswerMalformedError
    */
-  async ask(asked: Asked, signal: AbortSignal): Promise<ApiAnswer> {
+  async request(request: ApiRequest, signal: AbortSignal): Promise<ApiAnswer> {
     const over = AbortSignal.timeout(this.#deps.timeoutMs)
     try {
-      const response = await this.#send(asked, AbortSignal.any([signal, over]))
+      const response = await this.#send(request, AbortSignal.any([signal, over]))
       const text = await readText(response, this.#place)
       this.#deps.redactor.learn(text)
       const status = response.statusCode ?? 0
-      const body = parseObject(text)
-      if (status >= 500) throw apiRefusal(status, body ?? {}, asked, this.cluster)
+      const body = parseJsonObject(text)
+      if (status >= 500) throw apiRefusal(status, body ?? {}, request, this.cluster)
       // What is no JSON here is the path nobody serves: the kind is not installed.
       if (body === undefined && status < 400)
         throw new AnswerMalformedError(
@@ -73,14 +73,14 @@ export class KubernetesApi {
         )
       return { status, body: body ?? {} }
     } catch (error) {
-      throw this.#meaning(error, signal, over)
+      throw this.#translateError(error, signal, over)
     }
   }
 
   /** Asks for what has to be there. @throws as ask, and RequestRefusedError for any 4xx */
-  async demand(asked: Asked, signal: AbortSignal): Promise<object> {
-    const { status, body } = await this.ask(asked, signal)
-    if (status >= 400) throw apiRefusal(status, body, asked, this.cluster)
+  async requestOk(request: ApiRequest, signal: AbortSignal): Promise<object> {
+    const { status, body } = await this.request(request, signal)
+    if (status >= 400) throw apiRefusal(status, body, request, this.cluster)
     return body
   }
 
@@ -89,21 +89,21 @@ export class KubernetesApi {
    * no error: the caller looks again.
    * @throws RequestRefusedError and what `ask` throws when the watch is not granted
    */
-  async *watch(asked: Asked, signal: AbortSignal): AsyncGenerator<object> {
+  async *watch(request: ApiRequest, signal: AbortSignal): AsyncGenerator<object> {
     const over = new AbortController()
     const timer = setTimeout(() => {
       over.abort()
     }, this.#deps.timeoutMs)
     let response: IncomingMessage
     try {
-      response = await this.#send(asked, AbortSignal.any([signal, over.signal]))
+      response = await this.#send(request, AbortSignal.any([signal, over.signal]))
       const status = response.statusCode ?? 0
       if (status !== 200) {
-        const body = parseObject(await readText(response, this.#place)) ?? {}
-        throw apiRefusal(status, body, asked, this.cluster)
+        const body = parseJsonObject(await readText(response, this.#place)) ?? {}
+        throw apiRefusal(status, body, request, this.cluster)
       }
     } catch (error) {
-      throw this.#meaning(error, signal, over.signal)
+      throw this.#translateError(error, signal, over.signal)
     } finally {
       clearTimeout(timer)
     }
@@ -116,7 +116,7 @@ export class KubernetesApi {
         const lines = rest.split('\n')
         rest = lines.pop() ?? ''
         for (const line of lines) {
-          const event = parseObject(line)
+          const event = parseJsonObject(line)
           if (event === undefined) continue
           this.#deps.redactor.learn(line)
           yield event
@@ -133,7 +133,7 @@ export class KubernetesApi {
     return this.cluster.server.host
   }
 
-  async #send({ verb, kind, name, query = {}, body }: Asked, signal: AbortSignal): Promise<IncomingMessage> {
+  async #send({ verb, kind, name, query = {}, body }: ApiRequest, signal: AbortSignal): Promise<IncomingMessage> {
     const { server, namespace } = this.cluster
     const path = resourcePath(kind, namespace, verb === 'get' || verb === 'delete' ? name : undefined)
     const search = new URLSearchParams(query).toString()
@@ -174,14 +174,16 @@ export class KubernetesApi {
     })
   }
 
-  #meaning(error: unknown, signal: AbortSignal, over: AbortSignal): KyconnectError {
+  #translateError(error: unknown, signal: AbortSignal, over: AbortSignal): KyconnectError {
     if (signal.aborted && signal.reason instanceof KyconnectError) return signal.reason
     if (error instanceof KyconnectError) return error
     if (over.aborted) {
       return new TimeoutError(
         `the Kubernetes API at ${this.#place} did not answer within ${this.#deps.timeoutMs / 1000} s`,
         {
-          hint: `check that the cluster of the context "${this.cluster.context}" is up, or wait longer with --timeout <seconds>`,
+          hints: [
+            `check that the cluster of the context "${this.cluster.context}" is up, or wait longer with --timeout <seconds>`,
+          ],
         },
       )
     }

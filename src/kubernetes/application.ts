@@ -1,32 +1,30 @@
-import type { TokenWish } from './token-request.js'
-import type { Asked, KubernetesApi } from './api.js'
+import type { Emit } from '../progress.js'
+import type { TokenSpec } from './token-request.js'
+import type { ApiRequest, KubernetesApi } from './api.js'
 import { apiRefusal } from './api-failure.js'
 import { applications } from './resource.js'
 
 /**
  * Sees to it that the App exists, as an Application of the cluster: pairing works without one, but the App's own paths answer 404
- * then (contract section 1). Whoever may not look is not stopped.
+ * then (docs/contract.md §1). Whoever may not look is not stopped.
  * @param create whether one that is missing is created
  * @throws RequestRefusedError when it cannot be created
  */
 export async function ensureApplication(
   api: KubernetesApi,
-  { app, owner }: Pick<TokenWish, 'app' | 'owner'>,
+  { app, owner }: Pick<TokenSpec, 'app' | 'owner'>,
   create: boolean,
-  deps: { readonly signal: AbortSignal; readonly warn: (text: string) => void; readonly note: (text: string) => void },
+  deps: { readonly signal: AbortSignal; readonly emit: Emit },
 ): Promise<void> {
-  const asked: Asked = { verb: 'get', kind: applications, name: app }
-  const found = await api.ask(asked, deps.signal)
+  const request: ApiRequest = { verb: 'get', kind: applications, name: app }
+  const found = await api.request(request, deps.signal)
   if (found.status < 400) return
   if (!create) {
-    if (found.status === 404)
-      deps.warn(
-        `there is no Application "${app}" in the cluster: pairing works, but its own paths answer 404 until it is there (--create-app makes it)`,
-      )
+    if (found.status === 404) deps.emit({ type: 'warning', warning: 'application-missing', app })
     return
   }
-  if (found.status !== 404 && found.status !== 403) throw apiRefusal(found.status, found.body, asked, api.cluster)
-  const creation: Asked = {
+  if (found.status !== 404 && found.status !== 403) throw apiRefusal(found.status, found.body, request, api.cluster)
+  const creation: ApiRequest = {
     verb: 'create',
     kind: applications,
     name: app,
@@ -37,7 +35,7 @@ export async function ensureApplication(
       spec: { description: app, labels: {}, services: [], ...owner },
     },
   }
-  const made = await api.ask(creation, deps.signal)
-  if (made.status < 400) deps.note(`the Application "${app}" was created`)
+  const made = await api.request(creation, deps.signal)
+  if (made.status < 400) deps.emit({ type: 'notice', notice: 'application-created', app })
   else if (made.status !== 409) throw apiRefusal(made.status, made.body, creation, api.cluster)
 }

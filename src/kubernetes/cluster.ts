@@ -9,7 +9,7 @@ export interface ClusterChoice {
 }
 
 /** Where a kubeconfig is looked for. */
-export interface ClusterSurroundings {
+export interface KubeconfigLocation {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly userHome: string
 }

@@ -1,6 +1,6 @@
 import { ServiceFailedError, UsageError } from '../errors.js'
 import type { KubernetesApi } from './api.js'
-import { member, objects, text } from './object.js'
+import { member, objects, text, valueOf } from '../json.js'
 import { nodes, services } from './resource.js'
 
 /** Where the gateway's Service lies. */
@@ -9,7 +9,7 @@ export interface ServiceName {
   readonly name: string
 }
 
-/** Kyma's own (contract section 0). */
+/** Kyma's own (docs/contract.md §0). */
 export const usualGatewayService: ServiceName = {
   namespace: 'kyma-system',
   name: 'application-connector-ingress-nginx-ingress-controller',
@@ -23,7 +23,7 @@ const gatewayPort = 443
  */
 export async function readNodePort(api: KubernetesApi, service: ServiceName, signal: AbortSignal): Promise<number> {
   const there = api.inNamespace(service.namespace)
-  const found = await there.demand({ verb: 'get', kind: services, name: service.name }, signal)
+  const found = await there.requestOk({ verb: 'get', kind: services, name: service.name }, signal)
   const shown = `${service.namespace}/${service.name}`
   const spec = member(found, 'spec')
   const type = text(spec, 'type') ?? 'ClusterIP'
@@ -31,22 +31,25 @@ export async function readNodePort(api: KubernetesApi, service: ServiceName, sig
     throw new UsageError(
       `the gateway's Service ${shown} is a LoadBalancer: its own port 443 is called, not a NodePort`,
       {
-        hint: `leave --node-port out${addressHint(found)}`,
+        hints: [`leave --node-port out${addressHint(found)}`],
       },
     )
   }
-  const port = objects(spec, 'ports').find((candidate) => Reflect.get(candidate, 'port') === gatewayPort)
-  const nodePort: unknown = port === undefined ? undefined : Reflect.get(port, 'nodePort')
+  const port = objects(spec, 'ports').find((candidate) => valueOf(candidate, 'port') === gatewayPort)
+  const nodePort: unknown = port === undefined ? undefined : valueOf(port, 'nodePort')
   if (typeof nodePort === 'number' && Number.isInteger(nodePort) && nodePort >= 1 && nodePort <= 65535) return nodePort
   if (type === 'NodePort') {
     throw new ServiceFailedError(`the gateway's Service ${shown} has no NodePort for its port ${gatewayPort}`, {
-      hint: `check it with: kubectl -n ${service.namespace} get svc ${service.name} -o yaml`,
+      hints: [`check it with: kubectl -n ${service.namespace} get svc ${service.name} -o yaml`],
     })
   }
   throw new UsageError(
     `the gateway's Service ${shown} is a ${type}: it has no NodePort, and is not reached from outside the cluster by itself`,
     {
-      hint: `is another Service its way in? name it with --gateway-service <namespace>/<name>; or leave --node-port out`,
+      hints: [
+        `is another Service its way in? name it with --gateway-service <namespace>/<name>`,
+        `or leave --node-port out`,
+      ],
     },
   )
 }
@@ -59,7 +62,7 @@ function addressHint(service: object): string {
 
 /** An address of the cluster's node, for a local cluster; undefined when nobody tells. */
 export async function nodeAddress(api: KubernetesApi, signal: AbortSignal): Promise<string | undefined> {
-  const { status, body } = await api.ask({ verb: 'list', kind: nodes }, signal)
+  const { status, body } = await api.request({ verb: 'list', kind: nodes }, signal)
   const addresses =
     status < 400 ? objects(body, 'items').flatMap((node) => objects(member(node, 'status'), 'addresses')) : []
   const internal = addresses.find((address) => text(address, 'type') === 'InternalIP')

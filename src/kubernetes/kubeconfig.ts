@@ -2,9 +2,9 @@ import { access } from 'node:fs/promises'
 import type { RequestOptions } from 'node:https'
 import { delimiter, join, resolve } from 'node:path'
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
-import { ClusterAccessError, UsageError } from '../errors.js'
+import { ClusterAccessError, errorCodeOf, UsageError } from '../errors.js'
 import { oneLine } from '../redaction.js'
-import type { Cluster, ClusterChoice, ClusterSurroundings } from './cluster.js'
+import type { Cluster, ClusterChoice, KubeconfigLocation } from './cluster.js'
 
 const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token'
 /** Milliseconds that a plugin may take to come up with credentials: a person may have to log in. */
@@ -12,24 +12,27 @@ const pluginTime = 60_000
 const longestSaying = 300
 
 /** Whether there is a cluster to ask: told without loading anything. */
-export async function hasCluster(choice: ClusterChoice, around: ClusterSurroundings): Promise<boolean> {
+export async function hasCluster(choice: ClusterChoice, runtime: KubeconfigLocation): Promise<boolean> {
   if (choice.kubeconfig !== undefined || choice.context !== undefined) return true
-  return (await kubeconfigFiles(choice, around)).length > 0 || isThere(serviceAccountToken)
+  return (await kubeconfigFiles(choice, runtime)).length > 0 || isThere(serviceAccountToken)
 }
 
 /**
  * Finds the cluster of a choice.
  * @throws UsageError when there is no kubeconfig, or no such context in it
  */
-export async function openCluster(choice: ClusterChoice, around: ClusterSurroundings): Promise<Cluster> {
-  const files = await kubeconfigFiles(choice, around)
+export async function openCluster(choice: ClusterChoice, runtime: KubeconfigLocation): Promise<Cluster> {
+  const files = await kubeconfigFiles(choice, runtime)
   const { KubeConfig: Config } = await import('./client-node.js')
   const config = new Config()
   if (files.length > 0) await mergeFiles(config, files, Config)
   else if (await isThere(serviceAccountToken)) config.loadFromCluster()
   else {
     throw new UsageError('there is no kubeconfig, and this is no pod of a cluster', {
-      hint: 'name one with --kubeconfig <file> or KUBECONFIG; or get a token URL from the administrator: kyconnect pair --url -',
+      hints: [
+        'name one with --kubeconfig <file> or KUBECONFIG',
+        'or get a token URL from the administrator: kyconnect pair --url -',
+      ],
     })
   }
   return choose(config, choice)
@@ -42,14 +45,14 @@ function choose(config: KubeConfig, choice: ClusterChoice): Cluster {
     const known = names.length === 0 ? 'there is none in it' : `there are: ${names.slice(0, 20).join(', ')}`
     throw new UsageError(
       name ? `the kubeconfig has no context ${JSON.stringify(name)}` : 'the kubeconfig names no current context',
-      { hint: `${known}; choose one with --context <name>` },
+      { hints: [known, `choose one with --context <name>`] },
     )
   }
   config.setCurrentContext(name)
   const cluster = config.getCurrentCluster()
   if (cluster === null || !URL.canParse(cluster.server)) {
     throw new UsageError(`the context ${JSON.stringify(name)} leads to no cluster`, {
-      hint: 'check it with: kubectl config view',
+      hints: ['check it with: kubectl config view'],
     })
   }
   const server = new URL(cluster.server)
@@ -57,7 +60,7 @@ function choose(config: KubeConfig, choice: ClusterChoice): Cluster {
     throw new UsageError(
       `the cluster of the context ${JSON.stringify(name)} is not reached by https: ${server.origin}`,
       {
-        hint: 'credentials are sent over https only',
+        hints: ['credentials are sent over https only'],
       },
     )
   }
@@ -84,18 +87,20 @@ async function authenticate(config: KubeConfig, context: string): Promise<Reques
   } catch (error) {
     const said = error instanceof Error ? oneLine(error.message).slice(0, longestSaying) : ''
     throw new ClusterAccessError(`no credentials for the context "${context}": ${said === '' ? 'they failed' : said}`, {
-      hint: `check them with: kubectl --context ${context} auth can-i create tokenrequests.applicationconnector.kyma-project.io`,
+      hints: [
+        `check them with: kubectl --context ${context} auth can-i create tokenrequests.applicationconnector.kyma-project.io`,
+      ],
     })
   } finally {
     clearTimeout(timer)
   }
 }
 
-async function kubeconfigFiles({ kubeconfig }: ClusterChoice, around: ClusterSurroundings): Promise<string[]> {
+async function kubeconfigFiles({ kubeconfig }: ClusterChoice, runtime: KubeconfigLocation): Promise<string[]> {
   if (kubeconfig !== undefined) return [resolve(kubeconfig)]
-  const listed = (around.environment['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '')
+  const listed = (runtime.environment['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '')
   if (listed.length > 0) return listed.map((file) => resolve(file))
-  const usual = join(around.userHome, '.kube', 'config')
+  const usual = join(runtime.userHome, '.kube', 'config')
   return (await isThere(usual)) ? [usual] : []
 }
 
@@ -104,7 +109,7 @@ async function mergeFiles(config: KubeConfig, files: readonly string[], Config: 
   const there = files.length === 1 ? files : await existing(files)
   if (there.length === 0) {
     throw new UsageError(`none of the files of KUBECONFIG is there: ${files.join(', ')}`, {
-      hint: 'check KUBECONFIG, or name one with --kubeconfig <file>',
+      hints: ['check KUBECONFIG, or name one with --kubeconfig <file>'],
     })
   }
   for (const file of there) {
@@ -123,9 +128,10 @@ function load(config: KubeConfig, file: string): KubeConfig {
     config.loadFromFile(file)
     return config
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''
-    throw new UsageError(`${JSON.stringify(file)} cannot be read as a kubeconfig${code}`, {
-      hint: 'check it with: kubectl config view; name another with --kubeconfig <file> or KUBECONFIG',
+    const code = errorCodeOf(error)
+    const reason = code === '' ? '' : ` (${code})`
+    throw new UsageError(`${JSON.stringify(file)} cannot be read as a kubeconfig${reason}`, {
+      hints: ['check it with: kubectl config view', 'name another with --kubeconfig <file> or KUBECONFIG'],
     })
   }
 }

@@ -1,13 +1,15 @@
 import { KyconnectError, RequestRefusedError, ServiceFailedError, TimeoutError } from '../errors.js'
-import type { Asked, KubernetesApi } from './api.js'
+import type { Emit } from '../progress.js'
+import type { ApiRequest, KubernetesApi } from './api.js'
 import { apiRefusal } from './api-failure.js'
-import { member, said, text } from './object.js'
+import { member, text } from '../json.js'
+import { statusMessage } from './status.js'
 import { resourceName, tokenRequests } from './resource.js'
 
 /** For which App a token is wanted. */
-export interface TokenWish {
+export interface TokenSpec {
   readonly app: string
-  /** Central mode: both or neither (contract section 1). */
+  /** Central mode: both or neither (docs/contract.md §1). */
   readonly owner: { readonly tenant: string; readonly group: string } | undefined
   /** Milliseconds to wait for the controller. */
   readonly waitMs: number
@@ -28,7 +30,7 @@ export interface TokenRequestDeps {
   readonly randomHex: (bytes: number) => string
   readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>
   readonly signal: AbortSignal
-  readonly warn: (text: string) => void
+  readonly emit: Emit
 }
 
 /** Tells ours from others' where its UID was not learned: the answer to its creation may be lost. */
@@ -46,20 +48,20 @@ interface Watched {
 
 /**
  * Asks a cluster for a one-time token URL: deletes a TokenRequest of that name that is there (what it says may be stale), creates
- * one, and watches it until its URL is there (contract section 1). Whatever goes wrong, the one that was created is deleted.
+ * one, and watches it until its URL is there (docs/contract.md §1). Whatever goes wrong, the one that was created is deleted.
  * @throws RequestRefusedError, ServiceFailedError when the controller said something else than OK, TimeoutError when it said nothing
  */
-export async function requestToken(api: KubernetesApi, wish: TokenWish, deps: TokenRequestDeps): Promise<IssuedToken> {
-  const end = deps.monotonic() + wish.waitMs
-  const created = await createAnew(api, wish, deps)
-  const discard = (): Promise<void> => remove(api, wish.app, created.uid, AbortSignal.timeout(tidyTime))
+export async function requestToken(api: KubernetesApi, spec: TokenSpec, deps: TokenRequestDeps): Promise<IssuedToken> {
+  const end = deps.monotonic() + spec.waitMs
+  const created = await createAnew(api, spec, deps)
+  const discard = (): Promise<void> => remove(api, spec.app, created.uid, AbortSignal.timeout(tidyTime))
   try {
-    return { url: await awaitUrl(api, wish, created, end, deps), discard }
+    return { url: await awaitUrl(api, spec, created, end, deps), discard }
   } catch (error) {
     await discard().catch((failure: unknown) => {
       if (error instanceof KyconnectError && failure instanceof KyconnectError)
         error.addHint(
-          `its TokenRequest could not be deleted (${failure.message}): kubectl ${kubectlDelete(api, wish.app)}`,
+          `its TokenRequest could not be deleted (${failure.message}): kubectl ${kubectlDelete(api, spec.app)}`,
         )
     })
     throw error
@@ -71,23 +73,23 @@ export function kubectlDelete({ cluster }: KubernetesApi, app: string): string {
   return `--context ${cluster.context} -n ${cluster.namespace} delete ${resourceName(tokenRequests)} ${app}`
 }
 
-async function createAnew(api: KubernetesApi, wish: TokenWish, deps: TokenRequestDeps): Promise<Watched> {
+async function createAnew(api: KubernetesApi, spec: TokenSpec, deps: TokenRequestDeps): Promise<Watched> {
   const marked = deps.randomHex(8)
-  const asked: Asked = {
+  const request: ApiRequest = {
     verb: 'create',
     kind: tokenRequests,
-    name: wish.app,
+    name: spec.app,
     body: {
       apiVersion: `${tokenRequests.group}/${tokenRequests.version}`,
       kind: 'TokenRequest',
-      metadata: { name: wish.app, namespace: api.cluster.namespace, annotations: { [mark]: marked } },
-      ...(wish.owner === undefined ? {} : { context: wish.owner }),
+      metadata: { name: spec.app, namespace: api.cluster.namespace, annotations: { [mark]: marked } },
+      ...(spec.owner === undefined ? {} : { context: spec.owner }),
     },
   }
   for (let attempt = 1; ; attempt++) {
-    await removeOld(api, wish.app, deps)
-    const { status, body } = await api.ask(asked, deps.signal).catch(async (error: unknown) => {
-      await removeMarked(api, wish.app, marked).catch(() => undefined)
+    await removeOld(api, spec.app, deps)
+    const { status, body } = await api.request(request, deps.signal).catch(async (error: unknown) => {
+      await removeMarked(api, spec.app, marked).catch(() => undefined)
       throw error
     })
     if (status < 400) {
@@ -96,25 +98,23 @@ async function createAnew(api: KubernetesApi, wish: TokenWish, deps: TokenReques
       throw new ServiceFailedError('the Kubernetes API created a TokenRequest without a name or version')
     }
     // Somebody else's, in the meantime, or the old one is being deleted still.
-    if (status !== 409 || attempt >= triesToCreate) throw refusal(status, body, asked, api)
+    if (status !== 409 || attempt >= triesToCreate) throw refusal(status, body, request, api)
     await deps.sleep(firstPauseMs * attempt, deps.signal)
   }
 }
 
 async function removeOld(api: KubernetesApi, app: string, deps: TokenRequestDeps): Promise<void> {
-  const asked: Asked = { verb: 'get', kind: tokenRequests, name: app }
-  const { status, body } = await api.ask(asked, deps.signal)
+  const request: ApiRequest = { verb: 'get', kind: tokenRequests, name: app }
+  const { status, body } = await api.request(request, deps.signal)
   if (status === 404) {
-    if (!isInstalled(body)) throw refusal(status, body, asked, api)
+    if (!isInstalled(body)) throw refusal(status, body, request, api)
     return
   }
-  if (status >= 400) throw refusal(status, body, asked, api)
+  if (status >= 400) throw refusal(status, body, request, api)
   const old = member(body, 'status')
   const expires = Date.parse(text(old, 'expireAfter') ?? '')
   if (text(old, 'state') === 'OK' && expires > deps.now().getTime()) {
-    deps.warn(
-      `a TokenRequest "${app}" was there, good until ${new Date(expires).toISOString()}: it is replaced, so whoever was about to use its token needs another`,
-    )
+    deps.emit({ type: 'warning', warning: 'token-request-replaced', app, validUntil: new Date(expires) })
   }
   await remove(api, app, text(member(body, 'metadata'), 'uid'), deps.signal)
 }
@@ -122,26 +122,26 @@ async function removeOld(api: KubernetesApi, app: string, deps: TokenRequestDeps
 /** Deletes what was created without our learning of it. */
 async function removeMarked(api: KubernetesApi, app: string, marked: string): Promise<void> {
   const signal = AbortSignal.timeout(tidyTime)
-  const { body } = await api.ask({ verb: 'get', kind: tokenRequests, name: app }, signal)
+  const { body } = await api.request({ verb: 'get', kind: tokenRequests, name: app }, signal)
   const metadata = member(body, 'metadata')
   if (text(member(metadata, 'annotations'), mark) === marked) await remove(api, app, text(metadata, 'uid'), signal)
 }
 
 /** Deletes exactly this object: gone already, or another in its place, is fine. */
 async function remove(api: KubernetesApi, app: string, uid: string | undefined, signal: AbortSignal): Promise<void> {
-  const asked: Asked = {
+  const request: ApiRequest = {
     verb: 'delete',
     kind: tokenRequests,
     name: app,
     body: { kind: 'DeleteOptions', apiVersion: 'v1', ...(uid === undefined ? {} : { preconditions: { uid } }) },
   }
-  const { status, body } = await api.ask(asked, signal)
-  if (status >= 400 && status !== 404 && status !== 409) throw apiRefusal(status, body, asked, api.cluster)
+  const { status, body } = await api.request(request, signal)
+  if (status >= 400 && status !== 404 && status !== 409) throw apiRefusal(status, body, request, api.cluster)
 }
 
 async function awaitUrl(
   api: KubernetesApi,
-  { app, waitMs }: TokenWish,
+  { app, waitMs }: TokenSpec,
   created: Watched,
   end: number,
   deps: TokenRequestDeps,
@@ -171,10 +171,10 @@ async function awaitUrl(
       if (signal.aborted) break
       // The watch ended, or was too old: what was missed is in the object itself.
       await deps.sleep(Math.min(firstPauseMs * 2 ** drops, longestPauseMs), signal).catch(() => undefined)
-      const asked: Asked = { verb: 'get', kind: tokenRequests, name: app }
-      const { status, body } = await api.ask(asked, signal)
+      const request: ApiRequest = { verb: 'get', kind: tokenRequests, name: app }
+      const { status, body } = await api.request(request, signal)
       if (status === 404) throw deletedByAnother(app)
-      if (status >= 400) throw refusal(status, body, asked, api)
+      if (status >= 400) throw refusal(status, body, request, api)
       const present = look(body)
       if (present !== undefined) return present
     }
@@ -236,10 +236,10 @@ function isInstalled(body: object): boolean {
   return text(member(body, 'details'), 'name') !== undefined
 }
 
-function refusal(status: number, body: object, asked: Asked, api: KubernetesApi): KyconnectError {
-  if (status === 404 && said(body).startsWith('namespaces ')) {
+function refusal(status: number, body: object, request: ApiRequest, api: KubernetesApi): KyconnectError {
+  if (status === 404 && statusMessage(body).startsWith('namespaces ')) {
     return new RequestRefusedError(`there is no namespace "${api.cluster.namespace}" in the cluster (404)`, {
-      hint: 'name the one that TokenRequests are made in with --namespace <name>',
+      hints: ['name the one that TokenRequests are made in with --namespace <name>'],
       details: { status, namespace: api.cluster.namespace, context: api.cluster.context },
     })
   }
@@ -247,19 +247,22 @@ function refusal(status: number, body: object, asked: Asked, api: KubernetesApi)
     return new RequestRefusedError(
       `the cluster of the context "${api.cluster.context}" knows no TokenRequests (404): Kyma's Application Connector is not installed there`,
       {
-        hint: `is it the right cluster? kubectl --context ${api.cluster.context} get crd ${resourceName(tokenRequests)}; choose another with --context <name>`,
+        hints: [
+          `is it the right cluster? kubectl --context ${api.cluster.context} get crd ${resourceName(tokenRequests)}`,
+          `choose another with --context <name>`,
+        ],
         details: { status, context: api.cluster.context },
       },
     )
   }
-  return apiRefusal(status, body, asked, api.cluster)
+  return apiRefusal(status, body, request, api.cluster)
 }
 
 function deletedByAnother(app: string): RequestRefusedError {
   return new RequestRefusedError(
     `the TokenRequest "${app}" was deleted or replaced by somebody else while we waited for it`,
     {
-      hint: 'run the command again; does another program pair the same App?',
+      hints: ['run the command again', 'does another program pair the same App?'],
     },
   )
 }
@@ -271,11 +274,11 @@ function waitedInVain(api: KubernetesApi, app: string, last: string | undefined,
   if (last === undefined) {
     return new TimeoutError(
       `no token URL came within ${seconds} s: nothing has answered the TokenRequest "${app}" in the namespace "${namespace}"`,
-      { hint: `is the controller running? ${logs}; wait longer with --wait <seconds>` },
+      { hints: [`is the controller running? ${logs}`, `wait longer with --wait <seconds>`] },
     )
   }
   return new ServiceFailedError(
     `no token URL came within ${seconds} s: the state of the TokenRequest "${app}" is "${last}", not OK`,
-    { hint: `the controller cannot reach the Connector Service: ${logs}; wait longer with --wait <seconds>` },
+    { hints: [`the controller cannot reach the Connector Service: ${logs}`, `wait longer with --wait <seconds>`] },
   )
 }

@@ -8,7 +8,7 @@ const signing = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } as const
 
 /**
  * Makes a PKCS#10 certificate signing request (RFC 2986), signed with SHA-256: the service signs the certificate with the
- * CSR's own algorithm, and a SHA-1 one would not load in OpenSSL 3 (contract section 5).
+ * CSR's own algorithm, and a SHA-1 one would not load in OpenSSL 3 (docs/contract.md §5).
  * @returns PEM
  */
 export async function createCsr(subject: DistinguishedName, key: KeyObject): Promise<string> {

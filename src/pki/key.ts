@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } fr
 import { promisify } from 'node:util'
 import { KeyUnsuitableError } from '../errors.js'
 
-/** What a Connector can sign: its CA key is RSA, and an EC CSR gets a 500 (contract section 5). */
+/** What a Connector can sign: its CA key is RSA, and an EC CSR gets a 500 (docs/contract.md §5). */
 export const keyAlgorithms = ['rsa2048', 'rsa3072', 'rsa4096'] as const
 export type KeyAlgorithm = (typeof keyAlgorithms)[number]
 
@@ -26,7 +26,7 @@ export async function generateKey(algorithm: KeyAlgorithm): Promise<KeyObject> {
 export function parseKey(pem: string, source: string): KeyObject {
   if (/ENCRYPTED/.test(pem)) {
     throw new KeyUnsuitableError(`the key in ${source} is encrypted`, {
-      hint: `take the passphrase off a copy that only you can read: openssl pkey -in ${source} -out plain.pem`,
+      hints: [`take the passphrase off a copy that only you can read: openssl pkey -in ${source} -out plain.pem`],
     })
   }
   let key: KeyObject
@@ -35,19 +35,19 @@ export function parseKey(pem: string, source: string): KeyObject {
   } catch {
     // What OpenSSL says here helps nobody, and may quote the input.
     throw new KeyUnsuitableError(`${source} holds no private key in PEM (PKCS#1 or PKCS#8)`, {
-      hint: 'make one with: openssl genrsa -out key.pem 2048',
+      hints: ['make one with: openssl genrsa -out key.pem 2048'],
     })
   }
   if (key.asymmetricKeyType !== 'rsa') {
     throw new KeyUnsuitableError(
       `the key in ${source} is ${key.asymmetricKeyType ?? 'unknown'}, and Kyma signs RSA keys only: its CA key is RSA, and any other CSR fails with a 500`,
-      { hint: 'make an RSA key with: openssl genrsa -out key.pem 2048' },
+      { hints: ['make an RSA key with: openssl genrsa -out key.pem 2048'] },
     )
   }
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
   if (bits < smallestModulus) {
     throw new KeyUnsuitableError(`the key in ${source} has ${bits} bits; less than ${smallestModulus} is not safe`, {
-      hint: 'make a longer one with: openssl genrsa -out key.pem 2048',
+      hints: ['make a longer one with: openssl genrsa -out key.pem 2048'],
     })
   }
   return key

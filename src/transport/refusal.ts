@@ -10,7 +10,7 @@ export interface Refusal {
   readonly url: URL
 }
 
-/** NGINX's two pages for a client certificate that is missing or was not accepted (contract section 7). */
+/** NGINX's two pages for a client certificate that is missing or was not accepted (docs/contract.md §7). */
 const certificatePage = /No required SSL certificate was sent|The SSL certificate error/
 
 /**
@@ -28,17 +28,17 @@ export function refusalError(answer: Refusal, what: string): KyconnectError {
   if (status >= 500) {
     return new ServiceFailedError(`${url.host} failed on ${what}: ${saying}`, {
       details,
-      hint: 'the fault is on the side of the service: try again later, and tell the administrator if it stays',
+      hints: ['the fault is on the side of the service: try again later, and tell the administrator if it stays'],
     })
   }
   if (status >= 400)
     return new RequestRefusedError(`${url.host} refused ${what}: ${saying}`, {
       details,
-      hint: refusedHint(answer, said),
+      hints: [refusedHint(answer, said)],
     })
   return new AnswerMalformedError(`${url.host} answered ${what} with an unexpected ${saying}`, {
     details,
-    hint: 'check that the URL is the right one, and what stands in front of the service',
+    hints: ['check that the URL is the right one, and what stands in front of the service'],
   })
 }
 

@@ -89,7 +89,10 @@ describe('against the sandbox', () => {
 
   test('--create-app makes an App whose own paths answer', async () => {
     const without = await kyconnect(['pair', '--app', 'fresh', '--node-port', 'auto'], { env: env('fresh') })
-    expect([without.code, without.stderr]).toEqual([0, expect.stringContaining('there is no Application "fresh"')])
+    expect([without.code, without.stderr]).toEqual([
+      0,
+      expect.stringContaining('the cluster has no Application "fresh"'),
+    ])
     const alone = { env: { KYCONNECT_HOME: join(folder.path, 'fresh') } }
     expect((await kyconnect(['call', 'metadata'], alone)).code).toBe(6)
     const token = await kyconnect(['token', '--app', 'fresh', '--create-app'], { env: env('fresh') })

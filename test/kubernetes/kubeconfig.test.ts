@@ -42,7 +42,7 @@ async function file(name: string, content: string): Promise<string> {
   return path
 }
 
-const around = (
+const runtime = (
   more: Record<string, string> = {},
   userHome = folder.path,
 ): { environment: Record<string, string>; userHome: string } => ({
@@ -51,7 +51,7 @@ const around = (
 })
 
 async function refusal(choice: ClusterChoice, environment: Record<string, string> = {}): Promise<KyconnectError> {
-  const failure = await openCluster(choice, around(environment)).then(
+  const failure = await openCluster(choice, runtime(environment)).then(
     () => undefined,
     (error: unknown) => error,
   )
@@ -62,7 +62,7 @@ async function refusal(choice: ClusterChoice, environment: Record<string, string
 describe('a kubeconfig', () => {
   test('gives server, namespace and credentials of its current context', async () => {
     const path = await file('plain', kubeconfig([{ name: 'one', namespace: 'shop' }, { name: 'two' }], 'one'))
-    const cluster = await openCluster({ ...nothing, kubeconfig: path }, around())
+    const cluster = await openCluster({ ...nothing, kubeconfig: path }, runtime())
     expect([cluster.context, cluster.server.origin, cluster.namespace]).toEqual([
       'one',
       'https://one.example:6443',
@@ -73,9 +73,9 @@ describe('a kubeconfig', () => {
 
   test('is overruled by --context and --namespace; without a namespace it is default', async () => {
     const path = await file('two', kubeconfig([{ name: 'one', namespace: 'shop' }, { name: 'two' }], 'one'))
-    const other = await openCluster({ kubeconfig: path, context: 'two', namespace: undefined }, around())
+    const other = await openCluster({ kubeconfig: path, context: 'two', namespace: undefined }, runtime())
     expect([other.context, other.namespace]).toEqual(['two', 'default'])
-    const named = await openCluster({ kubeconfig: path, context: 'two', namespace: 'erp' }, around())
+    const named = await openCluster({ kubeconfig: path, context: 'two', namespace: 'erp' }, runtime())
     expect(named.namespace).toBe('erp')
   })
 
@@ -86,26 +86,26 @@ describe('a kubeconfig', () => {
       kubeconfig([{ name: 'a', server: 'https://second.example' }, { name: 'b' }], 'b'),
     )
     const KUBECONFIG = [join(folder.path, 'missing'), first, second].join(delimiter)
-    expect((await openCluster(nothing, around({ KUBECONFIG }))).context).toBe('b')
-    const a = await openCluster({ ...nothing, context: 'a' }, around({ KUBECONFIG }))
+    expect((await openCluster(nothing, runtime({ KUBECONFIG }))).context).toBe('b')
+    const a = await openCluster({ ...nothing, context: 'a' }, runtime({ KUBECONFIG }))
     expect(a.server.host).toBe('first.example')
   })
 
   test('is found in ~/.kube when nothing names one, and --kubeconfig comes before KUBECONFIG', async () => {
     const home = join(folder.path, 'home')
     await mkdir(join(home, '.kube'), { recursive: true })
-    expect(await hasCluster(nothing, around({}, home))).toBe(false)
+    expect(await hasCluster(nothing, runtime({}, home))).toBe(false)
     await writeFile(join(home, '.kube', 'config'), kubeconfig([{ name: 'mine' }], 'mine'))
-    expect(await hasCluster(nothing, around({}, home))).toBe(true)
-    expect((await openCluster(nothing, around({}, home))).context).toBe('mine')
+    expect(await hasCluster(nothing, runtime({}, home))).toBe(true)
+    expect((await openCluster(nothing, runtime({}, home))).context).toBe('mine')
     const [flag, variable] = [
       await file('flag', kubeconfig([{ name: 'flag' }], 'flag')),
       await file('variable', kubeconfig([{ name: 'variable' }], 'variable')),
     ]
     const choice = { ...nothing, kubeconfig: flag }
-    expect((await openCluster(choice, around({ KUBECONFIG: variable }, home))).context).toBe('flag')
-    expect((await openCluster(nothing, around({ KUBECONFIG: variable }, home))).context).toBe('variable')
-    expect(await hasCluster(nothing, around({ KUBECONFIG: '' }, join(folder.path, 'nowhere')))).toBe(false)
+    expect((await openCluster(choice, runtime({ KUBECONFIG: variable }, home))).context).toBe('flag')
+    expect((await openCluster(nothing, runtime({ KUBECONFIG: variable }, home))).context).toBe('variable')
+    expect(await hasCluster(nothing, runtime({ KUBECONFIG: '' }, join(folder.path, 'nowhere')))).toBe(false)
   })
 
   test('without a context that can be used is refused, and what there is is named', async () => {
@@ -114,7 +114,7 @@ describe('a kubeconfig', () => {
     expect((await refusal(choice)).message).toContain('names no current context')
     const unknown = await refusal({ ...choice, context: 'three' })
     expect(unknown).toBeInstanceOf(UsageError)
-    expect(`${unknown.message} ${unknown.hint ?? ''}`).toMatch(/no context "three".*one, two.*--context/)
+    expect(`${unknown.message} ${unknown.hints.join('; ')}`).toMatch(/no context "three".*one, two.*--context/)
     expect((await refusal(nothing)).message).toContain('there is no kubeconfig')
     expect((await refusal(nothing, { KUBECONFIG: '/nowhere/a:/nowhere/b' })).message).toContain('none of the files')
     expect((await refusal({ ...nothing, kubeconfig: '/nowhere/a' })).message).toContain(
@@ -138,9 +138,9 @@ describe('a kubeconfig', () => {
     const path = await file('broken', content)
     const failure = await refusal({ ...nothing, kubeconfig: path })
     expect(failure).toBeInstanceOf(UsageError)
-    expect(`${failure.message} ${failure.hint ?? ''} ${String(failure.stack)} ${String(failure.cause)}`).not.toContain(
-      secret,
-    )
+    expect(
+      `${failure.message} ${failure.hints.join('; ')} ${String(failure.stack)} ${String(failure.cause)}`,
+    ).not.toContain(secret)
   })
 })
 
@@ -158,7 +158,7 @@ describe('credentials of a plugin', () => {
 
   test('are taken', async () => {
     const status = '{"kind":"ExecCredential","status":{"token":"of-the-plugin-%s"}}'
-    const cluster = await openCluster(await plugin('works', `printf '${status}' "$OF_THE_CONFIG"`), around())
+    const cluster = await openCluster(await plugin('works', `printf '${status}' "$OF_THE_CONFIG"`), runtime())
     expect((await cluster.authenticate()).headers).toEqual({ Authorization: 'Bearer of-the-plugin-yes' })
   })
 
@@ -166,7 +166,7 @@ describe('credentials of a plugin', () => {
     ['fails', 'echo "please log in first" >&2; exit 1', 'please log in first'],
     ['prints nonsense', 'echo nonsense', 'no credentials for the context "one"'],
   ])('that %s is told, with the context', async (name, script, expected) => {
-    const cluster = await openCluster(await plugin(name.replace(' ', '-'), script), around())
+    const cluster = await openCluster(await plugin(name.replace(' ', '-'), script), runtime())
     const failure = await cluster.authenticate().catch((error: unknown) => error)
     expect(failure).toBeInstanceOf(ClusterAccessError)
     expect(String(failure)).toContain(expected)

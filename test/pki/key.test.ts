@@ -10,7 +10,7 @@ function refusal(pem: string): string {
   try {
     parseKey(pem, 'my.pem')
   } catch (error) {
-    if (error instanceof KyconnectError) return `${error.message} / ${error.hint ?? ''}`
+    if (error instanceof KyconnectError) return `${error.message} / ${error.hints.join('; ')}`
     throw error
   }
   return 'taken'

@@ -76,11 +76,15 @@ export function kyconnect(args: readonly string[], options: RunOptions = {}): Pr
 export function jsonError({ stderr }: Run): {
   code: string
   message: string
+  hints: readonly string[]
+  /** All hints in one text. */
   hint: string
+  reason?: string
+  target?: { host: string; address: string; port: number }
   exitCode: number
   details?: Record<string, unknown>
 } {
   const last = stderr.trimEnd().split('\n').at(-1) ?? ''
-  const parsed = JSON.parse(last) as { error: ReturnType<typeof jsonError> }
-  return parsed.error
+  const { error } = JSON.parse(last) as { error: Omit<ReturnType<typeof jsonError>, 'hint'> }
+  return { ...error, hint: error.hints.join('; ') }
 }

@@ -13,6 +13,10 @@ export function addNetworkOptions(command: Command): Command {
       ).argParser(collect),
     )
     .option('--ca-file <pem>', 'trust these certificates too [KYCONNECT_CA_FILE]')
+    .option(
+      '--proxy <url>',
+      'connect through this HTTP proxy; none for no proxy; default: the one stored by pair [HTTPS_PROXY, NO_PROXY]',
+    )
     .option('-k, --insecure', "do not check the server's certificate [KYCONNECT_INSECURE]")
     .option('--timeout <seconds>', `how long an answer may take (default: 30)`)
 }

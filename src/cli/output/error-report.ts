@@ -12,26 +12,29 @@ import { styleFor } from './style.js'
 export async function reportError(error: unknown, args: readonly string[], context: Context): Promise<number> {
   const flags = args.slice(0, args.includes('--') ? args.indexOf('--') : args.length)
   const [json, verbose] = [flags.includes('--json'), flags.includes('--verbose')]
-  const { stderr, around, kyconnect } = context
+  const { stderr, runtime, kyconnect } = context
   const known =
     error instanceof KyconnectError
       ? error
       : new UnexpectedError(describe(error), {
           cause: error,
-          hint: 'run it again with --verbose, and report what it says',
+          hints: ['run it again with --verbose, and report what it says'],
         })
   const exitCode = exitCodeOf(known.code)
   const clean = (text: string): string => kyconnect.showable(text)
   if (json) {
-    const details = known.details === undefined ? {} : { details: known.details }
-    const report = { error: { code: known.code, message: known.message, hint: known.hint ?? '', exitCode, ...details } }
-    await stderr.write(`${clean(JSON.stringify(report))}\n`)
+    const about = {
+      ...(known.reason === undefined ? {} : { reason: known.reason }),
+      ...(known.target === undefined ? {} : { target: known.target }),
+      ...(known.details === undefined ? {} : { details: known.details }),
+    }
+    const report = { error: { code: known.code, message: known.message, hints: known.hints, exitCode, ...about } }
+    await stderr.write(`${kyconnect.redactJson(report)}\n`)
     return exitCode
   }
-  const style = styleFor(stderr, around.environment)
+  const style = styleFor(stderr, runtime.environment)
   const lines = [`${style.red('error:')} ${oneLine(clean(known.message))}`]
-  if (known.hint !== undefined)
-    lines.push(...known.hint.split('; ').map((hint) => `  ${style.dim('→')} ${oneLine(clean(hint))}`))
+  lines.push(...known.hints.map((hint) => `  ${style.dim('→')} ${oneLine(clean(hint))}`))
   if (verbose) lines.push(...stacks(known).map((stack) => style.dim(clean(stack))))
   await stderr.write(`${lines.join('\n')}\n`)
   return exitCode
@@ -48,8 +51,10 @@ function describe(error: unknown): string {
 }
 
 /** What commander says of a command line, as our error. */
-export function usageError(message: string, args: readonly string[]): UsageError {
+export function usageError(message: string, args: readonly string[], commandNames: readonly string[]): UsageError {
   const command = args.find((arg) => !arg.startsWith('-'))
-  const known = command !== undefined && ['pair', 'info', 'call', 'token', 'sandbox'].includes(command)
-  return new UsageError(message.replace(/^error: /, ''), { hint: `see kyconnect ${known ? `${command} ` : ''}--help` })
+  const known = command !== undefined && commandNames.includes(command)
+  return new UsageError(message.replace(/^error: /, ''), {
+    hints: [`see kyconnect ${known ? `${command} ` : ''}--help`],
+  })
 }

@@ -8,8 +8,8 @@ export interface IdentityReport {
   readonly commonName: string
   readonly profile: string
   /** The folder that holds key.pem. */
-  readonly directory: string
-  readonly gatewayHost: string
+  readonly directory: string | null
+  readonly gatewayHost: string | null
   readonly nodePort: number | null
   /** Paired with the server's certificate unchecked. */
   readonly insecure: boolean
@@ -34,7 +34,7 @@ export function identityReport(
     app,
     commonName,
     profile,
-    directory,
+    directory: directory ?? null,
     gatewayHost,
     nodePort: called.nodePort,
     insecure,
@@ -59,12 +59,12 @@ export function identityLines(report: IdentityReport): string {
       'profile',
       report.insecure ? `${report.profile} (paired with --insecure: the cluster was not verified)` : report.profile,
     ],
-    ['stored in', report.directory],
+    ...(report.directory === null ? [] : [['stored in', report.directory] as [string, string]]),
     ['subject', certificate.subject],
     ['fingerprint', certificate.fingerprint],
     ['valid from', certificate.notBefore],
     ['valid to', `${certificate.notAfter} (${days(certificate.daysLeft)})`],
-    ['gateway', report.nodePort === null ? report.gatewayHost : `${report.gatewayHost}, NodePort ${report.nodePort}`],
+    ['gateway', gatewayText(report)],
   ]
   const table = rows.map(([name, value]) => `${name.padEnd(12)} ${oneLine(value)}\n`).join('')
   const listed = Object.entries(urls).map(([name, url]) => {
@@ -81,7 +81,7 @@ export function pairedLines(report: IdentityReport): string {
     '',
     `Paired with the App "${oneLine(report.app)}".`,
     `  valid until  ${certificate.notAfter.slice(0, 10)} (${days(certificate.daysLeft)})`,
-    `  stored in    ${report.directory} (profile ${report.profile})`,
+    `  stored in    ${report.directory ?? 'the store'} (profile ${report.profile})`,
     `  next         kyconnect call metadata --profile ${report.profile}    lists the services of the App`,
     '',
   ].join('\n')
@@ -93,10 +93,15 @@ export function restoredLines({ app, profile, directory, certificate }: Identity
     `Put back the identity of the App "${oneLine(app)}" (profile ${profile}).`,
     `  fingerprint  ${certificate.fingerprint}`,
     `  valid until  ${certificate.notAfter.slice(0, 10)} (${days(certificate.daysLeft)})`,
-    `  stored in    ${directory}`,
+    `  stored in    ${directory ?? 'the store'}`,
     `  next         the identity it replaces comes back with: kyconnect pair --rollback --profile ${profile}`,
     '',
   ].join('\n')
+}
+
+function gatewayText({ gatewayHost, nodePort }: IdentityReport): string {
+  const host = gatewayHost ?? 'unknown'
+  return nodePort === null ? host : `${host}, NodePort ${nodePort}`
 }
 
 function days(left: number): string {

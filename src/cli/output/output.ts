@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs'
+import { hasErrorCode } from '../../errors.js'
 
 /** What every command takes. */
 export interface OutputOptions {
@@ -22,7 +23,7 @@ class ClosedPipe extends Error {
 
 /** Told by its code: the class is in more than one bundle. */
 export function isClosedPipe(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'CLOSED_PIPE'
+  return hasErrorCode(error, 'CLOSED_PIPE')
 }
 
 /** Milliseconds between tries where a pipe is full and must not block. */
@@ -38,9 +39,8 @@ export async function writeAll(fd: number, text: string | Uint8Array): Promise<v
     try {
       rest = rest.subarray(writeSync(fd, rest))
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      if (code === 'EPIPE') throw new ClosedPipe('the reader has gone', { cause: error })
-      if (code !== 'EAGAIN') throw error
+      if (hasErrorCode(error, 'EPIPE')) throw new ClosedPipe('the reader has gone', { cause: error })
+      if (!hasErrorCode(error, 'EAGAIN')) throw error
       await new Promise((resolve) => setTimeout(resolve, fullPause))
     }
   }

@@ -1,0 +1,37 @@
+import { Option } from 'commander'
+import type { CommandDefinition } from '../command.js'
+import type { CallOptions } from './run.js'
+import { addNetworkOptions, addOutputOptions, addProfileOption, collect } from '../shared-options.js'
+
+const examples = `
+Examples:
+  # list the services, register one, remove it
+  $ kyconnect call metadata
+  $ kyconnect call metadata -d @service.json
+  $ kyconnect call metadata /<id> -X DELETE
+  # send an event
+  $ kyconnect call events -d @event.json
+  # names only
+  $ kyconnect call metadata | jq -r '.[].name'
+`
+
+export const callCommand: CommandDefinition = (program, run) => {
+  const command = program
+    .command('call')
+    .summary("send a request to one of the App's endpoints, with the client certificate")
+    .description(
+      "Sends an authenticated request to the App's metadata, events or info endpoint. The body of the answer goes to stdout as it is (on a terminal laid out); a 4xx exits with 6, a 5xx with 7.",
+    )
+    .argument('<endpoint>', 'metadata, events or info')
+    .argument('[path]', 'appended to the endpoint, e.g. /<id> or ?name=value')
+    .option('-X, --method <method>', 'default: GET, and POST with --data')
+    .option('-d, --data <text>', 'the body; @file reads a file, @- standard input; JSON unless a header says otherwise')
+    .addOption(new Option('-H, --header <name: value>', 'repeatable').argParser(collect))
+    .option('-i, --include', 'print status and headers before the body')
+    .option('-o, --output <file>', 'write the body to a file')
+    .addHelpText('after', examples)
+  addOutputOptions(addNetworkOptions(addProfileOption(command))).action(
+    (endpoint: string, path: string | undefined, options: CallOptions) =>
+      run(async (context) => (await import('./run.js')).runCall(endpoint, path ?? '', options, context)),
+  )
+}

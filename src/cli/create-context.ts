@@ -1,0 +1,72 @@
+import { isatty } from 'node:tty'
+import { errorCodeOf, FilesError, InterruptedError, type KyconnectError, TerminatedError } from '../errors.js'
+import { Kyconnect } from '../kyconnect.js'
+import { readRuntime } from '../runtime.js'
+import type { Context } from './context.js'
+import { isClosedPipe, type Output, writeAll } from './output/output.js'
+
+/** Gathers everything that the process gives, once; nothing below reads `process`. */
+export async function createContext(): Promise<Context> {
+  const { signal, stopped } = listenForSignals()
+  const runtime = readRuntime(signal)
+  // A child process, or a library that prints its environment, has no business with a token.
+  delete process.env['KYCONNECT_TOKEN_URL']
+  // Node would print a warning about it at each connection, and it changes nothing here: every connection says itself what it checks.
+  delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
+  return {
+    runtime,
+    kyconnect: await Kyconnect.open(runtime),
+    stdin: { isTerminal: isatty(0), stream: () => process.stdin },
+    stdout: outputOf(1, () => process.stdout),
+    stderr: outputOf(2, () => process.stderr),
+    stopped,
+    hideArguments: () => {
+      process.title = 'kyconnect'
+    },
+  }
+}
+
+/** The first signal lets what is under way end in good order; a second one ends the process at once. */
+function listenForSignals(): { signal: AbortSignal; stopped: Promise<void> } {
+  const controller = new AbortController()
+  const stopped = new Promise<void>((resolve) => {
+    const listen = (name: 'SIGINT' | 'SIGTERM', error: KyconnectError): void => {
+      process.on(name, () => {
+        if (controller.signal.aborted) {
+          // Not process.exit: that would wait for a file that is being opened.
+          process.removeAllListeners(name)
+          process.kill(process.pid, name)
+          return
+        }
+        controller.abort(error)
+        resolve()
+      })
+    }
+    listen('SIGINT', new InterruptedError('interrupted'))
+    listen('SIGTERM', new TerminatedError('terminated (SIGTERM)'))
+  })
+  return { signal: controller.signal, stopped }
+}
+
+const standardOutput = 1
+
+function outputOf(fd: number, stream: () => NodeJS.WriteStream): Output {
+  return {
+    isTerminal: isatty(fd),
+    stream,
+    write: async (text) => {
+      try {
+        await writeAll(fd, text)
+      } catch (error) {
+        // A failure to report must not change how the command ends.
+        if (fd !== standardOutput) return
+        if (isClosedPipe(error)) throw error
+        const code = errorCodeOf(error) || String(error)
+        throw new FilesError(`could not write to standard output: ${code}`, {
+          cause: error,
+          hints: ['check where it is redirected to, and the space left there'],
+        })
+      }
+    },
+  }
+}

@@ -1,0 +1,120 @@
+import type { Spinner } from 'yocto-spinner'
+import type { Emit } from '../../progress.js'
+import { oneLine } from '../../redaction.js'
+import type { Context } from '../context.js'
+import { describeNotice, describeStep, describeWarning, stepNames } from './progress-text.js'
+import { styleFor } from './style.js'
+
+/** Shows the progress of a flow on stderr. */
+export interface ProgressRenderer {
+  readonly emit: Emit
+  /** Takes a line of --verbose; undefined without that flag. */
+  readonly trace: ((line: string) => void) | undefined
+  /** Ends the display of a step that did not finish. */
+  fail(): void
+}
+
+interface RendererOptions {
+  readonly json: boolean
+  readonly verbose: boolean
+}
+
+/**
+ * The renderer for this run: JSON lines with --json, a spinner on a terminal, plain lines elsewhere. Everything it shows is redacted
+ * and free of control characters: parts of it come from servers.
+ */
+export async function createProgressRenderer(options: RendererOptions, context: Context): Promise<ProgressRenderer> {
+  const { stderr, runtime, kyconnect } = context
+  const style = styleFor(stderr, runtime.environment)
+  const write = (line: string): void => {
+    void stderr.write(`${line}\n`)
+  }
+  const trace = options.verbose
+    ? (line: string): void => {
+        write(style.dim(kyconnect.showable(line)))
+      }
+    : undefined
+  if (options.json) return { ...jsonRenderer(write, context), trace }
+  // --verbose writes lines of its own, which a spinner would draw over.
+  const animated = stderr.isTerminal && !options.verbose
+  return { ...(animated ? await terminalRenderer(write, context) : logRenderer(write, context)), trace }
+}
+
+type Renderer = Omit<ProgressRenderer, 'trace'>
+
+/** With --json only warnings are shown, one JSON document a line. */
+function jsonRenderer(write: (line: string) => void, { kyconnect }: Context): Renderer {
+  return {
+    emit: (event) => {
+      if (event.type !== 'warning') return
+      const { type, warning: code, ...fields } = event
+      write(kyconnect.redactJson({ [type]: { code, message: describeWarning(event), ...fields } }))
+    },
+    fail: () => undefined,
+  }
+}
+
+function logRenderer(write: (line: string) => void, context: Context): Renderer {
+  const { stderr, runtime, kyconnect } = context
+  const style = styleFor(stderr, runtime.environment)
+  const clean = (text: string): string => oneLine(kyconnect.showable(text))
+  return {
+    emit: (event) => {
+      switch (event.type) {
+        case 'started':
+          break
+        case 'finished':
+          write(`${stepNames[event.step]}: ${clean(describeStep(event))}`)
+          break
+        case 'notice':
+          write(`${style.dim('note:')} ${clean(describeNotice(event))}`)
+          break
+        case 'warning':
+          write(`${style.yellow('warning:')} ${clean(describeWarning(event))}`)
+          break
+      }
+    },
+    fail: () => undefined,
+  }
+}
+
+/** A spinner while a step runs, and a tick for each that has finished. */
+async function terminalRenderer(write: (line: string) => void, context: Context): Promise<Renderer> {
+  const { stderr, runtime, kyconnect } = context
+  const style = styleFor(stderr, runtime.environment)
+  const { default: createSpinner } = await import('yocto-spinner')
+  const log = logRenderer(write, context)
+  let spinner: Spinner | undefined
+  let step: string | undefined
+  const stop = (): void => {
+    spinner?.stop()
+    spinner = undefined
+    step = undefined
+  }
+  return {
+    emit: (event) => {
+      switch (event.type) {
+        case 'started':
+          step = stepNames[event.step]
+          spinner = createSpinner({ text: step, stream: stderr.stream() }).start()
+          break
+        case 'finished':
+          stop()
+          write(
+            `${style.green('✓')} ${stepNames[event.step].padEnd(16)} ${style.dim(oneLine(kyconnect.showable(describeStep(event))))}`,
+          )
+          break
+        case 'notice':
+        case 'warning':
+          spinner?.clear()
+          log.emit(event)
+          break
+      }
+    },
+    fail: () => {
+      const unfinished = step
+      stop()
+      if (unfinished !== undefined) write(`${style.red('✗')} ${unfinished}`)
+    },
+  }
+}

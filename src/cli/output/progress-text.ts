@@ -1,0 +1,81 @@
+import type { Notice, Step, StepFinished, Warning } from '../../progress.js'
+
+/** The names of the steps, as people see them. */
+export const stepNames: Readonly<Record<Step, string>> = {
+  cluster: 'Cluster',
+  'token-url': 'Token URL',
+  'csr-info': 'CSR information',
+  'private-key': 'Private key',
+  certificate: 'Certificate',
+  'management-info': 'Management info',
+}
+
+/** The result of a step, to follow its name. */
+export function describeStep(event: StepFinished): string {
+  switch (event.step) {
+    case 'cluster':
+      return `context ${event.context}, ${event.server}, namespace ${event.namespace}`
+    case 'token-url':
+      return `from ${event.host}, through the TokenRequest ${event.tokenRequest}`
+    case 'csr-info':
+      return event.subject
+    case 'private-key':
+      return `${event.source}, RSA ${event.bits ?? '?'}`
+    case 'certificate': {
+      const until = `valid until ${event.notAfter.toISOString().slice(0, 10)}`
+      return event.directory === undefined ? until : `${until}, stored in ${event.directory}`
+    }
+    case 'management-info':
+      return event.urlCount === 1 ? '1 URL' : `${event.urlCount} URLs`
+  }
+}
+
+export function describeNotice(event: Notice): string {
+  switch (event.notice) {
+    case 'identity-replaced':
+      return `the previous identity is kept: kyconnect pair --rollback --profile ${event.profile} restores it`
+    case 'application-created':
+      return `created the Application "${event.app}"`
+    case 'waiting-for-gateway':
+      return `the gateway refuses the new certificate, probably because its clock is slow: trying again for up to ${event.seconds} s`
+  }
+}
+
+export function describeWarning(event: Warning): string {
+  switch (event.warning) {
+    case 'app-differs':
+      return `the gateway takes this certificate for the App "${event.answered}", not "${event.app}"`
+    case 'app-unverifiable':
+      return `the certificate carries the id ${event.commonName}, as in newer clusters, so kyconnect cannot check that it is for "${event.app}"`
+    case 'application-missing':
+      return `the cluster has no Application "${event.app}": pairing works, but the App's own paths answer 404 until it exists (--create-app creates it)`
+    case 'expired-by-our-clock':
+      return `by this machine's clock the certificate has expired (${event.notAfter.toISOString()}): the clock may be fast`
+    case 'foreign-hosts-ignored':
+      return `the gateway names URLs on another host (${event.hosts.join(', ')}): they are not stored and not called; if they are right, pair again with --force`
+    case 'insecure':
+      return "--insecure: THE SERVER'S CERTIFICATE IS NOT CHECKED; anyone who intercepts the connection can read everything and pose as the cluster"
+    case 'no-management-info':
+      return `the Connector named no URL for the management info, as releases before 1.0: the identity is stored with the URLs that it did name`
+    case 'not-durable':
+      return `the change is made, but may not survive a power failure: ${event.cause}`
+    case 'not-yet-valid-by-our-clock':
+      return `by this machine's clock the certificate is valid only from ${event.notBefore.toISOString()}: the clock may be slow`
+    case 'other-app-replaced':
+      return `the identity "${event.profile}" is for the App "${event.from}", the new one is for "${event.to}"`
+    case 'paired-insecurely':
+      return "this identity was paired with --insecure: the cluster's certificate has never been checked"
+    case 'token-request-left':
+      return `the TokenRequest could not be deleted: ${event.cause}; delete it with: ${event.command}`
+    case 'token-request-replaced':
+      return `an existing TokenRequest "${event.app}", valid until ${event.validUntil.toISOString()}, is replaced: its token no longer works`
+    case 'token-url-cleaned':
+      return 'the token URL was cleaned: quotes, blanks, line breaks or backslashes were removed'
+    case 'unknown-key-algorithm':
+      return `the service announces an unknown key algorithm, ${JSON.stringify(event.announced.slice(0, 40))}: using ${event.used}`
+    case 'urls-not-stored':
+      return event.cause === undefined
+        ? 'the new URLs are not stored: nothing learned with --insecure is'
+        : `the new URLs could not be stored: ${event.cause}`
+  }
+}

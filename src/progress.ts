@@ -1,0 +1,53 @@
+/**
+ * What a flow reports while it runs. Flows emit facts; the renderers in cli/output/ turn them into a terminal's lines, a log or
+ * JSON. An event never holds a token or key material.
+ */
+export type ProgressEvent = StepStarted | StepFinished | Notice | Warning
+
+/** Takes the events as they happen. */
+export type Emit = (event: ProgressEvent) => void
+
+export type Step = StepFinished['step']
+
+/** A step began that may take a while. */
+export interface StepStarted {
+  readonly type: 'started'
+  readonly step: Step
+}
+
+/** The step that began has succeeded, with its result. */
+export type StepFinished = { readonly type: 'finished' } & (
+  | { readonly step: 'cluster'; readonly context: string; readonly server: string; readonly namespace: string }
+  | { readonly step: 'token-url'; readonly host: string; readonly tokenRequest: string }
+  | { readonly step: 'csr-info'; readonly subject: string }
+  | { readonly step: 'private-key'; readonly source: 'given' | 'generated'; readonly bits: number | undefined }
+  | { readonly step: 'certificate'; readonly notAfter: Date; readonly directory: string | undefined }
+  | { readonly step: 'management-info'; readonly urlCount: number }
+)
+
+/** Something good to know. */
+export type Notice = { readonly type: 'notice' } & (
+  | { readonly notice: 'identity-replaced'; readonly profile: string }
+  | { readonly notice: 'application-created'; readonly app: string }
+  | { readonly notice: 'waiting-for-gateway'; readonly seconds: number }
+)
+
+/** Something the user should know, and that stops nothing. */
+export type Warning = { readonly type: 'warning' } & (
+  | { readonly warning: 'app-differs'; readonly app: string; readonly answered: string }
+  | { readonly warning: 'app-unverifiable'; readonly app: string; readonly commonName: string }
+  | { readonly warning: 'application-missing'; readonly app: string }
+  | { readonly warning: 'expired-by-our-clock'; readonly notAfter: Date }
+  | { readonly warning: 'foreign-hosts-ignored'; readonly hosts: readonly string[] }
+  | { readonly warning: 'insecure' }
+  | { readonly warning: 'no-management-info'; readonly app: string }
+  | { readonly warning: 'not-durable'; readonly cause: string }
+  | { readonly warning: 'not-yet-valid-by-our-clock'; readonly notBefore: Date }
+  | { readonly warning: 'other-app-replaced'; readonly profile: string; readonly from: string; readonly to: string }
+  | { readonly warning: 'paired-insecurely' }
+  | { readonly warning: 'token-request-left'; readonly cause: string; readonly command: string }
+  | { readonly warning: 'token-request-replaced'; readonly app: string; readonly validUntil: Date }
+  | { readonly warning: 'token-url-cleaned' }
+  | { readonly warning: 'unknown-key-algorithm'; readonly announced: string; readonly used: string }
+  | { readonly warning: 'urls-not-stored'; readonly cause: string | undefined }
+)
