@@ -139,10 +139,11 @@ function tunnelRefused(proxy: URL, authority: string, status: string | undefined
     requestSent: false,
     details: { proxy: showProxy(proxy), status: Number(status) },
   }
-  if (status === '407') {
+  // tinyproxy answers wrong credentials with 401.
+  if (status === '407' || status === '401') {
     const given = proxyAuthorization(proxy) !== undefined
     return new NetworkError(
-      `the proxy ${showProxy(proxy)} ${given ? 'refused the credentials' : 'requires credentials'} (407)`,
+      `the proxy ${showProxy(proxy)} ${given ? 'refused the credentials' : 'requires credentials'} (${status})`,
       {
         ...context,
         hints: ['put user and password into the URL of the proxy: http://<user>:<password>@<host>:<port>'],
