@@ -267,7 +267,7 @@ function openStore(runtime: Runtime): Promise<IdentityStore> {
       pid: runtime.pid,
       hostname: runtime.hostname,
       processIdentity: (pid) => processIdentity(pid, runtime),
-      pidNamespace: () => readlink('/proc/self/ns/pid').catch(() => ''),
+      pidNamespace: readPidNamespace,
       now: runtime.now,
       randomHex: runtime.randomHex,
       sleep: (milliseconds) => sleep(milliseconds, runtime.signal),
@@ -315,6 +315,15 @@ function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
   })
+}
+
+/** Where pids mean one process: on Linux a namespace of one boot, as the first namespace has the same name on every machine. */
+async function readPidNamespace(): Promise<string> {
+  const [namespace, boot] = await Promise.all([
+    readlink('/proc/self/ns/pid').catch(() => ''),
+    readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => ''),
+  ])
+  return `${namespace} ${boot}`.trim()
 }
 
 /** On Linux the boot and the start time of a process, elsewhere only whether it lives; undefined when it does not. */

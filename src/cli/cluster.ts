@@ -9,7 +9,7 @@ import { parseTokenUrl } from './token-url-text.js'
 
 type Asking = Pick<RunOptions, 'trace'> & { readonly timeoutMs: number }
 
-/** A token URL from a cluster, which is told which it is, used and tidied up after, whatever happens. */
+/** Reports which cluster it is, gets a token URL from it, uses it, and deletes the TokenRequest afterwards, whatever happens. */
 export async function withClusterToken<T>(
   app: string,
   options: TokenOptions,

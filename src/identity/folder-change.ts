@@ -1,10 +1,11 @@
 import { readdir, rm, unlink } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { hasErrorCode, IdentityUnusableError, type KyconnectError, NoIdentityError } from '../errors.js'
 import { currentLags, type MakeLink, pointCurrent } from './current-link.js'
 import { filesError, onFiles, replaceOwnFile, syncFolder } from './durable-files.js'
 import { encodeMetadata } from './identity-codec.js'
 import type { Identity, Material, Metadata, Pending } from './identity.js'
+import type { HeldLock } from './lock.js'
 import { tidy } from './mending.js'
 import { deletePending, releaseReserved, writePending } from './pending-folder.js'
 import { isVersion, type Pointer, readPointer, replacePointer } from './pointer.js'
@@ -18,10 +19,12 @@ import { readVersion, writeVersion } from './versions.js'
  */
 export class FolderChange implements ProfileChange {
   readonly #profile: ProfileFolder
+  readonly #lock: Pick<HeldLock, 'assertHeld'>
   readonly #makeLink: MakeLink
 
-  constructor(profile: ProfileFolder, makeLink: MakeLink) {
+  constructor(profile: ProfileFolder, lock: Pick<HeldLock, 'assertHeld'>, makeLink: MakeLink) {
     this.#profile = profile
+    this.#lock = lock
     this.#makeLink = makeLink
   }
 
@@ -60,6 +63,7 @@ export class FolderChange implements ProfileChange {
       const pointer = await readPointer(profile)
       if (pointer === undefined) throw noIdentity(profile.profile)
       const metadata = change((await readVersion(profile, pointer.current)).metadata)
+      await this.#lock.assertHeld()
       const file = join(versionPath(profile, pointer.current), 'identity.json')
       const late = await replaceOwnFile(file, encodeMetadata(metadata), `${file}.${profile.randomHex(4)}`)
       return { value: metadata, problem: late === undefined ? undefined : filesError(late, `sync ${file}`) }
@@ -96,6 +100,7 @@ export class FolderChange implements ProfileChange {
       const known =
         pointer === undefined ? [] : [pointer.current, pointer.previous, ...pointer.retired].filter(isVersion)
       const ours = pointer !== undefined && !(await currentLags(profile, pointer.current))
+      await this.#lock.assertHeld()
       // The point of no return: without a pointer there is no identity, whatever else is still there.
       await unlink(join(profile.path, 'pointer.json')).catch(ignoreMissing)
       await syncFolder(profile.path)
@@ -106,8 +111,7 @@ export class FolderChange implements ProfileChange {
       const versions = join(profile.path, 'versions')
       const kept = await readdir(versions).catch((): string[] => [])
       if (kept.length === 0) await rm(versions, { recursive: true, force: true })
-      const entries = await readdir(profile.path)
-      return entries.filter((name) => !basename(name).startsWith('lock'))
+      return readdir(profile.path)
     })
   }
 
@@ -122,6 +126,8 @@ export class FolderChange implements ProfileChange {
   /** Replaces the pointer: the point of no return. @returns what failed after it @throws what failed before it */
   async #point(pointer: Pointer): Promise<unknown> {
     try {
+      // A process that was stopped for long may have lost its lock.
+      await this.#lock.assertHeld()
       return await replacePointer(this.#profile, pointer)
     } catch (error) {
       // A rename that reports a failure may still have happened, on a network file system for instance: what the pointer says counts.

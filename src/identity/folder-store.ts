@@ -8,7 +8,8 @@ import { FolderChange, noIdentity } from './folder-change.js'
 import { checkOwnFolder, makeOwnFolder } from './home.js'
 import { decodeMetadata } from './identity-codec.js'
 import type { Identity, Pending } from './identity.js'
-import { type LockDeps, lockTimeoutMs, takeLock } from './lock.js'
+import { type HeldLock, type LockDeps, lockTimeoutMs, takeLock } from './lock.js'
+import { lockFilesIn } from './lock-files.js'
 import { mendProfile, needsMending } from './mending.js'
 import { checkInnerFolder, readOwnFileSync } from './own-files.js'
 import { readPending } from './pending-folder.js'
@@ -94,10 +95,10 @@ export class FolderStore implements IdentityStore {
   }
 
   async locked<T>(profile: string, work: (change: ProfileChange) => Promise<T>): Promise<T> {
-    return this.#locked(profile, lockTimeoutMs, async (folder) => {
+    return this.#locked(profile, lockTimeoutMs, async (folder, lock) => {
       // What cannot be repaired is left alone here: the change itself will say what is wrong.
       await mendProfile(folder, this.#deps.makeLink).catch(() => undefined)
-      return work(new FolderChange(folder, this.#deps.makeLink))
+      return work(new FolderChange(folder, lock, this.#deps.makeLink))
     })
   }
 
@@ -111,21 +112,33 @@ export class FolderStore implements IdentityStore {
     }
   }
 
-  async #locked<T>(profile: string, timeoutMs: number, work: (folder: ProfileFolder) => Promise<T>): Promise<T> {
+  /**
+   * The lock's files are beside the profiles, in `.locks/<profile>/`, where they stay: so the profile's own folder is made, and removed, by
+   * the process that holds the lock. No profile's name begins with a full stop.
+   */
+  async #locked<T>(
+    profile: string,
+    timeoutMs: number,
+    work: (folder: ProfileFolder, lock: HeldLock) => Promise<T>,
+  ): Promise<T> {
     checkProfileName(profile)
     const { home, userId } = this.#deps
     const folder = this.#folder(profile)
-    await makeOwnFolder(home, userId)
-    await makeOwnFolder(folder.path, userId)
+    const locks = join(home, '.locks')
+    for (const needed of [home, locks, join(locks, profile)]) await makeOwnFolder(needed, userId)
     const lock = await onFiles(`lock ${folder.path}`, () =>
-      takeLock(join(folder.path, 'lock'), profile, this.#deps, timeoutMs),
+      takeLock(lockFilesIn(join(locks, profile), join(folder.path, 'lock')), profile, this.#deps, timeoutMs),
     )
     try {
-      return await work(folder)
+      await makeOwnFolder(folder.path, userId)
+      return await work(folder, lock)
     } finally {
-      await lock.release()
       // A pairing that failed leaves nothing behind; a folder that holds something stays, since rmdir refuses it.
-      await rmdir(folder.path).catch(() => undefined)
+      await lock.assertHeld().then(
+        () => rmdir(folder.path).catch(() => undefined),
+        () => undefined,
+      )
+      await lock.release()
     }
   }
 

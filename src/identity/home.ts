@@ -61,14 +61,13 @@ export async function makeOwnFolder(folder: string, userId: number | undefined):
   try {
     await makeWithParents(folder)
     await chmod(folder, 0o700)
-    await syncFolder(dirname(folder))
     await checkOwnFolder(folder, userId)
   } catch (error) {
     throw filesError(error, `make ${folder}`)
   }
 }
 
-/** Node's own recursive mkdir does not end in /proc. */
+/** Makes a folder and those above it, and puts their names on disk. Node's own recursive mkdir never ends in /proc. */
 async function makeWithParents(folder: string): Promise<void> {
   const parent = dirname(folder)
   if (parent !== folder && !(await isThere(parent))) await makeWithParents(parent)
@@ -76,6 +75,7 @@ async function makeWithParents(folder: string): Promise<void> {
     // Another process may have made it in the meantime.
     if (!hasErrorCode(error, 'EEXIST')) throw error
   })
+  await syncFolder(parent)
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -151,7 +151,7 @@ function belongTogether(leaf: string, key: string): boolean {
   }
 }
 
-/** The server's CA is a file of its own. */
+/** The server's CA is not part of it: it is a separate file. */
 function encodeRoute({ nodePort, resolve, proxy }: StoredRoute): object {
   return { nodePort, resolve: resolve.map(formatResolveRule), proxy }
 }

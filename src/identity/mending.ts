@@ -1,13 +1,10 @@
-import { lstat, readdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { currentIsForeign, currentLags, type MakeLink, pointCurrent } from './current-link.js'
 import { deletePending, pendingIsOver } from './pending-folder.js'
 import { type Pointer, readPointer, replacePointer } from './pointer.js'
 import type { ProfileFolder } from './profile-folder.js'
 import { deleteVersions } from './versions.js'
-
-/** Milliseconds after which no process waits with a temporary lock file any more. */
-const lockFileAgeMs = 60_000
 
 /** Whether a crash, or time, has left something to repair. Reads only. */
 export async function needsMending(profile: ProfileFolder): Promise<boolean> {
@@ -38,18 +35,5 @@ export async function tidy(profile: ProfileFolder, pointer: Pointer | undefined)
       name,
     ),
   )
-  const abandoned = await Promise.all(
-    entries
-      .filter((name) => /^lock\.[0-9a-f]{16}$/.test(name))
-      .map(async (name) => ((await ageMs(profile, name)) > lockFileAgeMs ? [name] : [])),
-  )
-  await Promise.all(
-    [...unfinished, ...abandoned.flat()].map((name) => rm(join(profile.path, name), { recursive: true, force: true })),
-  )
-}
-
-/** Since it was changed; 0 for what does not exist. */
-async function ageMs({ path, now }: ProfileFolder, name: string): Promise<number> {
-  const found = await lstat(join(path, name)).catch(() => undefined)
-  return found === undefined ? 0 : now().getTime() - found.mtimeMs
+  await Promise.all(unfinished.map((name) => rm(join(profile.path, name), { recursive: true, force: true })))
 }

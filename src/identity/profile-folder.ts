@@ -10,7 +10,6 @@ import { filesError } from './durable-files.js'
  *     versions/<id>/ one complete identity each, never changed but for its metadata
  *     current        a link to that version, for other programs; the pointer is the truth
  *     pending/       a pairing that waits for its certificate
- *     lock.*         who changes the profile
  */
 export interface ProfileFolder {
   readonly profile: string

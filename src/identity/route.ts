@@ -4,7 +4,7 @@ import type { Identity, StoredRoute } from './identity.js'
 
 export { parseProxyUrl, parseResolveRule, type ResolveRule }
 
-/** How this run wants the services reached: flags, then environment. What is undefined is taken from the identity. */
+/** How this run reaches the services: by its flags, then its environment. The identity provides what is undefined here. */
 export interface RouteChoice {
   readonly nodePort: number | undefined
   readonly resolve: readonly ResolveRule[] | undefined
@@ -29,7 +29,7 @@ export interface RouteEnvironment {
   readonly systemRootFiles: readonly string[]
 }
 
-/** What is stored when there is nothing to take over. */
+/** The stored route of a pairing that replaces nothing. */
 export const nothingStored: StoredRoute = { nodePort: null, resolve: [], serverCa: null, proxy: null }
 
 /** The flags and variables of this run, completed from what is stored: what `pair` stores. The one place where the two are merged. */

@@ -106,7 +106,7 @@ const announcedTypes = ['O', 'OU', 'L', 'ST', 'C', 'CN'] as const
 
 /**
  * Reads a name as the services write it: the six attributes joined by commas and nothing escaped (docs/contract.md §4),
- * so `O=Acme, Inc.` and `CN=a+b` are values as they stand. An attribute begins where one of the six types stands for
+ * so `O=Acme, Inc.` and `CN=a+b` are values as they stand. An attribute begins where one of the six types occurs for
  * the first time; a later `,O=` belongs to the value before it. Undefined when the text does not begin with a type.
  */
 export function parseConcatenated(text: string): DistinguishedName | undefined {

@@ -31,7 +31,7 @@ export class UntrustedServer extends Error {
 
 /**
  * Opens a TLS connection to a target. The given CA's certificates alone are tried first (without a CA, Node's own roots), and every
- * trusted root only when those do not suffice: parsing 144 roots costs more than a handshake, and a deployment with a CA of its own
+ * trusted root only when those do not suffice: parsing 144 roots costs more than a handshake, and a deployment with its own CA
  * needs none of them. Nothing is sent before a certificate was accepted, so trying twice is safe.
  * @throws UntrustedServer, and what the system reports
  */

@@ -9,8 +9,8 @@ import { type Target, withoutBrackets } from './route.js'
 const maxHeadBytes = 16 * 1024
 
 /**
- * Opens a tunnel to a target through a proxy, with CONNECT (RFC 9110, section 9.3.6). What is sent through it is the caller's: TLS ends
- * at the target, so the proxy sees the target's name and port, and nothing of the exchange.
+ * Opens a tunnel to a target through a proxy, with CONNECT (RFC 9110, section 9.3.6). The caller speaks TLS through it, which ends
+ * at the target: the proxy sees the target's name and port, and nothing of the exchange.
  * @param roots PEM certificates that an https proxy is trusted by; undefined: Node's own
  * @throws NetworkError that names the proxy
  */
@@ -139,10 +139,11 @@ function tunnelRefused(proxy: URL, authority: string, status: string | undefined
     requestSent: false,
     details: { proxy: showProxy(proxy), status: Number(status) },
   }
-  if (status === '407') {
+  // tinyproxy answers wrong credentials with 401.
+  if (status === '407' || status === '401') {
     const given = proxyAuthorization(proxy) !== undefined
     return new NetworkError(
-      `the proxy ${showProxy(proxy)} ${given ? 'refused the credentials' : 'requires credentials'} (407)`,
+      `the proxy ${showProxy(proxy)} ${given ? 'refused the credentials' : 'requires credentials'} (${status})`,
       {
         ...context,
         hints: ['put user and password into the URL of the proxy: http://<user>:<password>@<host>:<port>'],

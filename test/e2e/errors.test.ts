@@ -50,12 +50,19 @@ function info(args: readonly string[] = [], env: Record<string, string> = {}): P
   return kyconnect(['info', '--json', '--timeout', '5', ...args], { env: { KYCONNECT_HOME: home, ...env } })
 }
 
-/** Every file below a folder, by its path in it. */
+/** That a run of info failed as it should, and printed the stored identity all the same. */
+async function expectInfoFailure(run: Run, exitCode: number, code: string, names: RegExp): Promise<void> {
+  expect(JSON.parse(run.stdout)).toMatchObject({ app: 'demo', verified: false })
+  await expectFailure({ ...run, stdout: '' }, exitCode, code, names, 'identity')
+}
+
+/** Every file below a home, by its path in it; but the lock of each profile, which stays. */
 async function files(path: string): Promise<string[]> {
   const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(() => [])
   return entries
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1))
+    .filter((file) => !file.startsWith('.locks/'))
     .sort()
 }
 
@@ -369,7 +376,7 @@ describe('the way to the service', () => {
   test('a reset at the management info: 8, and the identity is stored and completed by info', async () => {
     fake.faults.management = (request) => request.socket.destroy()
     expect((await pair(['--no-verify'])).code).toBe(0)
-    await expectFailure(await info(), 8, 'ERR_NETWORK', /broke before the answer.*valid until/s, 'identity')
+    await expectInfoFailure(await info(), 8, 'ERR_NETWORK', /broke before the answer.*valid until/s)
     fake.faults = {}
     const done = await info()
     expect(done.code, done.stderr).toBe(0)
@@ -472,7 +479,7 @@ describe('the CSR information', () => {
     expect(done.code, done.stderr).toBe(0)
     expect(done.stderr).toContain('"code":"no-management-info"')
     expect(JSON.parse(done.stdout)).toMatchObject({ app: 'demo', gatewayHost: null, urls: {} })
-    await expectFailure(await info(), 5, 'ERR_IDENTITY_UNUSABLE', /no URL for the management info/, 'identity')
+    await expectInfoFailure(await info(), 5, 'ERR_IDENTITY_UNUSABLE', /no URL for the management info/)
   })
   test('an unknown key algorithm falls back to rsa2048, with a warning', async () => {
     fake.faults.info = (_, response) => {
@@ -604,7 +611,7 @@ describe('the gateway', () => {
       await listening(port)
       expect((await pair(['--no-verify'])).code).toBe(0)
       const run = await info([], { KYCONNECT_NODE_PORT: String(port) })
-      await expectFailure(run, 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', /refused the client certificate/s, 'identity')
+      await expectInfoFailure(run, 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', /refused the client certificate/s)
     } finally {
       await ended(gateway)
     }
@@ -618,7 +625,7 @@ describe('the gateway', () => {
           .end(`<html>\r\n<head><title>400 ${title}</title></head>\r\n<body><center>${title}</center></body></html>`)
       }
       expect((await pair(['--no-verify'])).code).toBe(0)
-      await expectFailure(await info(), 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', new RegExp(title), 'identity')
+      await expectInfoFailure(await info(), 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', new RegExp(title))
     },
   )
   test('a NodePort where nothing listens: 8, with the command that finds the right one', async () => {
@@ -687,7 +694,7 @@ describe('what is on this machine', () => {
       env: { ...fake.env, KYCONNECT_HOME: home },
     })
     expect(resumed.code, resumed.stderr).toBe(0)
-    expect(await readdir(home)).toEqual(['demo', 'demo-2'])
+    expect(await readdir(home)).toEqual(['.locks', 'demo', 'demo-2'])
   })
   test('an App whose name cannot be a profile: 2, and the pairing is kept under one that can', async () => {
     fake.faults.info = (_, response) => {

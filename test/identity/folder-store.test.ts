@@ -1,17 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto'
-import {
-  chmod,
-  lstat,
-  mkdir,
-  readdir,
-  readFile,
-  readlink,
-  rm,
-  stat,
-  symlink,
-  utimes,
-  writeFile,
-} from 'node:fs/promises'
+import { chmod, lstat, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { FilesError, IdentityUnusableError, NoIdentityError, ProfileNameError } from '../../src/errors.js'
@@ -275,7 +263,7 @@ describe('a pending pairing', () => {
       await change.begin(pendingOf('demo'))
       await change.discard()
     })
-    expect(await readdir(home)).toEqual([])
+    expect(await readdir(home)).toEqual(['.locks'])
   })
 
   test('is removed by the next command once its token is dead, with an identity beside it and without', async () => {
@@ -291,7 +279,7 @@ describe('a pending pairing', () => {
     expect(await store.listPending()).toEqual(['other'])
     expect(await names(later)).toEqual(['demo'])
     await later.mend('other')
-    expect(await readdir(home)).toEqual(['demo'])
+    expect(await readdir(home)).toEqual(['.locks', 'demo'])
   })
 
   test('is left alone while another process works on it', async () => {
@@ -346,18 +334,9 @@ describe('what a crash leaves', () => {
     ]
     for (const name of left) await mkdir(join(at, name))
     await writeFile(join(at, 'pointer.json.0123abcd'), '')
-    await writeFile(join(at, 'lock.0123456789abcdef'), '')
-    await writeFile(join(at, 'lock.0123456789abcdee'), '')
-    await utimes(join(at, 'lock.0123456789abcdee'), 0, 0)
     await writeFile(join(at, 'notes.txt'), 'not ours')
     await commit(store, two)
-    expect((await readdir(at)).sort()).toEqual([
-      'current',
-      'lock.0123456789abcdef',
-      'notes.txt',
-      'pointer.json',
-      'versions',
-    ])
+    expect((await readdir(at)).sort()).toEqual(['current', 'notes.txt', 'pointer.json', 'versions'])
     expect(await readdir(join(at, 'versions'))).toHaveLength(3)
     expect(await readdir(join(at, 'versions'))).toContain('v20250101000000-00000000')
   })
@@ -441,7 +420,7 @@ describe('a folder of the home', () => {
     await mkdir(real, { mode: 0o700 })
     await symlink(real, home)
     await commit(storeAt(home), one)
-    expect(await readdir(real)).toEqual(['demo'])
+    expect(await readdir(real)).toEqual(['.locks', 'demo'])
   })
 })
 
