@@ -71,6 +71,19 @@ const silentUndici = {
   },
 }
 
+/** A server may send 100 Continue without being asked (RFC 9110, section 15.2): it is skipped, where undici ends the connection. */
+const skipContinue = {
+  name: 'skip-continue',
+  setup(bundle) {
+    bundle.onLoad({ filter: /undici[\\/]lib[\\/]dispatcher[\\/]client-h1\.js$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8')
+      const contents = source.replace('if (statusCode === 100) {', 'if (false) {')
+      if (contents === source) throw new Error(`${path} has changed: look at what it does with 100 Continue now`)
+      return { contents }
+    })
+  },
+}
+
 /** HTTP/1.1 is all that is spoken; loading Node's HTTP/2 takes longer than an exchange. */
 const noHttp2 = {
   name: 'no-http2',
@@ -110,9 +123,10 @@ const common = {
 /** undici's own index loads fetch, caches, mocks and WebSockets too: twice the time, and nothing here uses them. */
 const undici = `
 const Client = require('undici/lib/dispatcher/client.js')
+const Pool = require('undici/lib/dispatcher/pool.js')
 const Dispatcher = require('undici/lib/dispatcher/dispatcher.js')
 Dispatcher.prototype.request = require('undici/lib/api/api-request.js')
-module.exports = { Client }
+module.exports = { Client, Pool }
 `
 
 rmSync(at('dist'), { recursive: true, force: true })
@@ -143,7 +157,7 @@ const bundles = await Promise.all([
   build({
     ...common,
     stdin: { contents: undici, resolveDir: root },
-    plugins: [chunksApart, silentUndici, noHttp2],
+    plugins: [chunksApart, silentUndici, skipContinue, noHttp2],
     outfile: at('dist/undici.js'),
   }),
   build({

@@ -34,7 +34,7 @@ export function tokenSpec(app: string, { tenant, group, wait = waitSeconds }: To
     })
   }
   if ((tenant === undefined) !== (group === undefined))
-    throw new UsageError('--tenant and --group go together', { hints: ['give both (central mode), or neither'] })
+    throw new UsageError('--tenant and --group need each other', { hints: ['give both (central mode), or neither'] })
   return {
     app,
     owner: tenant === undefined || group === undefined ? undefined : { tenant, group },

@@ -5,11 +5,11 @@ import type { ClusterOptions, TokenOptions } from './cluster-options.js'
 import { clusterChoice, gatewayService, tokenSpec } from './cluster-options.js'
 import type { Context } from './context.js'
 import type { ProgressRenderer } from './output/progress-renderer.js'
-import { parseTokenUrl } from './token-url.js'
+import { parseTokenUrl } from './token-url-text.js'
 
 type Asking = Pick<RunOptions, 'trace'> & { readonly timeoutMs: number }
 
-/** A token URL from a cluster, which is told which it is, used and tidied up after, whatever happens. */
+/** Reports which cluster it is, gets a token URL from it, uses it, and deletes the TokenRequest afterwards, whatever happens. */
 export async function withClusterToken<T>(
   app: string,
   options: TokenOptions,

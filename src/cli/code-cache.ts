@@ -31,7 +31,7 @@ export class CodeCache {
   /**
    * @param folder undefined: every start compiles
    * @param hashes the SHA-256 of each bundle, by file name
-   * @param command each command loads other parts of a bundle, so each has entries of its own
+   * @param command each command loads other parts of a bundle, so each has its own entries
    */
   constructor(folder: string | undefined, hashes: Readonly<Record<string, string>>, command: string) {
     this.#folder = folder

@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto'
 import { writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -18,7 +17,7 @@ declare const KYCONNECT_BUNDLE_HASHES: Readonly<Record<string, string>>
 
 /** The newest major of Node whose V8 knows the flag below: V8 prints a message about a flag that it does not know. */
 const newestTestedNode = 26
-const commands = new Set(['pair', 'info', 'call', 'token', 'sandbox'])
+const commands = new Set(['pair', 'info', 'call', 'list', 'rename', 'remove', 'import', 'token', 'sandbox'])
 
 type Require = (id: string) => unknown
 
@@ -29,14 +28,13 @@ function launch(directory: string): void {
       // process.stdout takes longer to set up than all the rest of this.
       writeSync(1, `${KYCONNECT_VERSION}\n`)
     } catch {
-      // A closed pipe: nobody wants to know.
+      // A closed pipe: the reader has gone.
     }
     return
   }
   // V8 would spend 100 ms, and the end of the process would wait for it, on optimising undici's HTTP parser for two answers.
   if (command !== 'sandbox' && parseInt(process.versions.node) <= newestTestedNode)
     process.getBuiltinModule('node:v8').setFlagsFromString('--wasm-tiering-budget=1000000000')
-  const begunKey = command === 'pair' ? beginKey(process.argv) : undefined
   const cache = new CodeCache(codeCacheFolder(), KYCONNECT_BUNDLE_HASHES, commands.has(command) ? command : 'help')
   const loaded = new Map<string, unknown>()
   const load = (file: string): unknown => {
@@ -46,7 +44,7 @@ function launch(directory: string): void {
     const module = { exports: {} }
     loaded.set(file, module.exports)
     const run: unknown = cache.compile(file).runInThisContext()
-    if (typeof run !== 'function') throw new TypeError(`${file} is no module`)
+    if (typeof run !== 'function') throw new TypeError(`${file} is not a module`)
     Reflect.apply(run, module.exports, [module.exports, require, module, file, dirname(file)])
     loaded.set(file, module.exports)
     return module.exports
@@ -56,26 +54,10 @@ function launch(directory: string): void {
   })
   const program = load(join(directory, 'main.js'))
   if (!isProgram(program)) throw new TypeError('the program is not built: npm run build')
-  void program.start(KYCONNECT_VERSION, begunKey)
+  void program.start(KYCONNECT_VERSION)
 }
 
-/** The usual key takes longer to make than all the rest of a pairing: it is begun, in another thread, before anything is loaded. */
-function beginKey(args: readonly string[]): Promise<KeyObject> | undefined {
-  if (args.some((arg) => /^(--key-|--resume|--rollback|--help|-h$)/.test(arg))) return undefined
-  const key = new Promise<KeyObject>((resolve, reject) => {
-    process.getBuiltinModule('node:crypto').generateKeyPair('rsa', { modulusLength: 2048 }, (error, _, privateKey) => {
-      if (error === null) resolve(privateKey)
-      else reject(error)
-    })
-  })
-  // It may never be asked for.
-  key.catch(() => undefined)
-  return key
-}
-
-function isProgram(
-  value: unknown,
-): value is { start: (version: string, begunKey?: Promise<KeyObject>) => Promise<void> } {
+function isProgram(value: unknown): value is { start: (version: string) => Promise<void> } {
   return typeof value === 'object' && value !== null && 'start' in value && typeof value.start === 'function'
 }
 

@@ -1,7 +1,6 @@
 import { LockHeldError } from '../errors.js'
 import { parseJsonObject, valueOf } from '../json.js'
 import { formerLock, type LockFiles } from './lock-files.js'
-import type { Lock } from './store.js'
 
 /** The process that takes a lock, and what it needs of its machine. */
 export interface LockDeps {
@@ -20,7 +19,8 @@ export interface LockDeps {
 }
 
 /** A lock that is held, until it is released or another process takes it over. */
-export interface HeldLock extends Lock {
+export interface HeldLock {
+  release(): Promise<void>
   /**
    * To be called right before a change that cannot be undone: a process that was stopped for longer than a minute may have lost
    * its lock to another machine or container meanwhile.
@@ -59,8 +59,8 @@ const unfinishedName = /^lock\.[0-9a-f]{16}$/
  * Takes the lock of a profile.
  *
  * `lock.<n>` names the process that holds generation n; `lock.<n>.released`, a second name of the same file, says that it is done.
- * A process that finds the highest generation released, or its holder dead, claims the next number by linking a complete file
- * of its own to it, which only one process can. It holds the lock if no higher number is there afterwards.
+ * A process that finds the highest generation released, or its holder dead, claims the next number by linking its own
+ * complete file to it, which only one process can. It holds the lock if no higher number is there afterwards.
  *
  * Numbers are used once: the highest is never removed, only lower ones, and those mean nothing. So whatever a process finds out
  * about `lock.<n>` stays true until n + 1 exists, and a process that comes too late with what it found out fails, or makes a number
