@@ -1,3 +1,4 @@
+import regexp from 'eslint-plugin-regexp'
 import tseslint from 'typescript-eslint'
 
 /** Type-aware and strict for what is TypeScript; the few plain scripts are only checked for types by reading them. */
@@ -15,6 +16,12 @@ export default tseslint.config(
       eqeqeq: 'error',
       'no-console': 'error',
     },
+  },
+  {
+    // Patterns meet text from outside: each must take time in proportion to the text, whatever the text is.
+    files: ['src/**/*.ts'],
+    plugins: { regexp },
+    rules: { 'regexp/no-super-linear-backtracking': 'error', 'regexp/no-super-linear-move': 'error' },
   },
   {
     // What the process gives is gathered in one place and handed on as arguments.

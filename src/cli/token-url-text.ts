@@ -25,12 +25,18 @@ export function parseTokenUrl(pasted: string): TokenUrl {
 
 /** Without blanks, line breaks, a shell's backslashes and quotes around it. */
 function clean(pasted: string): string {
-  return pasted
+  const text = pasted
     .replace(/\\[ \t]*\r?\n/g, '')
     .replace(/[\s\u200b\u200e\u200f\ufeff]+/g, '')
     .replace(/\\(?=[?=&])/g, '')
-    .replace(/^["'`<“”‘’]+|["'`>“”‘’]+$/g, '')
+  let [start, end] = [0, text.length]
+  while (start < end && openingQuotes.includes(text.charAt(start))) start++
+  while (end > start && closingQuotes.includes(text.charAt(end - 1))) end--
+  return text.slice(start, end)
 }
+
+const openingQuotes = `"'\`<“”‘’`
+const closingQuotes = `"'\`>“”‘’`
 
 const scheme = /https?:\/\//i
 /** A token as a Connector issues it has 64 bytes (docs/contract.md §2); its padding shows where it ends, however short it is. */

@@ -18,8 +18,8 @@ export function checkProfileName(name: string): string {
 /** A profile name near to the text, for a text that may be anything. */
 export function toProfileName(text: string): string {
   const name = text
-    .replace(/[^A-Za-z0-9._-]+/g, '-')
-    .replace(/^[.-]+|-+$/g, '')
     .slice(0, 80)
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[.-]+/, '')
   return isProfileName(name) ? name : 'pairing'
 }

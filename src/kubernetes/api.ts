@@ -137,7 +137,7 @@ export class KubernetesApi {
     const { server, namespace } = this.cluster
     const path = resourcePath(kind, namespace, verb === 'get' || verb === 'delete' ? name : undefined)
     const search = new URLSearchParams(query).toString()
-    const full = `${server.pathname.replace(/\/+$/, '')}${path}${search === '' ? '' : `?${search}`}`
+    const full = `${server.pathname.endsWith('/') ? server.pathname.slice(0, -1) : server.pathname}${path}${search === '' ? '' : `?${search}`}`
     const options = await this.cluster.authenticate()
     signal.throwIfAborted()
     const { trace } = this.#deps

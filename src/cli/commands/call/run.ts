@@ -100,12 +100,12 @@ const reservedHeaders = new Set([
 function parseHeaders(texts: readonly string[]): Record<string, string> {
   const headers: Record<string, string> = {}
   for (const text of texts) {
-    const [, name, value] = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/.exec(text) ?? []
+    const [, name, value] = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)$/.exec(text) ?? []
     if (name === undefined || value === undefined) {
       throw new UsageError('--header takes "name: value"', { hints: ["for example: -H 'x-request-id: 42'"] })
     }
     if (reservedHeaders.has(name.toLowerCase())) throw new UsageError(`--header: ${name} cannot be set`)
-    headers[name.toLowerCase()] = value
+    headers[name.toLowerCase()] = value.trim()
   }
   return headers
 }
