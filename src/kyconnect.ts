@@ -16,7 +16,7 @@ import { completeRoute, type RouteChoice } from './identity/route.js'
 import type { IdentityStore } from './identity/store.js'
 import { KubernetesApi } from './kubernetes/api.js'
 import { ensureApplication } from './kubernetes/application.js'
-import type { ClusterChoice } from './kubernetes/cluster.js'
+import type { Cluster, ClusterChoice } from './kubernetes/cluster.js'
 import { nodeAddress, readNodePort, type ServiceName } from './kubernetes/gateway-service.js'
 import { hasCluster, openCluster } from './kubernetes/kubeconfig.js'
 import { type IssuedToken, requestToken, type TokenSpec } from './kubernetes/token-request.js'
@@ -36,11 +36,23 @@ export interface RunOptions {
   readonly trace: ((line: string) => void) | undefined
 }
 
+/** How one run uses a cluster. */
+export interface ClusterRun extends Pick<RunOptions, 'emit' | 'trace'> {
+  /** Milliseconds for an answer. */
+  readonly timeoutMs: number
+  /** Milliseconds for a plugin of the kubeconfig to give credentials: a person may have to log in. */
+  readonly pluginTimeoutMs: number
+  /** Whether a plugin of the kubeconfig may ask its questions on standard input. */
+  readonly isInteractive: boolean
+}
+
 /** The parts put together: the one way from a command, or from another program, into the house. */
 export class Kyconnect {
   readonly store: IdentityStore
   readonly #redactor = new Redactor()
   readonly #runtime: Runtime
+  /** By choice. */
+  readonly #clusters = new Map<string, Promise<Cluster>>()
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime
@@ -127,18 +139,21 @@ export class Kyconnect {
     }
   }
 
-  /** Whether there is a cluster to ask: a kubeconfig, or a pod's service account. */
+  /** Whether this machine knows a cluster: by a kubeconfig, or by the service account of a pod. */
   hasCluster(choice: ClusterChoice): Promise<boolean> {
     return hasCluster(choice, this.#runtime)
   }
 
-  /** @throws UsageError when there is none, or no such context */
-  async openCluster(
-    choice: ClusterChoice,
-    { trace, timeoutMs }: Pick<RunOptions, 'trace'> & { readonly timeoutMs: number },
-  ): Promise<KubernetesApi> {
-    const cluster = await openCluster(choice, this.#runtime)
-    return new KubernetesApi(cluster, { redactor: this.#redactor, trace, timeoutMs })
+  /**
+   * Opens a cluster. One that was opened before keeps its credentials: a plugin of the kubeconfig runs once.
+   * @throws UsageError when the kubeconfig cannot be used as it is
+   */
+  async openCluster(choice: ClusterChoice, run: ClusterRun): Promise<KubernetesApi> {
+    const key = JSON.stringify(choice)
+    const opening =
+      this.#clusters.get(key) ?? openCluster(choice, { ...this.#runtime, ...run, redactor: this.#redactor })
+    this.#clusters.set(key, opening)
+    return new KubernetesApi(await opening, { ...run, redactor: this.#redactor })
   }
 
   /** Sees to it that an App exists in a cluster, or warns. */

@@ -4,7 +4,6 @@ import {
   type KyconnectError,
   NetworkError,
   RequestRefusedError,
-  ServerCertificateError,
   ServiceFailedError,
 } from '../errors.js'
 import type { ApiRequest } from './api.js'
@@ -12,17 +11,17 @@ import type { Cluster } from './cluster.js'
 import { statusMessage } from './status.js'
 import { resourceName } from './resource.js'
 
-/** A refusal of the API server: who may not do what, and where. */
+/** A refusal by the API server: what was asked, and where. */
 export function apiRefusal(status: number, body: object, request: ApiRequest, cluster: Cluster): KyconnectError {
   const { verb, kind, name } = request
   const resource = resourceName(kind)
   const where = kind.namespaced ? ` in the namespace "${cluster.namespace}"` : ''
   const what = `${verb} ${resource}${name === undefined ? '' : ` "${name}"`}${where}`
-  const words = statusMessage(body)
-  const saying = words === '' ? '' : `: ${words}`
+  const message = statusMessage(body)
+  const cause = message === '' ? '' : `: ${message}`
   const details = { status, verb, resource, namespace: cluster.namespace, context: cluster.context }
   if (status >= 500) {
-    return new ServiceFailedError(`the Kubernetes API failed to ${what} (${status})${saying}`, {
+    return new ServiceFailedError(`the Kubernetes API failed to ${what} (${status})${cause}`, {
       details,
       hints: ['try again later'],
     })
@@ -37,7 +36,7 @@ export function apiRefusal(status: number, body: object, request: ApiRequest, cl
         },
       )
     case 403:
-      return new RequestRefusedError(`the Kubernetes API forbids to ${what} (403)${saying}`, {
+      return new RequestRefusedError(`the Kubernetes API forbids to ${what} (403)${cause}`, {
         details,
         hints: [
           `the account needs the right to ${verb} ${resource}${where}`,
@@ -45,7 +44,7 @@ export function apiRefusal(status: number, body: object, request: ApiRequest, cl
         ],
       })
     default:
-      return new RequestRefusedError(`the Kubernetes API refused to ${what} (${status})${saying}`, {
+      return new RequestRefusedError(`the Kubernetes API refused to ${what} (${status})${cause}`, {
         details,
         hints: [
           `check with: kubectl --context ${cluster.context} get ${resource}${kind.namespaced ? ` -n ${cluster.namespace}` : ''}`,
@@ -54,39 +53,37 @@ export function apiRefusal(status: number, body: object, request: ApiRequest, cl
   }
 }
 
+/** Reasons of OpenSSL and Node for a server's certificate that is not accepted. */
 const certificateCode =
-  /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_|CRL_|ERROR_IN_CERT_|ERR_OSSL_X509)/
+  /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_|CRL_|ERROR_IN_CERT_|ERR_OSSL_X509)/
 
-/** What Node says when the API server cannot be reached or trusted. */
+/** What Node reports when the API server cannot be reached, or the two do not trust each other. */
 export function apiFailure(error: unknown, { server, context }: Cluster): KyconnectError {
   const cause = error instanceof AggregateError ? (error.errors[0] as unknown) : error
   const code = errorCodeOf(cause)
-  const why = code === '' && cause instanceof Error ? cause.message : code
+  const reason = code === '' && cause instanceof Error ? cause.message : code
   const port = server.port === '' ? 443 : Number(server.port)
   const about = {
-    reason: why,
+    reason,
     target: { host: server.hostname, address: server.hostname, port },
     details: { context },
   }
   if (certificateCode.test(code)) {
-    return new ServerCertificateError(
-      `the certificate of the Kubernetes API at ${server.host} is not trusted (${code})`,
-      {
-        ...about,
-        hints: [`check the cluster's CA in the kubeconfig (context "${context}")`],
-      },
-    )
+    return new ClusterAccessError(`the certificate of the Kubernetes API at ${server.host} is not trusted: ${code}`, {
+      ...about,
+      hints: [`check the CA of the cluster, and its tls-server-name, in the kubeconfig (context "${context}")`],
+    })
   }
   if (/ALERT/.test(code)) {
-    return new ClusterAccessError(`the Kubernetes API at ${server.host} refused the TLS connection (${code})`, {
+    return new ClusterAccessError(`the Kubernetes API at ${server.host} refused the TLS connection: ${code}`, {
       ...about,
       hints: [`check the client certificate in the kubeconfig (context "${context}")`],
     })
   }
-  return new NetworkError(`the Kubernetes API at ${server.host} cannot be reached: ${why}`, {
+  return new NetworkError(`the Kubernetes API at ${server.host} cannot be reached: ${reason}`, {
     ...about,
     hints: [
-      `is the cluster up? (context "${context}")`,
+      `check that the cluster is up (context "${context}")`,
       `without a cluster, get a token URL from its administrator: kyconnect pair --url -`,
     ],
   })

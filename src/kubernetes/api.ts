@@ -1,4 +1,4 @@
-import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { AnswerMalformedError, KyconnectError, TimeoutError } from '../errors.js'
 import type { Redactor } from '../redaction.js'
 import { apiFailure, apiRefusal } from './api-failure.js'
@@ -138,24 +138,28 @@ export class KubernetesApi {
     const path = resourcePath(kind, namespace, verb === 'get' || verb === 'delete' ? name : undefined)
     const search = new URLSearchParams(query).toString()
     const full = `${server.pathname.replace(/\/+$/, '')}${path}${search === '' ? '' : `?${search}`}`
-    const options = await this.cluster.authenticate()
+    const { headers, clientCertificate } = await this.cluster.credentials()
     signal.throwIfAborted()
     const { trace } = this.#deps
     trace?.(`> ${methods[verb]} ${server.origin}${full}`)
     const text = body === undefined ? undefined : JSON.stringify(body)
-    const credentials: OutgoingHttpHeaders = Object.fromEntries(Object.entries(options.headers ?? {}))
+    const { ca, insecure, serverName } = this.cluster.connection
     // Loaded only now: everything else here takes undici.
     const { request: httpsRequest } = await import('node:https')
     return new Promise((resolve, reject) => {
       const request = httpsRequest({
-        ...options,
+        agent: false,
+        rejectUnauthorized: !insecure,
+        ...(ca === undefined ? {} : { ca }),
+        ...(serverName === undefined ? {} : { servername: serverName }),
+        ...(clientCertificate === undefined ? {} : { cert: clientCertificate.chain, key: clientCertificate.key }),
         method: methods[verb],
         host: server.hostname.replace(/^\[|\]$/g, ''),
         port: server.port === '' ? 443 : server.port,
         path: full,
         signal,
         headers: {
-          ...credentials,
+          ...headers,
           accept: 'application/json',
           'user-agent': 'kyconnect',
           ...(text === undefined

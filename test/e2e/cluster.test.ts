@@ -25,6 +25,7 @@ beforeEach(() => {
   cluster.faults = {}
   kyma.faults = {}
   cluster.requests.length = 0
+  cluster.deletions.length = 0
   kyma.requests.length = 0
   cluster.tokenRequests.clear()
   cluster.applications.clear()
@@ -150,7 +151,7 @@ describe('pair --app with a cluster', () => {
     expect((await pair(['--tenant', 't', '--group', 'g'])).code).toBe(0)
     expect(seen).toEqual({ tenant: 't', group: 'g' })
     home = `${home}-half`
-    await expectFailure(await pair(['--tenant', 't']), 2, 'ERR_USAGE', /go together/)
+    await expectFailure(await pair(['--tenant', 't']), 2, 'ERR_USAGE', /need each other/)
   })
 
   test('warns of an App that is not there, and creates it with --create-app', async () => {
@@ -270,7 +271,12 @@ describe('what a cluster refuses', () => {
   })
 
   test('no kubeconfig, an unknown context: 2', async () => {
-    await expectFailure(await pair(['--context', 'other']), 2, 'ERR_USAGE', /no context "other".*there are: fake/)
+    await expectFailure(
+      await pair(['--context', 'other']),
+      2,
+      'ERR_USAGE',
+      /no context "other".*--context <name>: fake/,
+    )
     await expectFailure(await pair([], { KUBECONFIG: '' }), 2, 'ERR_USAGE', /no kubeconfig/)
     const none = await pair(['--node-port', '30443'], { KUBECONFIG: '' })
     await expectFailure(none, 2, 'ERR_USAGE', /no token URL was given/)
@@ -291,8 +297,8 @@ describe('what a cluster refuses', () => {
     await expectFailure(
       await pair([], { KUBECONFIG: wrong }),
       4,
-      'ERR_SERVER_CERTIFICATE',
-      /is not trusted.*CA in the kubeconfig/,
+      'ERR_CLUSTER_ACCESS',
+      /is not trusted.*CA.* in the kubeconfig/,
     )
   })
 
@@ -302,7 +308,7 @@ describe('what a cluster refuses', () => {
       undefined,
       8,
       'ERR_TIMEOUT',
-      /no token URL came within 1 s: nothing has answered.*controller running/,
+      /no token URL came within 1 s: the cluster's controller did not handle.*controller is running/,
     ],
     [
       'saying Error: 7',
@@ -322,7 +328,7 @@ describe('what a cluster refuses', () => {
     ['a time-out: 8', undefined, 8],
     ['Ctrl-C: 130', 'SIGINT', 130],
   ] as const)('a creation whose answer is lost by %s leaves no TokenRequest either', async (_, signal, exitCode) => {
-    cluster.faults = { silentCreation: true, controller: () => undefined }
+    cluster.faults = { creation: 'silence', controller: () => undefined }
     const running = start(process.execPath, [program, 'pair', '--app', 'demo', '--json', '--timeout', '2'], {
       env: env(),
     })
@@ -339,7 +345,7 @@ describe('what a cluster refuses', () => {
       }, 100)
       return undefined
     }
-    await expectFailure(await pair(), 6, 'ERR_REQUEST_REFUSED', /deleted or replaced by somebody else/)
+    await expectFailure(await pair(), 6, 'ERR_REQUEST_REFUSED', /deleted or replaced by another program/)
   })
 
   test('a token that is dead before it is used: 3, and the TokenRequest goes', async () => {

@@ -4,7 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
-import { makeAuthority, makeServerCertificate, temporaryFolder } from './certificates.js'
+import { TLSSocket } from 'node:tls'
+import { type Authority, makeAuthority, makeServerCertificate, temporaryFolder } from './certificates.js'
 
 const group = 'applicationconnector.kyma-project.io'
 const bearer = 'dG9rZW4tb2YtdGhlLWZha2UtY2x1c3Rlcg'
@@ -15,14 +16,15 @@ interface TokenRequest {
     readonly namespace: string
     readonly uid: string
     resourceVersion: string
+    readonly annotations?: Readonly<Record<string, string>>
   }
   readonly context?: object
   status?: object
 }
 
-/** What a test makes go otherwise; what it does not name goes right. */
+/** The faults that a test asks for; the rest works. */
 export interface ClusterFaults {
-  /** Answered instead, where it gives something. */
+  /** Gives the answer to send instead; undefined: the usual one. */
   answer?: (
     method: string,
     path: string,
@@ -32,20 +34,31 @@ export interface ClusterFaults {
   controller?: (request: TokenRequest, attempt: number) => object | undefined
   /** Milliseconds between two tries of the controller. */
   controllerEvery?: number
-  /** What is created is created, and the answer never comes. */
-  silentCreation?: boolean
-  /** So many watches are cut as soon as they are there. */
+  /** A TokenRequest is created, and this is answered instead of it; `silence`: nothing, `reset`: the connection is cut. */
+  creation?: 'silence' | 'reset' | { readonly status: number; readonly body: (created: object) => object | string }
+  /** The TokenRequest appears this many milliseconds after the request for it. */
+  creationDelayMs?: number
+  /** The CRD has no context: the API server drops it. */
+  prunesContext?: boolean
+  /** The number of watches that are cut at once. */
   dropWatches?: number
-  /** So many watches are answered by 410 Gone, as an event. */
+  /** The number of watches that are answered with 410 Gone, as an event. */
   expireWatches?: number
 }
 
-/** A cluster's API server with a controller of TokenRequests, that does what a test tells it. */
+/** A cluster's API server with a controller of TokenRequests, and with the faults that a test asks for. */
 export interface FakeCluster {
   readonly kubeconfig: string
   readonly port: number
+  /** PEM of the CA of its certificate, and of client certificates. */
+  readonly ca: string
+  /** Signs client certificates. */
+  readonly authority: Authority
+  readonly bearer: string
   /** One line per request: method and path with its query. */
   readonly requests: string[]
+  /** The bodies of the DELETE requests. */
+  readonly deletions: string[]
   /** By name. */
   readonly tokenRequests: Map<string, TokenRequest>
   readonly applications: Set<string>
@@ -53,15 +66,18 @@ export interface FakeCluster {
   /** What the controller hands out. */
   tokenUrl: string
   faults: ClusterFaults
-  /** As somebody else would. */
+  /** Deletes a TokenRequest, as another program would. */
   remove(name: string): void
   stop(): Promise<void>
 }
 
+/** A second name in its certificate. */
+export const alternativeName = 'api.cluster.test'
+
 export async function startFakeCluster(): Promise<FakeCluster> {
   const folder = await temporaryFolder('cluster')
   const authority = await makeAuthority(folder.path, 'cluster-ca', 'ec')
-  const { cert, key } = await makeServerCertificate(folder.path, authority, ['localhost'])
+  const { cert, key } = await makeServerCertificate(folder.path, authority, ['localhost', alternativeName])
   const ca = await readFile(authority.certificateFile)
   const sockets = new Set<Socket>()
   const watches = new Set<{ response: ServerResponse; name: string | null }>()
@@ -89,7 +105,8 @@ export async function startFakeCluster(): Promise<FakeCluster> {
     }
   }
 
-  const server = https.createServer({ cert, key }, (request, response) => {
+  const tls = { cert, key, ca, requestCert: true, rejectUnauthorized: false }
+  const server = https.createServer(tls, (request, response) => {
     void serve(request, response)
   })
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -107,7 +124,10 @@ export async function startFakeCluster(): Promise<FakeCluster> {
       reply(other.status, other.body)
       return
     }
-    if (request.headers.authorization !== `Bearer ${bearer}`) {
+    const { authorization } = request.headers
+    const hasCertificate = request.socket instanceof TLSSocket && request.socket.authorized
+    const isAuthentic = authorization === undefined ? hasCertificate : authorization === `Bearer ${bearer}`
+    if (!isAuthentic) {
       reply(401, status(401, 'Unauthorized', 'Unauthorized'))
       return
     }
@@ -115,8 +135,12 @@ export async function startFakeCluster(): Promise<FakeCluster> {
       new RegExp(`^/apis/${group}/v1alpha1/namespaces/([^/]+)/tokenrequests(?:/([^/]+))?$`).exec(pathname) ?? []
     if (namespace !== '') {
       if (namespace !== 'default') reply(404, status(404, 'NotFound', `namespaces "${namespace}" not found`, namespace))
-      else if (method === 'POST') create(JSON.parse(text) as TokenRequest, reply)
-      else if (name !== undefined) one(method, name, text, reply)
+      else if (method === 'POST') {
+        const wish = JSON.parse(text) as TokenRequest
+        const { creationDelayMs = 0 } = fake.faults
+        if (creationDelayMs > 0) setTimeout(create, creationDelayMs, wish, reply, response)
+        else create(wish, reply, response)
+      } else if (name !== undefined) one(method, name, text, reply)
       else watch(searchParams, response)
       return
     }
@@ -138,18 +162,26 @@ export async function startFakeCluster(): Promise<FakeCluster> {
       reply(404, status(404, 'NotFound', `services "${pathname.split('/').at(-1) ?? ''}" not found`, 'x'))
     else reply(404, '404 page not found\n')
   }
-  const create = (wish: TokenRequest, reply: (status: number, body: object) => void): void => {
+  const create = (
+    { context, ...wish }: TokenRequest,
+    reply: (status: number, body: object | string) => void,
+    response: ServerResponse,
+  ): void => {
     const { name } = wish.metadata
+    const { creation, prunesContext = false } = fake.faults
     if (fake.tokenRequests.has(name)) {
       reply(409, status(409, 'AlreadyExists', `tokenrequests.${group} "${name}" already exists`, name))
       return
     }
     const made: TokenRequest = {
       ...wish,
+      ...(context === undefined || prunesContext ? {} : { context }),
       metadata: { ...wish.metadata, name, namespace: 'default', uid: randomUUID(), resourceVersion: String(++version) },
     }
     fake.tokenRequests.set(name, made)
-    if (fake.faults.silentCreation !== true) reply(201, made)
+    if (creation === undefined) reply(201, made)
+    else if (creation === 'reset') response.destroy()
+    else if (creation !== 'silence') reply(creation.status, creation.body(made))
     setImmediate(() => {
       control(made)
     })
@@ -159,6 +191,7 @@ export async function startFakeCluster(): Promise<FakeCluster> {
     if (found === undefined) reply(404, status(404, 'NotFound', `tokenrequests.${group} "${name}" not found`, name))
     else if (method !== 'DELETE') reply(200, found)
     else {
+      fake.deletions.push(text)
       const { preconditions } = JSON.parse(text) as { preconditions?: { uid?: string } }
       if (preconditions?.uid !== undefined && preconditions.uid !== found.metadata.uid) {
         reply(409, status(409, 'Conflict', `Operation cannot be fulfilled on tokenrequests.${group} "${name}"`, name))
@@ -207,6 +240,10 @@ export async function startFakeCluster(): Promise<FakeCluster> {
   await writeFile(kubeconfig, kubeconfigText(`https://localhost:${port}`, ca, bearer), { mode: 0o600 })
   const fake: FakeCluster = {
     kubeconfig,
+    ca: ca.toString(),
+    authority,
+    bearer,
+    deletions: [],
     port,
     requests: [],
     tokenRequests: new Map(),

@@ -1,4 +1,4 @@
-import { hintFromCluster, nodePortOfCluster } from '../../cluster.js'
+import { clusterRun, hintFromCluster, nodePortOfCluster } from '../../cluster.js'
 import type { ClusterOptions } from '../../cluster-options.js'
 import type { Context } from '../../context.js'
 import { identityReport, writeReport } from '../../output/identity-report.js'
@@ -18,7 +18,7 @@ export async function runInfo(options: InfoOptions, context: Context): Promise<v
   const json = options.json === true
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context, (timeoutMs) =>
-    nodePortOfCluster(options, { trace: progress.trace, timeoutMs }, context),
+    nodePortOfCluster(options, clusterRun(progress, timeoutMs, json, context), context),
   )
   const run = { choice, emit: progress.emit, trace: progress.trace }
   if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })

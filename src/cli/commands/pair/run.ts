@@ -2,7 +2,7 @@ import { UsageError } from '../../../errors.js'
 import type { Identity } from '../../../identity/identity.js'
 import { type KeyChoice, keyOfAlgorithm, keyOfFile } from '../../../pairing/key-choice.js'
 import type { PairPolicy } from '../../../pairing/pair.js'
-import { hintFromCluster, nodePortOfCluster, withClusterToken } from '../../cluster.js'
+import { clusterRun, hintFromCluster, nodePortOfCluster, pairWithClusterToken } from '../../cluster.js'
 import { clusterChoice, type TokenOptions } from '../../cluster-options.js'
 import type { Context } from '../../context.js'
 import { readGivenFile } from '../../given-file.js'
@@ -15,7 +15,6 @@ import { findTokenUrl, hasTokenUrl } from '../../token-url.js'
 
 /** The flags of the command, as they are given. */
 export interface PairOptions extends NetworkOptions, TokenOptions, OutputOptions {
-  readonly gatewayService?: string
   readonly url?: string
   readonly app?: string
   readonly profile?: string
@@ -34,7 +33,7 @@ export async function runPair(options: PairOptions, context: Context): Promise<v
   const key = await chooseKey(options)
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context, (timeoutMs) =>
-    nodePortOfCluster(options, { trace: progress.trace, timeoutMs }, context),
+    nodePortOfCluster(options, clusterRun(progress, timeoutMs, json, context), context),
   )
   try {
     if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
@@ -47,7 +46,8 @@ export async function runPair(options: PairOptions, context: Context): Promise<v
     progress.fail()
     const again = (port: number): string =>
       `kyconnect pair --force${options.app === undefined ? '' : ` --app ${options.app}`} --node-port ${port}`
-    await hintFromCluster(error, options, choice.nodePort, again, context)
+    const isTokenOfCluster = await usesCluster(options, context)
+    await hintFromCluster(error, { ...options, isTokenOfCluster }, choice.nodePort, again, context)
     throw error
   }
 }
@@ -68,13 +68,17 @@ async function walk(
   const { app } = options
   const pair = (tokenUrl: () => Promise<URL>): Promise<Identity> =>
     kyconnect.pair({ tokenUrl, app, profile, key }, policy, run, context.begunKey)
-  if (app !== undefined && !hasTokenUrl(options.url, context) && (await kyconnect.hasCluster(clusterChoice(options)))) {
-    const asking = { trace: run.trace, timeoutMs: run.choice.timeoutMs }
-    return withClusterToken(app, options, asking, progress, context, pair)
-  }
+  if (app !== undefined && (await usesCluster(options, context)))
+    return pairWithClusterToken(app, options, clusterRun(progress, run.choice.timeoutMs, json, context), context, pair)
   const { url, cleaned } = await findTokenUrl(options.url, json, context)
   if (cleaned) progress.emit({ type: 'warning', warning: 'token-url-cleaned' })
   return pair(() => Promise.resolve(url))
+}
+
+/** Whether the token comes from a cluster: an App is named, and no URL is given. */
+async function usesCluster(options: PairOptions, context: Context): Promise<boolean> {
+  if (options.app === undefined || hasTokenUrl(options.url, context)) return false
+  return context.kyconnect.hasCluster(clusterChoice(options))
 }
 
 function pairPolicy(options: PairOptions, json: boolean, context: Context): PairPolicy {
@@ -103,7 +107,6 @@ function checkCombination(options: PairOptions): void {
     ['--resume', options.resume, '--key-algorithm', options.keyAlgorithm],
     ['--resume', options.resume, '--rollback', options.rollback],
     ['--rollback', options.rollback, '--url', options.url],
-    ['--url', options.url, '--context', options.context],
     ['--rollback', options.rollback, '--force', options.force],
     ['--key-file', options.keyFile, '--key-algorithm', options.keyAlgorithm],
   ] as const

@@ -1,5 +1,5 @@
 import type { Context } from '../../context.js'
-import { withClusterToken } from '../../cluster.js'
+import { clusterRun, withClusterToken } from '../../cluster.js'
 import type { TokenOptions } from '../../cluster-options.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
@@ -13,9 +13,9 @@ export interface TokenFlags extends TokenOptions, OutputOptions {
 
 export async function runToken(flags: TokenFlags, context: Context): Promise<void> {
   const progress = await createProgressRenderer({ json: flags.json === true, verbose: flags.verbose === true }, context)
-  const asking = { trace: progress.trace, timeoutMs: timeoutMs(flags.timeout) }
+  const run = clusterRun(progress, timeoutMs(flags.timeout), flags.json === true, context)
   try {
-    await withClusterToken(flags.app, flags, asking, progress, context, async (tokenUrl) => {
+    await withClusterToken(flags.app, flags, run, context, async (tokenUrl) => {
       const { href } = await tokenUrl()
       // The one place where a token is shown: it is what was asked for.
       await context.stdout.write(
