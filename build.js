@@ -1,6 +1,7 @@
 // Bundles the program: one file with our own code, one for each heavy module that is loaded only where it is used, and one for
 // the sandbox. CommonJS, so that launch.ts can keep V8's compiled code between runs.
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
@@ -70,6 +71,19 @@ const silentUndici = {
   },
 }
 
+/** A server may send 100 Continue without being asked (RFC 9110, section 15.2): it is skipped, where undici ends the connection. */
+const skipContinue = {
+  name: 'skip-continue',
+  setup(bundle) {
+    bundle.onLoad({ filter: /undici[\\/]lib[\\/]dispatcher[\\/]client-h1\.js$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8')
+      const contents = source.replace('if (statusCode === 100) {', 'if (false) {')
+      if (contents === source) throw new Error(`${path} has changed: look at what it does with 100 Continue now`)
+      return { contents }
+    })
+  },
+}
+
 /** HTTP/1.1 is all that is spoken; loading Node's HTTP/2 takes longer than an exchange. */
 const noHttp2 = {
   name: 'no-http2',
@@ -99,15 +113,15 @@ const common = {
 /** undici's own index loads fetch, caches, mocks and WebSockets too: twice the time, and nothing here uses them. */
 const undici = `
 const Client = require('undici/lib/dispatcher/client.js')
+const Pool = require('undici/lib/dispatcher/pool.js')
 const Dispatcher = require('undici/lib/dispatcher/dispatcher.js')
 Dispatcher.prototype.request = require('undici/lib/api/api-request.js')
-module.exports = { Client }
+module.exports = { Client, Pool }
 `
 
 rmSync(at('dist'), { recursive: true, force: true })
 mkdirSync(at('dist'))
 const bundles = await Promise.all([
-  build({ ...common, entryPoints: [at('src/cli/launch.ts')], outfile: at('dist/launch.js') }),
   build({
     ...common,
     entryPoints: [at('src/cli/start.ts')],
@@ -128,7 +142,7 @@ const bundles = await Promise.all([
   build({
     ...common,
     stdin: { contents: undici, resolveDir: root },
-    plugins: [chunksApart, silentUndici, noHttp2],
+    plugins: [chunksApart, silentUndici, skipContinue, noHttp2],
     outfile: at('dist/undici.js'),
   }),
   build({
@@ -142,6 +156,22 @@ const bundles = await Promise.all([
     outfile: at('dist/spinner.js'),
   }),
 ])
+const hashes = Object.fromEntries(
+  readdirSync(at('dist'))
+    .filter((name) => name.endsWith('.js'))
+    .map((name) => [
+      name,
+      createHash('sha256')
+        .update(readFileSync(at('dist', name)))
+        .digest('hex'),
+    ]),
+)
+await build({
+  ...common,
+  define: { ...common.define, KYCONNECT_BUNDLE_HASHES: JSON.stringify(hashes) },
+  entryPoints: [at('src/cli/launch.ts')],
+  outfile: at('dist/launch.js'),
+})
 writeFileSync(at('dist/package.json'), '{ "type": "commonjs" }\n')
 writeFileSync(at('dist/THIRD-PARTY.txt'), thirdParty(bundles.flatMap(({ metafile }) => Object.keys(metafile.inputs))))
 execFileSync(process.execPath, [require.resolve('typescript/bin/tsc'), '-p', at('tsconfig.types.json')], {

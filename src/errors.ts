@@ -78,7 +78,7 @@ export class UsageError extends KyconnectError {
   readonly code = 'ERR_USAGE'
 }
 
-/** What was given as token URL is no https URL, also after cleaning. */
+/** The text given as token URL is not an https URL with a token, even after cleaning. */
 export class TokenUrlInvalidError extends KyconnectError {
   readonly code = 'ERR_TOKEN_URL_INVALID'
 }
@@ -108,7 +108,7 @@ export class KeyUnsuitableError extends KyconnectError {
   readonly code = 'ERR_KEY_UNSUITABLE'
 }
 
-/** Something needs a yes, and there is nobody to ask. */
+/** A question needs a yes, and no person can be asked. */
 export class ConfirmationNeededError extends KyconnectError {
   readonly code = 'ERR_CONFIRMATION_NEEDED'
 }
@@ -153,7 +153,7 @@ export class IdentityUnusableError extends KyconnectError {
   readonly code = 'ERR_IDENTITY_UNUSABLE'
 }
 
-/** The service answered with a 4xx that has no error of its own here. */
+/** The service answered with a 4xx that none of the other errors describes. */
 export class RequestRefusedError extends KyconnectError {
   readonly code = 'ERR_REQUEST_REFUSED'
 }
@@ -168,14 +168,33 @@ export class AnswerMalformedError extends KyconnectError {
   readonly code = 'ERR_ANSWER_MALFORMED'
 }
 
-/** No connection, or it broke. */
+export interface NetworkErrorContext extends ErrorContext {
+  /** Whether any of the request may have reached the server; true when unknown. */
+  readonly requestSent?: boolean
+}
+
+/** There was no connection, or it broke. */
 export class NetworkError extends KyconnectError {
   readonly code = 'ERR_NETWORK'
+  /** Whether any of the request may have reached the server. */
+  readonly requestSent: boolean
+
+  constructor(message: string, context: NetworkErrorContext = {}) {
+    super(message, context)
+    this.requestSent = context.requestSent ?? true
+  }
 }
 
 /** A time limit ran out. */
 export class TimeoutError extends KyconnectError {
   readonly code = 'ERR_TIMEOUT'
+  /** Whether any of the request may have reached the server. */
+  readonly requestSent: boolean
+
+  constructor(message: string, context: NetworkErrorContext = {}) {
+    super(message, context)
+    this.requestSent = context.requestSent ?? true
+  }
 }
 
 /** The service said 201, so the token is spent, but the certificate did not arrive whole. */

@@ -2,24 +2,33 @@
  * What other programs may import: the same way into the house that the commands take.
  *
  * @example
- * const kyconnect = createKyconnect()
- * const identity = await kyconnect.identity('shop')
- * https.request(url, { key: identity.material.key, cert: identity.material.chain })
+ * import { openKyconnect } from 'kyconnect'
+ *
+ * const kyconnect = await openKyconnect()
+ * const gateway = kyconnect.openGateway(await kyconnect.identity('shop'))
+ * try {
+ *   const answer = await gateway.fetch('metadata')
+ *   for await (const chunk of answer.body) process.stdout.write(chunk)
+ * } finally {
+ *   await gateway.close()
+ * }
  */
 import { Kyconnect } from './kyconnect.js'
 import { readRuntime } from './runtime.js'
 
 export * from './errors.js'
-export type { CallableEndpoint } from './identity/endpoint-call.js'
+export type { Endpoint } from './gateway/endpoint-url.js'
+export type { Gateway, RequestInit, StreamedAnswer } from './gateway/gateway.js'
 export type { Identity, Material, Metadata, Pending, StoredRoute, Urls } from './identity/identity.js'
 export type { RouteChoice } from './identity/route.js'
-export type { IdentityStore, Lock } from './identity/store.js'
-export { Kyconnect, type RunOptions } from './kyconnect.js'
+export type { IdentityStore, ProfileChange, ProfileSummary, Written } from './identity/store.js'
+export type { Kyconnect, RunOptions } from './kyconnect.js'
+export type { KeySource } from './pairing/key-source.js'
 export type { PairPolicy, PairRequest } from './pairing/pair.js'
 export type { Emit, ProgressEvent } from './progress.js'
 export type { Runtime } from './runtime.js'
 
-/** The house with what this process gives. @param signal ends what is under way, with its reason */
-export function createKyconnect(signal: AbortSignal = new AbortController().signal): Kyconnect {
-  return new Kyconnect(readRuntime(signal))
+/** Opens the house with what this process gives. @param signal ends what is under way, with its reason */
+export function openKyconnect(signal: AbortSignal = new AbortController().signal): Promise<Kyconnect> {
+  return Kyconnect.open(readRuntime(signal))
 }

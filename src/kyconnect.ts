@@ -1,36 +1,33 @@
-import { createHash, type KeyObject } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { readFile, readlink, symlink } from 'node:fs/promises'
 import { join, resolve as absolute } from 'node:path'
-import { NoIdentityError, ProfileAmbiguousError } from './errors.js'
-import {
-  calledUrls,
-  callEndpoint,
-  type CallableEndpoint,
-  endpointUrl,
-  explainRefusal,
-} from './identity/endpoint-call.js'
+import { NoIdentityError, ProfileAmbiguousError, ProfileExistsError } from './errors.js'
+import { calledUrls, type Gateway, IdentityGateway } from './gateway/gateway.js'
 import { FolderStore } from './identity/folder-store.js'
 import { defaultHome } from './identity/home.js'
 import type { Identity, Urls } from './identity/identity.js'
-import { completeRoute, type RouteChoice } from './identity/route.js'
-import type { IdentityStore } from './identity/store.js'
+import { completeRoute, parseProxyUrl, type RouteChoice, type RouteEnvironment } from './identity/route.js'
+import type { IdentityStore, Written } from './identity/store.js'
 import { KubernetesApi } from './kubernetes/api.js'
 import { ensureApplication } from './kubernetes/application.js'
 import type { Cluster, ClusterChoice } from './kubernetes/cluster.js'
 import { nodeAddress, readNodePort, type ServiceName } from './kubernetes/gateway-service.js'
 import { hasCluster, openCluster } from './kubernetes/kubeconfig.js'
 import { type IssuedToken, requestToken, type TokenSpec } from './kubernetes/token-request.js'
-import { refreshEndpoints } from './pairing/endpoints.js'
-import { pair, type PairPolicy, type PairRequest, resumePairing } from './pairing/pair.js'
+import { type EndpointsPolicy, learnEndpoints, storeEndpoints } from './pairing/endpoints.js'
+import { pair, type PairDeps, type PairPolicy, type PairRequest } from './pairing/pair.js'
+import { resumePairing } from './pairing/resume.js'
 import type { Emit } from './progress.js'
-import type { Request, StreamedAnswer, TransportDeps } from './transport/client.js'
-import { type Refusal, refusalError } from './transport/refusal.js'
 import { Redactor, stripControl } from './redaction.js'
 import type { Runtime } from './runtime.js'
+import type { TransportDeps } from './transport/client.js'
+import { parseNoProxy } from './transport/proxy.js'
+import { usualRootFiles } from './transport/roots.js'
+import { type Refusal, refusalError } from './transport/refusal.js'
 
 /** What one run wants. */
 export interface RunOptions {
-  readonly choice: Omit<RouteChoice, 'rootFiles'>
+  readonly choice: Omit<RouteChoice, 'environment'>
   readonly emit: Emit
   /** Takes the lines of --verbose. */
   readonly trace: ((line: string) => void) | undefined
@@ -46,7 +43,21 @@ export interface ClusterRun extends Pick<RunOptions, 'emit' | 'trace'> {
   readonly isInteractive: boolean
 }
 
-/** The parts put together: the one way from a command, or from another program, into the house. */
+/** A run that changes nothing about how services are reached and reports nothing. */
+export const plainRun: RunOptions = {
+  choice: {
+    nodePort: undefined,
+    resolve: undefined,
+    serverCa: undefined,
+    proxy: undefined,
+    insecure: false,
+    timeoutMs: 30_000,
+  },
+  emit: () => undefined,
+  trace: undefined,
+}
+
+/** The composition root: the one way from a command, or from another program, into the house. */
 export class Kyconnect {
   readonly store: IdentityStore
   readonly #redactor = new Redactor()
@@ -54,25 +65,17 @@ export class Kyconnect {
   /** By choice. */
   readonly #clusters = new Map<string, Promise<Cluster>>()
 
-  constructor(runtime: Runtime) {
+  constructor(runtime: Runtime, store: IdentityStore) {
     this.#runtime = runtime
-    const { environment } = runtime
-    const home = environment['KYCONNECT_HOME']
-    this.store = new FolderStore({
-      home: home === undefined || home === '' ? defaultHome(runtime) : absolute(home),
-      userId: runtime.userId,
-      pid: runtime.pid,
-      hostname: runtime.hostname,
-      processIdentity: (pid) => processIdentity(pid, runtime),
-      pidNamespace: () => readlink('/proc/self/ns/pid').catch(() => ''),
-      now: runtime.now,
-      randomHex: runtime.randomHex,
-      sleep: (milliseconds) => sleep(milliseconds, runtime.signal),
-      makeLink: symlink,
-    })
+    this.store = store
   }
 
-  /** Text as it may be shown: one-time tokens and control characters taken out. */
+  /** Chooses the store; asynchronous, since a store may have to be reached first. */
+  static async open(runtime: Runtime): Promise<Kyconnect> {
+    return new Kyconnect(runtime, await openStore(runtime))
+  }
+
+  /** Text that may be shown: one-time tokens and control characters removed. */
   showable(text: string): string {
     return stripControl(this.#redactor.redact(text))
   }
@@ -83,16 +86,17 @@ export class Kyconnect {
   }
 
   /**
-   * The profile to use: the one named, else the only one stored.
+   * The profile to use: the named one, else the only one stored.
    * @throws NoIdentityError, ProfileAmbiguousError
    */
   async selectProfile(named: string | undefined): Promise<string> {
     if (named !== undefined) return named
-    const [only, ...others] = await this.store.list()
+    const [only, ...others] = (await this.store.summaries()).map(({ profile }) => profile)
     if (only === undefined) {
       throw new NoIdentityError('no identity is stored on this machine', {
         hints: [
-          'get a token URL from the administrator of the cluster, then: kyconnect pair --url -   (to try without a cluster: kyconnect sandbox)',
+          'get a token URL from the administrator of the cluster, then run: kyconnect pair --url -',
+          'to try it without a cluster, run: kyconnect sandbox',
         ],
       })
     }
@@ -100,43 +104,77 @@ export class Kyconnect {
     throw ambiguous([only, ...others], 'identities are stored')
   }
 
-  /** @param begunKey an RSA 2048 key in the making: it takes longer than all the rest, so a caller may begin it before anything else */
-  async pair(
-    request: PairRequest,
-    policy: PairPolicy,
-    run: RunOptions,
-    begunKey?: Promise<KeyObject>,
-  ): Promise<Identity> {
+  /** The stored identity of a profile. What a crash left behind is repaired first. */
+  async identity(named: string | undefined): Promise<Identity> {
+    const profile = await this.selectProfile(named)
+    await this.store.mend(profile)
+    return this.store.load(profile)
+  }
+
+  /** From a one-time token URL to a stored identity. */
+  async pair(request: PairRequest, policy: PairPolicy, run: RunOptions): Promise<Identity> {
     const tokenUrl = async (): Promise<URL> => {
       const url = await request.tokenUrl()
       this.#redactor.learnUrl(url)
       return url
     }
-    return pair({ ...request, tokenUrl }, policy, this.#pairDeps(run, begunKey))
+    return pair({ ...request, tokenUrl }, policy, this.#pairDeps(run))
   }
 
-  /** Takes up a pending pairing: of the profile named, else the only pending one. */
-  async resume(named: string | undefined, policy: PairPolicy, run: RunOptions): Promise<Identity> {
+  /** Continues a pending pairing: of the named profile, else the only one. @param as the profile to store the identity under */
+  async resume(
+    named: string | undefined,
+    as: string | undefined,
+    policy: PairPolicy,
+    run: RunOptions,
+  ): Promise<Identity> {
     const pending = named === undefined ? await this.store.listPending() : [named]
     const [only, ...others] = pending
     if (only === undefined) {
       throw new NoIdentityError('no pairing is pending', {
-        hints: ['ask the administrator for a token URL, then: kyconnect pair --url -'],
+        hints: ['ask the administrator for a token URL, then run: kyconnect pair --url -'],
       })
     }
     if (others.length > 0) throw ambiguous(pending, 'pairings are pending')
-    return resumePairing(only, policy, this.#pairDeps(run, undefined))
+    return resumePairing(only, as, policy, this.#pairDeps(run))
   }
 
-  /** Puts the identity back that the last replacement took the place of. */
-  async rollback(named: string | undefined): Promise<Identity> {
+  /** Restores the identity that the last replacement replaced. */
+  async rollback(named: string | undefined): Promise<Written<Identity>> {
     const profile = await this.selectProfile(named)
-    const lock = await this.store.lock(profile)
-    try {
-      return await this.store.rollback(profile)
-    } finally {
-      await lock.release()
-    }
+    return this.store.locked(profile, (change) => change.rollback())
+  }
+
+  /** Stores a copy of an identity, read from a folder, under a profile. */
+  async import(folder: string, named: string | undefined, replace: boolean): Promise<Written<Identity>> {
+    await this.store.ready()
+    const copy = await this.store.loadCopy(absolute(folder), named ?? 'imported')
+    const profile = named ?? copy.metadata.app
+    return this.store.locked(profile, async (change) => {
+      if (!replace && (await this.store.has(profile))) throw taken(profile)
+      return change.commit({ ...copy.metadata, profile }, copy.material)
+    })
+  }
+
+  /** Removes an identity. Returns the names of files in its folder that kyconnect did not write, and left there. */
+  async remove(profile: string): Promise<readonly string[]> {
+    if (!(await this.store.has(profile))) await this.store.load(profile)
+    return this.store.locked(profile, (change) => change.remove())
+  }
+
+  /** Gives a profile another name; the identity that `rollback` restores comes along. @throws ProfileExistsError */
+  async rename(from: string, to: string): Promise<readonly string[]> {
+    return this.store.locked(from, async (source) => {
+      const identity = await this.store.load(from)
+      const previous = await source.previous()
+      await this.store.locked(to, async (target) => {
+        if (await this.store.has(to)) throw taken(to)
+        for (const { metadata, material } of previous === undefined ? [identity] : [previous, identity])
+          await target.commit({ ...metadata, profile: to }, material)
+      })
+      // Both exist now, complete: a crash here costs nothing.
+      return source.remove()
+    })
   }
 
   /** Whether this machine knows a cluster: by a kubeconfig, or by the service account of a pod. */
@@ -156,13 +194,13 @@ export class Kyconnect {
     return new KubernetesApi(await opening, { ...run, redactor: this.#redactor })
   }
 
-  /** Sees to it that an App exists in a cluster, or warns. */
+  /** Makes sure that an App exists in a cluster, or warns. */
   ensureApplication(api: KubernetesApi, spec: TokenSpec, create: boolean, emit: Emit): Promise<void> {
     const { signal } = this.#runtime
     return ensureApplication(api, spec, create, { signal, emit })
   }
 
-  /** A one-time token URL out of a cluster. Tidy up with the returned `discard`. */
+  /** A one-time token URL from a cluster. Clean up with the returned `discard`. */
   requestToken(api: KubernetesApi, spec: TokenSpec, emit: Emit): Promise<IssuedToken> {
     const { now, monotonic, randomHex, signal } = this.#runtime
     return requestToken(api, spec, { now, monotonic, randomHex, sleep, signal, emit })
@@ -173,55 +211,33 @@ export class Kyconnect {
     return readNodePort(api, service, this.#runtime.signal)
   }
 
-  /** The address of a cluster's node, if it tells. */
+  /** The address of a cluster's node, if it is known. */
   nodeAddress(api: KubernetesApi): Promise<string | undefined> {
     return nodeAddress(api, this.#runtime.signal)
   }
 
   /** Asks the gateway for the App's URLs, and stores new ones. */
-  async info(
-    named: string | undefined,
-    acceptHosts: (hosts: readonly string[]) => Promise<boolean>,
-    run: RunOptions,
-  ): Promise<Identity> {
-    const identity = await this.store.load(await this.selectProfile(named))
-    const choice = this.#choice(run)
-    const policy = { acceptHosts, store: !choice.insecure }
-    return refreshEndpoints(this.store, identity, choice, policy, this.#transport(run), run.emit).catch(
-      (error: unknown) => {
-        throw this.#explain(error, identity)
-      },
-    )
+  async info(identity: Identity, policy: EndpointsPolicy, run: RunOptions): Promise<Identity> {
+    const gateway = this.#gateway(identity, run)
+    try {
+      const learned = await learnEndpoints(identity.metadata, gateway, policy, run.emit)
+      await storeEndpoints(this.store, identity, learned, run.choice.insecure, run.emit)
+      return { ...identity, metadata: learned }
+    } catch (error) {
+      throw gateway.explain(error)
+    } finally {
+      await gateway.close()
+    }
   }
 
-  /** An authenticated request to one of the App's endpoints. End it with the returned `close`. */
-  async call(
-    identity: Identity,
-    endpoint: CallableEndpoint,
-    path: string,
-    request: Omit<Request, 'url'>,
-    run: RunOptions,
-  ): Promise<{ answer: StreamedAnswer; close: () => Promise<void> }> {
-    const url = endpointUrl(identity, endpoint, path)
-    return callEndpoint(identity, this.#choice(run), this.#transport(run), { ...request, url }).catch(
-      (error: unknown) => {
-        throw this.#explain(error, identity)
-      },
-    )
+  /** An identity on an open connection to its gateway; close it after use. */
+  openGateway(identity: Identity, run: RunOptions = plainRun): Gateway {
+    return this.#gateway(identity, run)
   }
 
-  /** What an answer that is no success means. `what` names what was asked for. */
-  refusal(answer: Refusal, what: string, identity: Identity): unknown {
-    return this.#explain(refusalError(answer, what), identity)
-  }
-
-  #explain(error: unknown, identity: Identity): unknown {
-    return explainRefusal(error, identity, this.#runtime.now())
-  }
-
-  /** The identity of a profile, as it is stored. */
-  async identity(named: string | undefined): Promise<Identity> {
-    return this.store.load(await this.selectProfile(named))
+  /** What an unsuccessful answer means. `what` names what was asked for. */
+  refusal(answer: Refusal, what: string, identity: Identity, run: RunOptions): unknown {
+    return this.#gateway(identity, run).explain(refusalError(answer, what))
   }
 
   /** NodePort and URLs as this run calls them. */
@@ -233,21 +249,22 @@ export class Kyconnect {
     }
   }
 
-  #pairDeps(run: RunOptions, begunKey: Promise<KeyObject> | undefined): Parameters<typeof pair>[2] {
+  #gateway(identity: Identity, run: RunOptions): IdentityGateway {
+    return new IdentityGateway(identity, this.#choice(run), this.#transport(run), this.#runtime.now)
+  }
+
+  #pairDeps(run: RunOptions): PairDeps {
     return {
       store: this.store,
       choice: this.#choice(run),
       transport: this.#transport(run),
       emit: run.emit,
       now: this.#runtime.now,
-      begunKey,
     }
   }
 
   #choice({ choice }: RunOptions): RouteChoice {
-    const { environment } = this.#runtime
-    const rootFiles = [environment['NODE_EXTRA_CA_CERTS'] ?? '', environment['SSL_CERT_FILE'] ?? '']
-    return { ...choice, rootFiles: rootFiles.filter((file) => file !== '') }
+    return { ...choice, environment: routeEnvironment(this.#runtime) }
   }
 
   #transport({ trace }: RunOptions): TransportDeps {
@@ -256,13 +273,49 @@ export class Kyconnect {
   }
 }
 
+function openStore(runtime: Runtime): Promise<IdentityStore> {
+  const home = runtime.environment['KYCONNECT_HOME'] ?? ''
+  return Promise.resolve(
+    new FolderStore({
+      home: home === '' ? defaultHome(runtime) : absolute(home),
+      userId: runtime.userId,
+      pid: runtime.pid,
+      hostname: runtime.hostname,
+      processIdentity: (pid) => processIdentity(pid, runtime),
+      pidNamespace: readPidNamespace,
+      now: runtime.now,
+      randomHex: runtime.randomHex,
+      sleep: (milliseconds) => sleep(milliseconds, runtime.signal),
+      makeLink: symlink,
+    }),
+  )
+}
+
+/** HTTPS_PROXY and NO_PROXY, in lower case first, as curl reads them; and the files of trusted roots. */
+function routeEnvironment({ environment, platform }: Runtime): RouteEnvironment {
+  const first = (...names: string[]): string =>
+    names.map((name) => environment[name] ?? '').find((text) => text !== '') ?? ''
+  return {
+    proxy: parseProxyUrl(first('https_proxy', 'HTTPS_PROXY')),
+    noProxy: parseNoProxy(first('no_proxy', 'NO_PROXY')),
+    rootFiles: [first('NODE_EXTRA_CA_CERTS'), first('SSL_CERT_FILE')].filter((file) => file !== ''),
+    systemRootFiles: platform === 'win32' ? [] : usualRootFiles,
+  }
+}
+
+function taken(profile: string): ProfileExistsError {
+  return new ProfileExistsError(`an identity is already stored under the profile "${profile}"`, {
+    hints: ['choose another name, or remove the identity that is there: kyconnect remove <profile>'],
+    details: { profile },
+  })
+}
+
 function ambiguous(names: readonly string[], what: string): ProfileAmbiguousError {
   return new ProfileAmbiguousError(`several ${what}: ${names.join(', ')}`, {
     hints: [`name one: --profile ${names[0] ?? '<name>'}, or KYCONNECT_PROFILE`],
     details: { profiles: names },
   })
 }
-
 /** Ends early, with the signal's reason, when the signal is aborted. */
 function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -277,6 +330,15 @@ function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
   })
+}
+
+/** Where pids mean one process: on Linux a namespace of one boot, as the first namespace has the same name on every machine. */
+async function readPidNamespace(): Promise<string> {
+  const [namespace, boot] = await Promise.all([
+    readlink('/proc/self/ns/pid').catch(() => ''),
+    readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => ''),
+  ])
+  return `${namespace} ${boot}`.trim()
 }
 
 /** On Linux the boot and the start time of a process, elsewhere only whether it lives; undefined when it does not. */

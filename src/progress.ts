@@ -30,6 +30,7 @@ export type Notice = { readonly type: 'notice' } & (
   | { readonly notice: 'identity-replaced'; readonly profile: string }
   | { readonly notice: 'application-created'; readonly app: string }
   | { readonly notice: 'plugin-message'; readonly plugin: string; readonly line: string }
+  | { readonly notice: 'waiting-for-gateway'; readonly seconds: number }
 )
 
 /** Something the user should know, and that stops nothing. */
@@ -37,10 +38,19 @@ export type Warning = { readonly type: 'warning' } & (
   | { readonly warning: 'app-differs'; readonly app: string; readonly answered: string }
   | { readonly warning: 'app-unverifiable'; readonly app: string; readonly commonName: string }
   | { readonly warning: 'application-missing'; readonly app: string }
+  /** Less than a third of the certificate's life is left; `daysLeft` is negative once it has expired. */
+  | {
+      readonly warning: 'certificate-expiring'
+      readonly profile: string
+      readonly notAfter: Date
+      readonly daysLeft: number
+    }
   | { readonly warning: 'cluster-insecure'; readonly context: string; readonly server: string }
   | { readonly warning: 'expired-by-our-clock'; readonly notAfter: Date }
   | { readonly warning: 'foreign-hosts-ignored'; readonly hosts: readonly string[] }
   | { readonly warning: 'insecure' }
+  | { readonly warning: 'no-management-info'; readonly app: string }
+  | { readonly warning: 'not-durable'; readonly cause: string }
   | { readonly warning: 'not-yet-valid-by-our-clock'; readonly notBefore: Date }
   | { readonly warning: 'other-app-replaced'; readonly profile: string; readonly from: string; readonly to: string }
   | {
@@ -54,6 +64,7 @@ export type Warning = { readonly type: 'warning' } & (
   | { readonly warning: 'token-request-left'; readonly cause: string; readonly command: string }
   | { readonly warning: 'token-request-replaced'; readonly app: string; readonly validUntil: Date }
   | { readonly warning: 'token-url-cleaned' }
+  | { readonly warning: 'token-url-in-arguments' }
   | { readonly warning: 'unknown-key-algorithm'; readonly announced: string; readonly used: string }
   | { readonly warning: 'urls-not-stored'; readonly cause: string | undefined }
 )

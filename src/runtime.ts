@@ -17,7 +17,7 @@ export interface Runtime {
   /** Milliseconds that only go forward. */
   readonly monotonic: () => number
   readonly randomHex: (bytes: number) => string
-  /** Aborted, with the error that everything under way shall end with, when the process is told to end. */
+  /** Aborted, with the error that everything under way shall end with, when the process is asked to end. */
   readonly signal: AbortSignal
 }
 

@@ -4,10 +4,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export DEBIAN_FRONTEND=noninteractive
 
-declare -A package=([nginx]=nginx-light [openssl]=openssl [curl]=curl [jq]=jq)
+declare -A package=([nginx]=nginx-light [openssl]=openssl [curl]=curl [jq]=jq [cc]="gcc libc6-dev" [tinyproxy]=tinyproxy-bin)
 missing=()
-for tool in nginx openssl curl jq; do
-  PATH="$PATH:/usr/sbin:/sbin" command -v "$tool" >/dev/null 2>&1 || missing+=("${package[$tool]}")
+for tool in nginx openssl curl jq cc tinyproxy; do
+  PATH="$PATH:/usr/sbin:/sbin" command -v "$tool" >/dev/null 2>&1 && continue
+  read -ra packages <<<"${package[$tool]}"
+  missing+=("${packages[@]}")
 done
 
 sudo=()

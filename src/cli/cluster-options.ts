@@ -35,9 +35,7 @@ export function tokenSpec(app: string, { tenant, group, wait = defaultWaitSecond
     })
   }
   if ((tenant === undefined) !== (group === undefined))
-    throw new UsageError('--tenant and --group need each other: only one is given', {
-      hints: ['give both (central mode), or neither'],
-    })
+    throw new UsageError('--tenant and --group need each other', { hints: ['give both (central mode), or neither'] })
   return {
     app,
     owner: tenant === undefined || group === undefined ? undefined : { tenant, group },

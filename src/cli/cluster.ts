@@ -9,7 +9,7 @@ import type { ClusterOptions, TokenOptions } from './cluster-options.js'
 import { clusterChoice, gatewayService, tokenSpec } from './cluster-options.js'
 import type { Context } from './context.js'
 import type { ProgressRenderer } from './output/progress-renderer.js'
-import { parseTokenUrl } from './token-url.js'
+import { parseTokenUrl } from './token-url-text.js'
 
 /** A person may have to log in. */
 const pluginTimeoutMs = 60_000

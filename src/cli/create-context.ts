@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto'
 import { isatty } from 'node:tty'
 import { errorCodeOf, FilesError, InterruptedError, type KyconnectError, TerminatedError } from '../errors.js'
 import { Kyconnect } from '../kyconnect.js'
@@ -6,34 +5,35 @@ import { readRuntime } from '../runtime.js'
 import type { Context } from './context.js'
 import { isClosedPipe, type Output, writeAll } from './output/output.js'
 
-/** Everything the process gives, gathered once; nothing below reads `process`. */
-export function createContext(begunKey: Promise<KeyObject> | undefined): Context {
+/** Gathers everything that the process gives, once; nothing below reads `process`. */
+export async function createContext(): Promise<Context> {
   const { signal, stopped } = listenForSignals()
   const runtime = readRuntime(signal)
-  // A child, or a library that prints its environment, has no business with a token.
+  // Keep the token from child processes, and from libraries that print their environment.
   delete process.env['KYCONNECT_TOKEN_URL']
+  // Node would print a warning about it at each connection, and it changes nothing here: every connection says itself what it checks.
+  delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
   return {
     runtime,
-    kyconnect: new Kyconnect(runtime),
+    kyconnect: await Kyconnect.open(runtime),
     stdin: { isTerminal: isatty(0), stream: () => process.stdin },
     stdout: outputOf(1, () => process.stdout),
     stderr: outputOf(2, () => process.stderr),
     stopped,
-    begunKey,
     hideArguments: () => {
       process.title = 'kyconnect'
     },
   }
 }
 
-/** The first signal lets what is under way end in good order; a second one ends the process as if nobody listened. */
+/** The first signal lets the work under way end in good order; a second one ends the process at once. */
 function listenForSignals(): { signal: AbortSignal; stopped: Promise<void> } {
   const controller = new AbortController()
   const stopped = new Promise<void>((resolve) => {
     const listen = (name: 'SIGINT' | 'SIGTERM', error: KyconnectError): void => {
       process.on(name, () => {
         if (controller.signal.aborted) {
-          // Not process.exit: that would wait for a file that is being opened.
+          // process.exit would wait for a file that is being opened.
           process.removeAllListeners(name)
           process.kill(process.pid, name)
           return
@@ -43,7 +43,7 @@ function listenForSignals(): { signal: AbortSignal; stopped: Promise<void> } {
       })
     }
     listen('SIGINT', new InterruptedError('interrupted'))
-    listen('SIGTERM', new TerminatedError('told to end (SIGTERM)'))
+    listen('SIGTERM', new TerminatedError('terminated (SIGTERM)'))
   })
   return { signal: controller.signal, stopped }
 }
@@ -53,18 +53,19 @@ const standardOutput = 1
 function outputOf(fd: number, stream: () => NodeJS.WriteStream): Output {
   return {
     isTerminal: isatty(fd),
+    columns: () => (isatty(fd) ? stream().columns : undefined),
     stream,
     write: async (text) => {
       try {
         await writeAll(fd, text)
       } catch (error) {
-        // What cannot be told to anybody must not change how the command ends.
+        // A message that cannot be written must not change how the command ends.
         if (fd !== standardOutput) return
         if (isClosedPipe(error)) throw error
         const code = errorCodeOf(error) || String(error)
-        throw new FilesError(`could not write to standard output: ${code}`, {
+        throw new FilesError(`standard output could not be written: ${code}`, {
           cause: error,
-          hints: ['check where it is redirected to, and the space left there'],
+          hints: ['check the place it is redirected to, and the space left there'],
         })
       }
     },

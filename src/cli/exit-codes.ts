@@ -1,7 +1,25 @@
 import type { ErrorCode } from '../errors.js'
 
-/** Every exit code there is; the README's table says the same. */
-export const exitCodes: Readonly<Record<ErrorCode, number>> = {
+/** What each exit code means: for the help text and docs/reference.md. */
+export const exitCodeMeanings = {
+  0: 'success',
+  1: 'unexpected error',
+  2: 'usage',
+  3: 'token refused',
+  4: 'trust: a certificate, a URL or credentials were not accepted',
+  5: 'no usable identity',
+  6: 'request refused by the service (4xx)',
+  7: 'service failed (5xx, or an unusable answer)',
+  8: 'network or time-out',
+  9: 'local files',
+  130: 'interrupted (Ctrl-C)',
+  143: 'terminated (SIGTERM)',
+} as const
+
+export type ExitCode = keyof typeof exitCodeMeanings
+
+/** The one table of exit codes: help text, reference and tests take them from here. */
+export const exitCodes: Readonly<Record<ErrorCode, ExitCode>> = {
   ERR_UNEXPECTED: 1,
   ERR_USAGE: 2,
   ERR_TOKEN_URL_INVALID: 2,
@@ -32,6 +50,16 @@ export const exitCodes: Readonly<Record<ErrorCode, number>> = {
   ERR_TERMINATED: 143,
 }
 
-export function exitCodeOf(code: string): number {
+export function exitCodeOf(code: string): ExitCode {
   return Object.hasOwn(exitCodes, code) ? exitCodes[code as ErrorCode] : 1
+}
+
+/** The error codes that end with an exit code; none for success. */
+export function errorCodesOf(exitCode: ExitCode): ErrorCode[] {
+  return Object.entries(exitCodes).flatMap(([code, its]) => (its === exitCode ? [code as ErrorCode] : []))
+}
+
+/** The exit codes and their meanings, in ascending order. */
+export function listExitCodes(): { exitCode: ExitCode; meaning: string }[] {
+  return Object.entries(exitCodeMeanings).map(([code, meaning]) => ({ exitCode: Number(code) as ExitCode, meaning }))
 }

@@ -1,13 +1,13 @@
 import { open } from 'node:fs/promises'
 import { FilesError, UsageError } from '../errors.js'
 
-/** Bytes: a whole bundle of CA certificates has less than a quarter of it. */
-const largest = 4 * 1024 * 1024
+/** A bundle of all public CA certificates has less than a quarter of it. */
+const maxFileBytes = 4 * 1024 * 1024
 
 /**
- * Reads a text file that the user named: a file, or a pipe such as <(command), up to its end or to a limit.
- * @param flag what named it, for the errors
- * @throws FilesError, UsageError when it is larger than any such file
+ * Reads a text file that the user named, or a pipe such as <(command).
+ * @param flag the flag or variable that named it, for the errors
+ * @throws FilesError, and UsageError when the file is too large
  */
 export async function readGivenFile(path: string, flag: string): Promise<string> {
   const chunks: Buffer[] = []
@@ -17,7 +17,7 @@ export async function readGivenFile(path: string, flag: string): Promise<string>
     try {
       for (;;) {
         const { bytesRead, buffer } = await file.read(Buffer.alloc(64 * 1024))
-        if (bytesRead === 0 || size > largest) break
+        if (bytesRead === 0 || size > maxFileBytes) break
         size += bytesRead
         chunks.push(buffer.subarray(0, bytesRead))
       }
@@ -30,8 +30,8 @@ export async function readGivenFile(path: string, flag: string): Promise<string>
       hints: ['check the path and its permissions'],
     })
   }
-  if (size <= largest) return Buffer.concat(chunks).toString('utf8')
-  throw new UsageError(`${flag}: ${JSON.stringify(path)} is larger than ${largest / 1024 / 1024} MiB`, {
-    hints: ['is it the right file?'],
+  if (size <= maxFileBytes) return Buffer.concat(chunks).toString('utf8')
+  throw new UsageError(`${flag}: ${JSON.stringify(path)} is larger than ${maxFileBytes / 1024 / 1024} MiB`, {
+    hints: [`check that ${flag} names the right file`],
   })
 }

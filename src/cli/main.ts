@@ -1,31 +1,27 @@
-import type { KeyObject } from 'node:crypto'
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import type { Run } from './commands/command.js'
 import { commands } from './commands/list.js'
 import type { Context } from './context.js'
+import { listExitCodes } from './exit-codes.js'
 import { isClosedPipe } from './output/output.js'
+import { wrapWords } from './output/word-wrap.js'
 
 const examples = `
 Examples:
-  # a local Kyma, to try all this without a cluster
+  # run a local Kyma, to try everything without a cluster
   $ kyconnect sandbox
-  # from a one-time token URL to a stored certificate
+  # pair: from a one-time token URL to a stored certificate
   $ pbpaste | kyconnect pair --url -
-  # what is stored, until when it is valid, which URLs it is for
+  # show the App, the certificate and the URLs
   $ kyconnect info
-  # the services of the App
+  # list the services of the App
   $ kyconnect call metadata
-
-Exit codes: 0 ok, 1 other, 2 usage, 3 token refused, 4 trust,
-5 no usable identity, 6 refused (4xx), 7 service failed,
-8 network or time-out, 9 local files, 130 Ctrl-C, 143 SIGTERM.
 `
 
 /**
  * Runs one command line.
- * @param show takes help texts
- * @param width columns of the terminal; undefined where there is none
- * @param begunKey see Context
+ * @param show writes a help text to standard output
+ * @param columns of the terminal; undefined where there is none
  * @returns the exit code
  * @throws when the reader of a help text has gone
  */
@@ -33,61 +29,71 @@ export async function main(
   args: readonly string[],
   version: string,
   show: (text: string) => Promise<void>,
-  width: number | undefined,
-  begunKey?: Promise<KeyObject>,
+  columns: number | undefined,
 ): Promise<number> {
   let context: Context | undefined
   let help = ''
   const run: Run = async (work) => {
     const session = await import('./session.js')
-    context = session.createContext(begunKey)
+    context = await session.createContext()
     await work(context)
   }
-  const program = createProgram(version, run, (text) => (help += text), width)
+  const program = createProgram(version, run, (text) => (help += text), columns)
   try {
     await program.parseAsync([...args], { from: 'user' })
+    await show(help)
     return 0
   } catch (error) {
     if (isClosedPipe(error)) throw error
     if (error instanceof CommanderError && (error.exitCode === 0 || args.length === 0)) {
-      await show(help === '' ? program.helpInformation() + examples : help)
+      if (help === '') program.outputHelp()
+      await show(help)
       return 0
     }
     const session = await import('./session.js')
-    // commander shows the program's help for `help <what is no command>`, and counts it as a failure.
-    const problem = error instanceof CommanderError && error.code === 'commander.help' ? 'unknown command' : undefined
-    const names = program.commands.map((command) => command.name())
-    const shown = error instanceof CommanderError ? session.usageError(problem ?? error.message, args, names) : error
-    return session.reportError(shown, args, context ?? session.createContext(begunKey))
+    const shown = error instanceof CommanderError ? session.usageError(error, args, program) : error
+    return session.reportError(shown, args, context ?? (await session.createContext()))
   }
 }
 
-const widestHelp = 110
+const maxHelpColumns = 110
 
-function createProgram(
+/**
+ * The whole command line: every command with its flags and its help.
+ * @param keepHelp takes the text of --help and --version
+ */
+export function createProgram(
   version: string,
   run: Run,
   keepHelp: (text: string) => void,
-  width: number | undefined,
+  columns: number | undefined,
 ): Command {
+  const width = Math.min(columns ?? maxHelpColumns, maxHelpColumns)
+  const exitCodes = listExitCodes().map(({ exitCode, meaning }) => `  ${String(exitCode).padEnd(4)} ${meaning}\n`)
   const program = new Command('kyconnect')
     .description("Connects an external system to Kyma's Application Connector over mutual TLS.")
-    .version(version, '--version', 'print the version')
+    .version(version, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'show help, with examples')
     .helpCommand('help [command]', 'show the help of a command')
-    .addHelpText('after', examples)
+    .addHelpText('after', `${examples}\nExit codes:\n${wrapWords(exitCodes.join(''), width)}`)
     .exitOverride()
+    // -v after a command is not the program's -v.
+    .enablePositionalOptions()
+    .configureHelp({ minWidthToWrap: 20 })
     .configureOutput({
       writeOut: keepHelp,
       writeErr: () => undefined,
       getOutHasColors: () => false,
       getErrHasColors: () => false,
-      getOutHelpWidth: () => Math.min(width ?? widestHelp, widestHelp),
+      getOutHelpWidth: () => width,
     })
   for (const define of commands) define(program, run)
   for (const command of program.commands) {
     command.copyInheritedSettings(program)
-    command.helpOption('-h, --help', 'show help, with examples')
+    command.addHelpOption(new Option('-h, --help', 'show help, with examples').helpGroup('Output:'))
   }
+  program.command('version', { hidden: true }).action(() => {
+    keepHelp(`${version}\n`)
+  })
   return program
 }

@@ -2,21 +2,21 @@ import { InterruptedError } from '../errors.js'
 import type { Context } from './context.js'
 
 /**
- * Asks for the token URL, unseen as it is typed or pasted: it is worth an identity.
- * @param check true, or what is wrong: then it is asked again
+ * Asks for the token URL without showing it, because it is worth an identity.
+ * @param check returns true, or the problem: then the question is asked again
  */
 export async function askTokenUrl(check: (text: string) => true | string, context: Context): Promise<string> {
   const message = 'Token URL (from the administrator of the cluster):'
   return String(await ask({ type: 'password', name: 'answer', message, validate: check }, context))
 }
 
-/** Asks for a yes; no where there is nobody to ask. */
+/** Asks a yes-or-no question. Without a terminal, the answer is false. */
 export async function confirm(message: string, json: boolean, context: Context): Promise<boolean> {
   if (json || !canAsk(context)) return false
   return (await ask({ type: 'confirm', name: 'answer', message, default: false }, context)) === true
 }
 
-/** Whether there is somebody to ask: questions go to stderr, so that stdout may go elsewhere. */
+/** Whether a person can be asked. Questions go to stderr, so that stdout may be redirected. */
 export function canAsk({ stdin, stderr }: Context): boolean {
   return stdin.isTerminal && stderr.isTerminal
 }
@@ -29,17 +29,17 @@ interface Question {
   readonly validate?: (text: string) => true | string
 }
 
-/** inquirer takes Ctrl-C for itself and throws an error of its own; SIGTERM it does not see. */
+/** inquirer handles Ctrl-C itself and throws its own error; it does not handle SIGTERM. */
 async function ask(question: Question, { stdin, stderr, runtime: { signal } }: Context): Promise<unknown> {
   const { default: inquirer } = await import('inquirer')
   const prompt = inquirer.createPromptModule({ input: stdin.stream(), output: stderr.stream() })
-  const told = new Promise<never>((_, reject) => {
+  const aborted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => {
       reject(signal.reason instanceof Error ? signal.reason : new InterruptedError('interrupted'))
     })
   })
   try {
-    const { answer } = await Promise.race([prompt<{ answer: unknown }>([question]), told])
+    const { answer } = await Promise.race([prompt<{ answer: unknown }>([question]), aborted])
     return answer
   } catch (error) {
     if (error instanceof Error && error.name === 'ExitPromptError') throw new InterruptedError('interrupted')

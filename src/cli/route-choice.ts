@@ -1,34 +1,35 @@
 import { UsageError } from '../errors.js'
-import { parseResolveRule, type ResolveRule, type RouteChoice } from '../identity/route.js'
+import { parseProxyUrl, parseResolveRule, type ResolveRule, type RouteChoice } from '../identity/route.js'
 import type { Context } from './context.js'
 import { readGivenFile } from './given-file.js'
 
-/** What every command that uses the network takes. */
+/** The flags of every command that uses the network. */
 export interface NetworkOptions {
   readonly nodePort?: string
   readonly resolve?: readonly string[]
   readonly caFile?: string
+  readonly proxy?: string
   readonly insecure?: true
   readonly timeout?: string
 }
 
 const defaultTimeoutSeconds = 30
 
-/** The profile named: by flag, else by environment. */
+/** The profile that is named by the flag, else by the environment. */
 export function namedProfile(option: string | undefined, context: Context): string | undefined {
   return option ?? variable(context, 'KYCONNECT_PROFILE')
 }
 
 /**
- * Flags, then environment, into how services are reached.
- * @param ofCluster finds the NodePort for `auto`; a command without it takes what `pair` stored
- * @throws UsageError naming the flag or variable, FilesError
+ * Reads from flags, then from the environment, how the services are reached.
+ * @param ofCluster reads the NodePort of the cluster for `auto`; a command without it uses the one that `pair` stored
+ * @throws UsageError that names the flag or variable, FilesError
  */
 export async function routeChoice(
   options: NetworkOptions,
   context: Context,
   ofCluster?: (timeoutMs: number) => Promise<number>,
-): Promise<Omit<RouteChoice, 'rootFiles'>> {
+): Promise<Omit<RouteChoice, 'environment'>> {
   const [nodePort, nodePortName] = either(options.nodePort, '--node-port', 'KYCONNECT_NODE_PORT', context)
   const [caFile, caFileName] = either(options.caFile, '--ca-file', 'KYCONNECT_CA_FILE', context)
   const fromVariable = variable(context, 'KYCONNECT_RESOLVE')
@@ -46,6 +47,7 @@ export async function routeChoice(
           : parsePort(nodePort, nodePortName, ofCluster === undefined ? '' : 'auto or '),
     resolve: rules?.map((rule) => parseRule(rule, rulesName)),
     serverCa: caFile === undefined ? undefined : await readCaFile(caFile, caFileName),
+    proxy: options.proxy === undefined ? undefined : parseProxy(options.proxy),
     insecure: options.insecure ?? parseFlag(variable(context, 'KYCONNECT_INSECURE'), 'KYCONNECT_INSECURE'),
     timeoutMs: timeout,
   }
@@ -96,17 +98,27 @@ function parseRule(text: string, name: string): ResolveRule {
   if (rule !== undefined) return rule
   throw new UsageError(`${name} takes host:port:address, not ${quoted(text)}`, {
     hints: [
-      "for instance gateway.kyma.local:30443:192.168.64.2, '*.kyma.local:*:127.0.0.1' or host:443:[::1]",
-      'one address a rule',
+      "for example gateway.kyma.local:30443:192.168.64.2, '*.kyma.local:*:127.0.0.1' or host:443:[::1]",
+      'give one address per rule, and --resolve once for each rule',
     ],
+  })
+}
+
+/** null for `none`. The text may hold credentials, so that no error repeats it. */
+function parseProxy(text: string): URL | null {
+  if (text === 'none') return null
+  const url = parseProxyUrl(text)
+  if (url !== undefined) return url
+  throw new UsageError('--proxy is not a valid proxy URL', {
+    hints: ['write it as http://<host>:<port> or https://<host>:<port>, or none for no proxy'],
   })
 }
 
 async function readCaFile(path: string, name: string): Promise<string> {
   const pem = await readGivenFile(path, name)
   if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(pem)) return pem
-  throw new UsageError(`${name}: ${quoted(path)} holds no certificate in PEM`, {
-    hints: ['a DER file becomes PEM with: openssl x509 -inform der -in ca.der -out ca.pem'],
+  throw new UsageError(`${name}: ${quoted(path)} does not contain a PEM certificate`, {
+    hints: ['convert a DER file to PEM: openssl x509 -inform der -in ca.der -out ca.pem'],
   })
 }
 

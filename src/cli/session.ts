@@ -1,3 +1,4 @@
-/** What every run of a command needs, loaded together with the runs: the context, and the report of an error. */
+/** What every run of a command needs; it is bundled with the runs: the context, and the report of an error. */
 export { createContext } from './create-context.js'
-export { reportError, usageError } from './output/error-report.js'
+export { usageError } from './mistyped.js'
+export { reportError } from './output/error-report.js'

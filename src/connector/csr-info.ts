@@ -1,6 +1,7 @@
-import { ServiceFailedError, TokenRejectedError, UntrustedUrlError } from '../errors.js'
+import { NetworkError, ServiceFailedError, TimeoutError, TokenRejectedError, UntrustedUrlError } from '../errors.js'
 import { type DistinguishedName, parseAnnouncedSubject } from '../pki/distinguished-name.js'
-import type { Answer, HttpClient } from '../transport/client.js'
+import type { Answer } from '../transport/answer.js'
+import type { HttpClient } from '../transport/client.js'
 import { refusalError } from '../transport/refusal.js'
 import { serverText } from '../transport/server-text.js'
 import { type EndpointUrls, parseEndpointUrls } from './endpoint-urls.js'
@@ -17,26 +18,36 @@ export interface CsrInfo {
   /** As announced: `rsa2048`, or something this program may not know. */
   readonly keyAlgorithm: string
   readonly urls: EndpointUrls
-  /** Host of the mutual-TLS gateway. */
-  readonly gatewayHost: string
+  /** Host of the mutual-TLS gateway; null when no URL names it. */
+  readonly gatewayHost: string | null
 }
 
 const what = 'the CSR information'
+const probablyConsumed =
+  'the token is probably consumed: ask the administrator for a new token URL, then run: kyconnect pair --url -'
 
 /**
  * Asks for the CSR information. A success consumes the token, so this is never sent twice.
  * @throws TokenRejectedError, UntrustedUrlError (csrUrl of another origin, two gateways), AnswerMalformedError and whatever the transport throws
  */
 export async function fetchCsrInfo(http: HttpClient, tokenUrl: URL): Promise<CsrInfo> {
-  const answer = await http.send({ method: 'GET', url: tokenUrl }, 'never')
+  const answer = await http.send({ method: 'GET', url: tokenUrl }, 'never').catch((error: unknown) => {
+    throw (error instanceof NetworkError || error instanceof TimeoutError) && error.requestSent
+      ? error.addHint(probablyConsumed)
+      : error
+  })
   if (answer.status === 403) throw tokenRejected(answer)
   if (answer.status === 500 && answer.body.includes('"csrUrl"')) {
     throw new ServiceFailedError(
-      `${answer.url.host} failed with a 500 after it had taken the token: ${serverText(answer.body, answer.contentType)}`,
-      { hints: ['the token is spent: ask the administrator to look at the service, and for a new token URL'] },
+      `${answer.url.host} failed after it consumed the token (500): ${serverText(answer.body, answer.contentType)}`,
+      { hints: ['ask the administrator to look at the service, and for a new token URL'] },
     )
   }
-  if (answer.status !== 200) throw refusalError(answer, what)
+  if (answer.status !== 200) {
+    const refusal = refusalError(answer, what)
+    // A gateway that lost the service's answer: the service may have given it.
+    throw answer.status === 502 || answer.status === 504 ? refusal.addHint(probablyConsumed) : refusal
+  }
   return parseCsrInfo(answer, tokenUrl)
 }
 
@@ -45,13 +56,13 @@ export function tokenRejected(answer: Answer): TokenRejectedError {
   return new TokenRejectedError(
     `the one-time token was refused (403 "${serverText(answer.body, answer.contentType)}"): it is missing, unknown, already used or older than 5 minutes`,
     {
-      hints: ['ask the administrator for a new token URL, then: kyconnect pair --url -'],
+      hints: ['ask the administrator for a new token URL, then run: kyconnect pair --url -'],
       details: { status: answer.status, host: answer.url.host, path: answer.url.pathname },
     },
   )
 }
 
-/** Parses the answer of the token URL. Fields this program does not know are passed over. */
+/** Parses the answer of the token URL. Unknown fields are ignored; 0.x releases leave out URLs. */
 export function parseCsrInfo(answer: Answer, tokenUrl: URL): CsrInfo {
   const body = jsonObject(answer, what)
   const certificate = member(body, 'certificate')
@@ -63,23 +74,22 @@ export function parseCsrInfo(answer: Answer, tokenUrl: URL): CsrInfo {
     ...(csrUrlText === undefined ? ['csrUrl'] : []),
     ...(subjectText === undefined ? ['certificate.subject'] : []),
     ...(keyAlgorithm === undefined ? ['certificate.key-algorithm'] : []),
-    ...(urls.infoUrl === undefined ? ['api.infoUrl'] : []),
   ]
   if (csrUrlText === undefined || subjectText === undefined || keyAlgorithm === undefined || missing.length > 0) {
     throw malformed(answer, what, `lacks ${missing.join(', ')}`)
   }
-  if (!URL.canParse(csrUrlText)) throw malformed(answer, what, 'has a csrUrl that is no URL')
+  if (!URL.canParse(csrUrlText)) throw malformed(answer, what, 'has a csrUrl that is not a URL')
   const csrUrl = new URL(csrUrlText)
   if (csrUrl.origin !== tokenUrl.origin) {
     throw new UntrustedUrlError(
-      `the csrUrl is of ${csrUrl.origin}, not of ${tokenUrl.origin} as the token URL: no CSR was sent`,
+      `the csrUrl is on ${csrUrl.origin}, and the token URL on ${tokenUrl.origin}: no CSR was sent`,
       {
-        hints: ['tell the administrator of the cluster', 'the token is spent, a new one is needed'],
+        hints: ['inform the administrator of the cluster: the token is consumed, and a new one is needed'],
       },
     )
   }
   const subject = parseAnnouncedSubject(subjectText)
-  if (subject === undefined) throw malformed(answer, what, `has a subject that is no distinguished name`)
+  if (subject === undefined) throw malformed(answer, what, 'has a subject that is not a distinguished name')
   return {
     csrUrl,
     subjectText,
@@ -91,10 +101,10 @@ export function parseCsrInfo(answer: Answer, tokenUrl: URL): CsrInfo {
 }
 
 /**
- * The gateway is the one host among the answer's URLs that is not the token URL's own: 0.x answers name an infoUrl on the
- * Connector's host, and every answer a certificatesUrl there.
+ * The gateway is the one host among the answer's URLs that is not the token URL's own: every answer names a certificatesUrl on the
+ * Connector's host, and 0.x answers name their infoUrl there too.
  */
-function gatewayHostOf(api: object, tokenUrl: URL, answer: Answer): string {
+function gatewayHostOf(api: object, tokenUrl: URL, answer: Answer): string | null {
   const hosts = new Set(
     Object.values(api)
       .filter((url): url is string => typeof url === 'string' && URL.canParse(url))
@@ -102,11 +112,10 @@ function gatewayHostOf(api: object, tokenUrl: URL, answer: Answer): string {
       .filter((host) => host !== tokenUrl.hostname),
   )
   const [host, another] = [...hosts]
-  if (host === undefined) throw malformed(answer, what, 'names no gateway')
   if (another !== undefined) {
     throw new UntrustedUrlError(`${answer.url.host} names two gateways, ${host} and ${another}: no CSR was sent`, {
-      hints: ['tell the administrator of the cluster', 'the token is spent, a new one is needed'],
+      hints: ['inform the administrator of the cluster: the token is consumed, and a new one is needed'],
     })
   }
-  return host
+  return host ?? null
 }

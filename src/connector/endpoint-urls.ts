@@ -20,7 +20,7 @@ export function parseEndpointUrls(urls: object): EndpointUrls {
     if (url === undefined) continue
     if (!URL.canParse(url) || new URL(url).protocol !== 'https:') {
       throw new UntrustedUrlError(
-        `the service names a ${name} that is no https URL: ${stripControl(url).slice(0, 200)}`,
+        `the service names a ${name} that is not an https URL: ${stripControl(url).slice(0, 200)}`,
         {
           hints: ['tell the administrator of the cluster'],
         },

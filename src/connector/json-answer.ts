@@ -1,26 +1,22 @@
 import { AnswerMalformedError } from '../errors.js'
-import type { Answer } from '../transport/client.js'
+import { parseJsonObject } from '../json.js'
+import type { Answer } from '../transport/answer.js'
 
 /**
  * The JSON object an answer holds.
  * @throws AnswerMalformedError when it holds none (an HTML page, for one)
  */
 export function jsonObject(answer: Answer, what: string): object {
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(answer.body)
-  } catch (cause) {
-    const kind = /^\s*</.test(answer.body) ? 'an HTML page' : answer.body.trim() === '' ? 'an empty body' : 'no JSON'
-    throw malformed(answer, what, `holds ${kind}`, cause)
-  }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
-    throw malformed(answer, what, 'is no JSON object')
-  return parsed
+  const parsed = parseJsonObject(answer.body)
+  if (parsed !== undefined) return parsed
+  const beginning = answer.body.slice(0, 1000).trim()
+  if (beginning === '') throw malformed(answer, what, 'is empty')
+  throw malformed(answer, what, beginning.startsWith('<') ? 'is an HTML page' : 'is not a JSON object')
 }
 
-/** A success that makes no sense: names the place and what is wrong with it. */
-export function malformed(answer: Answer, what: string, wrong: string, cause?: unknown): AnswerMalformedError {
-  return new AnswerMalformedError(`${answer.url.host} answered ${answer.status}, but ${what} ${wrong}`, {
+/** The error for a success that cannot be used: it names the place and the problem. */
+export function malformed(answer: Answer, what: string, problem: string, cause?: unknown): AnswerMalformedError {
+  return new AnswerMalformedError(`${answer.url.host} answered ${answer.status}, but ${what} ${problem}`, {
     cause,
     details: {
       status: answer.status,
@@ -28,6 +24,6 @@ export function malformed(answer: Answer, what: string, wrong: string, cause?: u
       path: answer.url.pathname,
       contentType: answer.contentType,
     },
-    hints: ['is this the URL of a Kyma Connector Service? Check it, and what stands in front of it'],
+    hints: ['check that this is the URL of a Kyma Connector Service, and what runs in front of it'],
   })
 }

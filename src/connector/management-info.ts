@@ -1,4 +1,5 @@
-import type { Answer, HttpClient } from '../transport/client.js'
+import type { Answer } from '../transport/answer.js'
+import type { HttpClient } from '../transport/client.js'
 import { refusalError } from '../transport/refusal.js'
 import { type EndpointUrls, parseEndpointUrls } from './endpoint-urls.js'
 import { member, text, valueOf } from '../json.js'
@@ -6,7 +7,7 @@ import { jsonObject, malformed } from './json-answer.js'
 
 /** What the gateway tells the holder of a client certificate (docs/contract.md §6). The authority for the URLs. */
 export interface ManagementInfo {
-  /** Absent for what is no App (a runtime). */
+  /** Absent for a runtime, which is not an App. */
   readonly application: string | undefined
   /** Without infoUrl: the answer does not name itself. */
   readonly urls: EndpointUrls

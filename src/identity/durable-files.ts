@@ -1,8 +1,9 @@
-import { chmod, mkdir, open, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { chmod, mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { errorCodeOf, FilesError, hasErrorCode, KyconnectError } from '../errors.js'
+import type { EncodedFiles } from './identity-codec.js'
 
-/** Writes a file that only we can read, whatever the umask, and returns when it is on disk. It must not be there yet. */
+/** Writes a new file that only we can read, whatever the umask, and returns when it is on disk. */
 export async function writeOwnFile(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, 'wx', 0o600)
   try {
@@ -20,11 +21,47 @@ export async function makeFolder(path: string): Promise<void> {
   await chmod(path, 0o700)
 }
 
-/** Replaces a file in one step: readers see the old content or the new one, never a part. */
-export async function replaceOwnFile(path: string, content: string, temporary: string): Promise<void> {
-  await writeOwnFile(temporary, content)
-  await rename(temporary, path)
-  await syncFolder(dirname(path))
+/**
+ * Makes a folder with these files in it, in one step: it appears under its name when all of it is on disk. The caller syncs the folder
+ * above.
+ * @param temporary where the folder is written before; beside it
+ */
+export async function writeFolder(
+  path: string,
+  temporary: string,
+  files: Readonly<Record<string, string | Uint8Array>> | EncodedFiles,
+): Promise<void> {
+  await makeFolder(temporary)
+  try {
+    await Promise.all(Object.entries(files).map(([name, content]) => writeOwnFile(join(temporary, name), content)))
+    await syncFolder(temporary)
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined)
+    throw error
+  }
+}
+
+/**
+ * Replaces a file in one step: readers see the old content or the new one, never a part.
+ * @returns what failed after the rename: the file is replaced, but may not survive a power failure
+ * @throws what failed before: nothing has changed
+ */
+export async function replaceOwnFile(path: string, content: string, temporary: string): Promise<unknown> {
+  try {
+    await writeOwnFile(temporary, content)
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined)
+    throw error
+  }
+  // The point of no return is behind us.
+  try {
+    await syncFolder(dirname(path))
+    return undefined
+  } catch (error) {
+    return error
+  }
 }
 
 /** Puts the names in a folder on disk. Some platforms cannot open folders, and need not. */
@@ -32,8 +69,9 @@ export async function syncFolder(path: string): Promise<void> {
   let folder
   try {
     folder = await open(path, 'r')
-  } catch {
-    return
+  } catch (error) {
+    if (hasErrorCode(error, 'EISDIR', 'EPERM', 'EACCES')) return
+    throw error
   }
   try {
     await folder.sync()
@@ -44,32 +82,42 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** What the file system said, as an error that names the place and the way out. `doing` completes "could not …". */
+/** Runs work on files; what the file system reports becomes an error that names the place and the way out. `doing` completes "could not …". */
+export async function onFiles<T>(doing: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    // An error without a code is a fault of ours, and is reported as such.
+    throw errorCodeOf(error) === '' ? error : filesError(error, doing)
+  }
+}
+
+/** What the file system reported, as an error that names the place and the way out. `doing` completes "could not …". */
 export function filesError(error: unknown, doing: string): KyconnectError {
   if (error instanceof KyconnectError) return error
-  const code = errorCodeOf(error)
-  const context = (hint: string) => ({ cause: error, hints: [hint], reason: code })
-  switch (code) {
+  const reason = errorCodeOf(error)
+  const context = (...hints: string[]) => ({ cause: error, hints, reason })
+  switch (reason) {
     case 'ENOSPC':
     case 'EDQUOT':
       return new FilesError(
-        `could not ${doing}: no space is left`,
-        context('make room, or name another place with KYCONNECT_HOME'),
+        `could not ${doing}: no space left`,
+        context('free some space, or name another place with KYCONNECT_HOME'),
       )
     case 'EROFS':
       return new FilesError(
         `could not ${doing}: the file system is read-only`,
-        context('name a place that can be written with KYCONNECT_HOME'),
+        context('name a writable place with KYCONNECT_HOME'),
       )
     case 'EACCES':
     case 'EPERM':
       return new FilesError(
-        `could not ${doing}: no permission`,
-        context('check who owns it, or name another place with KYCONNECT_HOME'),
+        `could not ${doing}: permission denied`,
+        context('check the owner and the permissions, or name another place with KYCONNECT_HOME'),
       )
     default:
       return new FilesError(
-        `could not ${doing}: ${code === '' ? String(error) : code}`,
+        `could not ${doing}: ${reason === '' ? String(error) : reason}`,
         context('check the folder, or name another place with KYCONNECT_HOME'),
       )
   }

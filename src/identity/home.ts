@@ -1,18 +1,19 @@
 import { chmod, lstat, mkdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
 import { FilesError, hasErrorCode, HomeUnsafeError } from '../errors.js'
-import { filesError } from './durable-files.js'
+import { filesError, syncFolder } from './durable-files.js'
+import { checkFolder } from './own-files.js'
 
 /** What the place of the identities depends on. */
-export interface Runtime {
+export interface HomeLocation {
   readonly platform: NodeJS.Platform
   /** The user's home directory. */
   readonly userHome: string
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
-/** Where identities are kept when nothing else is said: the platform's own convention. */
-export function defaultHome({ platform, userHome, environment }: Runtime): string {
+/** Where identities are kept by default: the platform's own convention. */
+export function defaultHome({ platform, userHome, environment }: HomeLocation): string {
   switch (platform) {
     case 'darwin':
       return join(userHome, 'Library', 'Application Support', 'kyconnect')
@@ -23,16 +24,16 @@ export function defaultHome({ platform, userHome, environment }: Runtime): strin
   }
 }
 
-/** An empty or relative path is as good as none (XDG Base Directory Specification). */
+/** An empty or relative path counts as unset (XDG Base Directory Specification). */
 function absolute(path: string | undefined): string | undefined {
   return path !== undefined && isAbsolute(path) ? path : undefined
 }
 
 /**
- * Refuses a folder that is not ours or that others can write to: they could put their own key and certificate there. Its
- * parents are not judged. One that does not exist is fine.
- * @param userId ours; undefined where the platform has none
+ * Checks the home, which may be a link. Its parents are not judged.
+ * @param userId ours; undefined where the platform has no user ids
  * @returns whether it exists
+ * @throws HomeUnsafeError when it belongs to another user or others may write to it; FilesError when it is not a folder
  */
 export async function checkOwnFolder(folder: string, userId: number | undefined): Promise<boolean> {
   let found
@@ -45,23 +46,16 @@ export async function checkOwnFolder(folder: string, userId: number | undefined)
   if (!found.isDirectory()) {
     throw new FilesError(`${folder} is not a folder`, { hints: ['name another place with KYCONNECT_HOME'] })
   }
-  if (userId === undefined) return true
-  if (found.uid !== userId) {
-    throw new HomeUnsafeError(`${folder} belongs to another user (uid ${found.uid}, we are ${userId})`, {
-      hints: [
-        'keys are kept only where nobody else can change them: name another place with KYCONNECT_HOME, or run as its owner',
-      ],
+  if (userId !== undefined && found.uid !== userId) {
+    throw new HomeUnsafeError(`${folder} belongs to another user (uid ${found.uid}; this process runs as ${userId})`, {
+      hints: ['name another place with KYCONNECT_HOME, or run as its owner'],
     })
   }
-  if ((found.mode & 0o022) !== 0) {
-    throw new HomeUnsafeError(`${folder} can be written by others (mode ${(found.mode & 0o777).toString(8)})`, {
-      hints: [`take that right away: chmod go-w ${JSON.stringify(folder)}`],
-    })
-  }
+  checkFolder(folder, found, userId)
   return true
 }
 
-/** Makes a folder that only we can enter, whatever the umask, unless it is there. */
+/** Makes a folder that only we can enter, whatever the umask, unless it exists; its name is on disk when this returns. */
 export async function makeOwnFolder(folder: string, userId: number | undefined): Promise<void> {
   if (await checkOwnFolder(folder, userId)) return
   try {
@@ -73,7 +67,7 @@ export async function makeOwnFolder(folder: string, userId: number | undefined):
   }
 }
 
-/** Node's own recursive mkdir turns in circles in /proc. */
+/** Makes a folder and those above it, and puts their names on disk. Node's own recursive mkdir never ends in /proc. */
 async function makeWithParents(folder: string): Promise<void> {
   const parent = dirname(folder)
   if (parent !== folder && !(await isThere(parent))) await makeWithParents(parent)
@@ -81,6 +75,7 @@ async function makeWithParents(folder: string): Promise<void> {
     // Another process may have made it in the meantime.
     if (!hasErrorCode(error, 'EEXIST')) throw error
   })
+  await syncFolder(parent)
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -2,26 +2,25 @@ import type { KeyObject } from 'node:crypto'
 import type { DistinguishedName } from '../pki/distinguished-name.js'
 import type { ResolveRule } from '../transport/route.js'
 
-/** The layout this program writes. A newer one is refused, an older one read. */
-export const formatVersion = 1
-
 /** How the services were reached when the identity was paired; later commands take these as defaults. */
 export interface StoredRoute {
   readonly nodePort: number | null
   readonly resolve: readonly ResolveRule[]
-  /** PEM of the CA file given; kept beside the metadata, so that the file itself may go. */
+  /** PEM of the given CA file, kept beside the metadata, so that the file itself may be deleted. */
   readonly serverCa: string | null
+  /** URL of the HTTP proxy given with --proxy; it may hold credentials. null: the environment decides. */
+  readonly proxy: string | null
 }
 
-/** URLs by their wire names, as received: no NodePort in them. */
+/** URLs by their wire names, as received: without a NodePort. */
 export type Urls = Readonly<Record<string, string>>
 
 /** What is known of an identity beside its key and certificates. */
 export interface Metadata {
   readonly profile: string
-  /** The App, as the user names it; the common name where they did not. */
+  /** The App as the user names it; the common name when they did not name it. */
   readonly app: string
-  /** CN of the certificate: the App's name, or in the Compass generation an id. */
+  /** CN of the certificate: the App's name, or an opaque id in the Compass generation (docs/contract.md §4). */
   readonly commonName: string
   /** RFC 4514, in the certificate's order. */
   readonly subject: string
@@ -29,24 +28,24 @@ export interface Metadata {
   readonly fingerprint: string
   readonly notBefore: Date
   readonly notAfter: Date
-  /** Fixed at pairing: no learned URL may name another. */
-  readonly gatewayHost: string
+  /** Fixed at pairing: no URL learned later may name another. null when the Connector named none. */
+  readonly gatewayHost: string | null
   /** Other hosts that the user agreed to call with this certificate. */
   readonly acceptedHosts: readonly string[]
   readonly connectorHost: string
   readonly urls: Urls
   readonly route: StoredRoute
-  /** Paired with the server's certificate unchecked. */
+  /** Paired without checking the server's certificate. */
   readonly insecure: boolean
   readonly pairedAt: Date
 }
 
-/** PEM texts, as they lie in the folder. */
+/** PEM texts, as they are stored. */
 export interface Material {
   /** PKCS#8. */
   readonly key: string
   readonly leaf: string
-  /** Leaf, then intermediates in TLS order. */
+  /** The leaf, then intermediates in TLS order. */
   readonly chain: string
   readonly ca: string
 }
@@ -55,18 +54,18 @@ export interface Material {
 export interface Identity {
   readonly metadata: Metadata
   readonly material: Material
-  /** The folder that holds key.pem, for curl and others. */
-  readonly directory: string
+  /** The folder that holds key.pem, for curl and others; undefined where the store is not a folder. */
+  readonly directory?: string
 }
 
-/** A pairing whose CSR was not answered with a 201 yet. Its csrUrl holds a token: this is the one thing on disk that may. */
+/** A pairing that has not seen a 201 for its CSR yet. Its csrUrl holds a token: nothing else on disk may. */
 export interface Pending {
   readonly profile: string
   readonly csrUrl: URL
   readonly subject: DistinguishedName
   readonly app: string
   readonly commonName: string
-  readonly gatewayHost: string
+  readonly gatewayHost: string | null
   readonly connectorHost: string
   readonly urls: Urls
   readonly route: StoredRoute
@@ -75,7 +74,7 @@ export interface Pending {
   readonly key: KeyObject
 }
 
-/** Whole days that are left; negative once it has expired. */
+/** Whole days left; negative once the certificate has expired. */
 export function daysLeft(notAfter: Date, now: Date): number {
   return Math.floor((notAfter.getTime() - now.getTime()) / 86_400_000)
 }

@@ -1,19 +1,32 @@
-import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
-import { hasErrorCode, LockHeldError } from '../errors.js'
-import { writeOwnFile } from './durable-files.js'
-import type { Lock } from './store.js'
+import { LockHeldError } from '../errors.js'
+import { parseJsonObject, valueOf } from '../json.js'
+import { formerLock, type LockFiles } from './lock-files.js'
 
-/** Who takes a lock, and what of the machine that takes. */
+/** The process that takes a lock, and what it needs of its machine. */
 export interface LockDeps {
   readonly pid: number
   readonly hostname: string
-  /** Where pids are told apart: two containers may well have one host name and one folder between them. Empty where there is no such thing. */
+  /**
+   * Where a pid means one process: two containers may share a host name and a folder, and so may two machines. Empty on
+   * platforms without namespaces.
+   */
   readonly pidNamespace: () => Promise<string>
-  /** Tells a process apart from a later one with the same pid (its start time); undefined when there is no such process. */
+  /** Distinguishes a process from a later one with the same pid (its start time); undefined when no such process exists. */
   readonly processIdentity: (pid: number) => Promise<string | undefined>
   readonly now: () => Date
   readonly randomHex: (bytes: number) => string
   readonly sleep: (milliseconds: number) => Promise<void>
+}
+
+/** A lock that is held, until it is released or another process takes it over. */
+export interface HeldLock {
+  release(): Promise<void>
+  /**
+   * To be called right before a change that cannot be undone: a process that was stopped for longer than a minute may have lost
+   * its lock to another machine or container meanwhile.
+   * @throws LockHeldError with the reason `lost`
+   */
+  assertHeld(): Promise<void>
 }
 
 interface Holder {
@@ -24,129 +37,223 @@ interface Holder {
   readonly since: string
 }
 
-/** Milliseconds. */
+/** The highest generation, 0 when there is none yet. */
+interface Highest {
+  readonly generation: number
+  readonly released: boolean
+}
+
 export const lockTimeoutMs = 3000
-const waitBetween = 100
-const heartbeatEvery = 5000
-/** A lock of another machine, or another container, that was not touched for so long is of a process that died. */
-const silentFor = 60_000
+const retryEveryMs = 100
+const heartbeatEveryMs = 5000
+/** The holder on another machine, or in another container, is dead when its lock was not touched for this long. */
+const silentAfterMs = 60_000
+/** A file that was written to become a lock, and is older than this, belongs to a process that died. */
+const unfinishedForMs = 60_000
+
+const generationName = /^lock\.([1-9][0-9]{0,14})(\.released)?$/
+/** Sixteen digits: never the name of a generation. */
+const unfinishedName = /^lock\.[0-9a-f]{16}$/
 
 /**
- * Takes the lock of a profile: a file that appears in one step with its holder's name in it. The lock of a process that died,
- * also by kill -9, is taken over.
- * @param patience milliseconds to wait for another process
+ * Takes the lock of a profile.
+ *
+ * `lock.<n>` names the process that holds generation n; `lock.<n>.released`, a second name of the same file, says that it is done.
+ * A process that finds the highest generation released, or its holder dead, claims the next number by linking its own
+ * complete file to it, which only one process can. It holds the lock if no higher number is there afterwards.
+ *
+ * Numbers are used once: the highest is never removed, only lower ones, and those mean nothing. So whatever a process finds out
+ * about `lock.<n>` stays true until n + 1 exists, and a process that comes too late with what it found out fails, or makes a number
+ * that is not the highest. No step judges one file and acts on another.
+ * @param patienceMs how long to wait for another process
  * @throws LockHeldError
  */
-export async function takeLock(path: string, profile: string, deps: LockDeps, patience: number): Promise<Lock> {
-  const own = `${path}.${deps.randomHex(8)}`
+export async function takeLock(
+  files: LockFiles,
+  profile: string,
+  deps: LockDeps,
+  patienceMs: number,
+): Promise<HeldLock> {
   const [identity = '', namespace] = await Promise.all([deps.processIdentity(deps.pid), deps.pidNamespace()])
-  const holder: Holder = {
-    pid: deps.pid,
-    hostname: deps.hostname,
-    namespace,
-    identity,
-    since: deps.now().toISOString(),
+  const holder = { pid: deps.pid, hostname: deps.hostname, namespace, identity, since: deps.now().toISOString() }
+  for (let waitedMs = 0; ; waitedMs += retryEveryMs) {
+    const lock = await new Attempt(files, profile, holder, deps).run()
+    if (lock !== undefined) return lock
+    if (waitedMs >= patienceMs) throw await heldByAnother(files, profile)
+    await deps.sleep(retryEveryMs)
   }
-  const content = `${JSON.stringify(holder)}\n`
-  try {
-    await writeOwnFile(own, content)
-    for (let waited = 0; ; waited += waitBetween) {
-      if (await linkTo(own, path)) return held(path, content)
-      await removeIfDead(path, own, holder, deps)
-      if (waited >= patience) throw await heldBy(path, profile)
-      await deps.sleep(waitBetween)
+}
+
+class Attempt {
+  readonly #files: LockFiles
+  readonly #profile: string
+  readonly #holder: Holder
+  readonly #deps: LockDeps
+  /** Our own file: complete before it gets the name of a generation. */
+  readonly #own: string
+  readonly #content: string
+
+  constructor(files: LockFiles, profile: string, holder: Holder, deps: LockDeps) {
+    this.#files = files
+    this.#profile = profile
+    this.#holder = holder
+    this.#deps = deps
+    const id = deps.randomHex(8)
+    this.#own = `lock.${id}`
+    // The id makes every content different: a lock is recognized by it.
+    this.#content = `${JSON.stringify({ ...holder, id })}\n`
+  }
+
+  /** @returns the lock; undefined when another process holds it, or was faster */
+  async run(): Promise<HeldLock | undefined> {
+    const files = this.#files
+    const { generation, released } = findHighest(await files.list())
+    if (generation > 0 && !released && !(await this.#isDead(lockName(generation)))) return undefined
+    if (!(await this.#isDead(formerLock))) return undefined
+    const claimed = generation + 1
+    await files.write(this.#own, this.#content)
+    try {
+      if (!(await files.link(this.#own, lockName(claimed)))) return undefined
+    } finally {
+      await files.remove(this.#own).catch(() => undefined)
     }
-  } finally {
-    await unlink(own).catch(() => undefined)
+    try {
+      const names = await files.list()
+      const { generation: highest } = findHighest(names)
+      if (highest > claimed) await files.remove(lockName(claimed))
+      if (highest !== claimed) return undefined
+      await this.#removeLower(claimed, names).catch(() => undefined)
+    } catch (error) {
+      // This process may live on, and its lock with it.
+      await files.link(lockName(claimed), releasedName(claimed)).catch(() => false)
+      throw error
+    }
+    return this.#hold(claimed)
+  }
+
+  /** Whether the holder that a lock names has died. A lock that has just gone was followed by another one: not dead. */
+  async #isDead(name: string): Promise<boolean> {
+    const content = await this.#files.read(name)
+    if (content === undefined) return name === formerLock
+    const holder = parseHolder(content)
+    // Locks are complete when they get their name, so this was never one, or a power failure ended its holder.
+    if (holder === undefined) return true
+    if (holder.hostname === this.#holder.hostname && holder.namespace === this.#holder.namespace) {
+      return (await this.#deps.processIdentity(holder.pid)) !== holder.identity
+    }
+    // Both times are the file system's own, so the clocks of the machines do not matter.
+    const probe = `lock.${this.#deps.randomHex(8)}`
+    await this.#files.write(probe, '')
+    try {
+      const [theirs, ours] = await Promise.all([this.#files.changedAtMs(name), this.#files.changedAtMs(probe)])
+      return theirs !== undefined && ours !== undefined && ours - theirs > silentAfterMs
+    } finally {
+      await this.#files.remove(probe).catch(() => undefined)
+    }
+  }
+
+  #hold(generation: number): HeldLock {
+    const files = this.#files
+    const name = lockName(generation)
+    // While this generation is the highest the file is ours, and a lower one means nothing: a late beat does no harm.
+    const heartbeat = setInterval(() => {
+      files.touch(name).catch(() => undefined)
+    }, heartbeatEveryMs)
+    heartbeat.unref()
+    // Somebody may have removed the whole folder, and numbers begin anew.
+    const isOurs = async (): Promise<boolean> => (await files.read(name)) === this.#content
+    return {
+      assertHeld: async () => {
+        if ((await isOurs()) && findHighest(await files.list()).generation === generation) return
+        throw await lostToAnother(files, this.#profile)
+      },
+      release: async () => {
+        clearInterval(heartbeat)
+        // What fails here ends with the process, whose lock is then a dead one.
+        if (await isOurs().catch(() => false)) await files.link(name, releasedName(generation)).catch(() => false)
+      },
+    }
+  }
+
+  /** Removes the generations below ours, and what processes left that died while they wrote. */
+  async #removeLower(generation: number, names: readonly string[]): Promise<void> {
+    const lower = names.filter((name) => generationOf(name) < generation)
+    const unfinished = names.filter((name) => unfinishedName.test(name) && name !== this.#own)
+    const now = unfinished.length === 0 ? undefined : await this.#files.changedAtMs(lockName(generation))
+    const old = await Promise.all(
+      unfinished.map(async (name) => {
+        const changedAt = await this.#files.changedAtMs(name)
+        return now !== undefined && changedAt !== undefined && now - changedAt > unfinishedForMs ? [name] : []
+      }),
+    )
+    // The one of version 0.1.0 is dead, or there is none: its processes do not see ours, so nothing is lost by removing it.
+    for (const name of [...lower, ...old.flat(), formerLock]) await this.#files.remove(name)
   }
 }
 
-async function linkTo(own: string, path: string): Promise<boolean> {
-  try {
-    await link(own, path)
-    return true
-  } catch (error) {
-    if (hasErrorCode(error, 'EEXIST')) return false
-    throw error
-  }
+function lockName(generation: number): string {
+  return `lock.${generation}`
 }
 
-function held(path: string, content: string): Lock {
-  const heartbeat = setInterval(() => {
-    touch(path).catch(() => undefined)
-  }, heartbeatEvery)
-  heartbeat.unref()
-  return {
-    release: async () => {
-      clearInterval(heartbeat)
-      // Only our own: it may have been taken over, were we stopped for long.
-      if ((await readFile(path, 'utf8').catch(() => '')) === content) await unlink(path).catch(() => undefined)
-    },
-  }
+function releasedName(generation: number): string {
+  return `${lockName(generation)}.released`
 }
 
-/** Sets a lock file's time to the file system's now, by writing its first byte again. */
-async function touch(path: string): Promise<void> {
-  const file = await open(path, 'r+')
-  try {
-    await file.write('{', 0)
-  } finally {
-    await file.close()
-  }
+/** The generation that a file belongs to; Infinity for other files. */
+function generationOf(name: string): number {
+  return Number(generationName.exec(name)?.[1] ?? Infinity)
 }
 
-async function removeIfDead(path: string, own: string, we: Holder, deps: LockDeps): Promise<void> {
-  const content = await readFile(path, 'utf8').catch(() => undefined)
-  if (content === undefined || !(await isDead(path, own, content, we, deps))) return
-  // Two may find it dead at once: what was moved aside must still be what was judged.
-  const aside = `${own}.dead`
-  try {
-    await rename(path, aside)
-  } catch (error) {
-    if (hasErrorCode(error, 'ENOENT')) return
-    throw error
-  }
-  if ((await readFile(aside, 'utf8')) !== content) await link(aside, path).catch(() => undefined)
-  await unlink(aside)
+function findHighest(names: readonly string[]): Highest {
+  const generation = Math.max(0, ...names.map(generationOf).filter(Number.isFinite))
+  return { generation, released: names.includes(releasedName(generation)) }
 }
 
-async function isDead(path: string, own: string, content: string, we: Holder, deps: LockDeps): Promise<boolean> {
-  const holder = parseHolder(content)
-  // Written in one step, so what cannot be read was never a lock of ours.
-  if (holder === undefined) return true
-  if (holder.hostname === we.hostname && holder.namespace === we.namespace) {
-    return (await deps.processIdentity(holder.pid)) !== holder.identity
-  }
-  // Both times are the file system's own, so clocks of different machines do not matter.
-  await touch(own)
-  const [theirs, ours] = await Promise.all([stat(path).catch(() => undefined), stat(own)])
-  return theirs !== undefined && ours.mtimeMs - theirs.mtimeMs > silentFor
-}
-
-async function heldBy(path: string, profile: string): Promise<LockHeldError> {
-  const holder = parseHolder(await readFile(path, 'utf8').catch(() => ''))
-  const who =
-    holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.hostname} (since ${holder.since})`
-  return new LockHeldError(`the profile "${profile}" is being changed by ${who}`, {
-    hints: ['wait until it is done and run the command again'],
-    details: { profile, pid: holder?.pid, hostname: holder?.hostname, since: holder?.since },
+async function heldByAnother(files: LockFiles, profile: string): Promise<LockHeldError> {
+  const holder = (await readHighest(files)) ?? parseHolder((await files.read(formerLock).catch(() => undefined)) ?? '')
+  return new LockHeldError(`the profile "${profile}" is being changed by ${describe(holder)}`, {
+    hints: ['wait until it is done, then run the command again'],
+    details: detailsOf(profile, holder),
   })
 }
 
-function parseHolder(content: string): Holder | undefined {
+async function lostToAnother(files: LockFiles, profile: string): Promise<LockHeldError> {
+  const holder = await readHighest(files)
+  return new LockHeldError(
+    `the lock of the profile "${profile}" was lost to ${describe(holder)}, because this process was stopped for too long`,
+    { hints: ['run the command again'], reason: 'lost', details: detailsOf(profile, holder) },
+  )
+}
+
+async function readHighest(files: LockFiles): Promise<Holder | undefined> {
   try {
-    const parsed: unknown = JSON.parse(content)
-    if (typeof parsed !== 'object' || parsed === null) return undefined
-    const pid: unknown = Reflect.get(parsed, 'pid')
-    const [hostname, namespace, identity, since] = ['hostname', 'namespace', 'identity', 'since'].map((name) => {
-      const value: unknown = Reflect.get(parsed, name)
-      return typeof value === 'string' ? value : undefined
-    })
-    if (typeof pid !== 'number') return undefined
-    if (hostname === undefined || namespace === undefined || identity === undefined || since === undefined)
-      return undefined
-    return { pid, hostname, namespace, identity, since }
+    const { generation, released } = findHighest(await files.list())
+    return released ? undefined : parseHolder((await files.read(lockName(generation))) ?? '')
   } catch {
     return undefined
   }
+}
+
+function describe(holder: Holder | undefined): string {
+  return holder === undefined
+    ? 'another process'
+    : `process ${holder.pid} on ${holder.hostname} (since ${holder.since})`
+}
+
+function detailsOf(profile: string, holder: Holder | undefined): Record<string, unknown> {
+  return { profile, pid: holder?.pid, hostname: holder?.hostname, since: holder?.since }
+}
+
+function parseHolder(content: string): Holder | undefined {
+  const parsed = parseJsonObject(content)
+  if (parsed === undefined) return undefined
+  const pid = valueOf(parsed, 'pid')
+  const [hostname, namespace, identity, since] = ['hostname', 'namespace', 'identity', 'since'].map((name) => {
+    const value = valueOf(parsed, name)
+    return typeof value === 'string' ? value : undefined
+  })
+  if (typeof pid !== 'number') return undefined
+  if (hostname === undefined || namespace === undefined || identity === undefined || since === undefined)
+    return undefined
+  return { pid, hostname, namespace, identity, since }
 }

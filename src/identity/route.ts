@@ -1,54 +1,82 @@
+import { type ProxySettings, parseProxyUrl } from '../transport/proxy.js'
 import { parseResolveRule, type ResolveRule, type Route } from '../transport/route.js'
 import type { Identity, StoredRoute } from './identity.js'
 
-export { parseResolveRule, type ResolveRule }
+export { parseProxyUrl, parseResolveRule, type ResolveRule }
 
-/** How this run wants the services reached: flags, then environment. What is undefined is taken from the identity. */
+/** How this run reaches the services: by its flags, then its environment. The identity provides what is undefined here. */
 export interface RouteChoice {
   readonly nodePort: number | undefined
   readonly resolve: readonly ResolveRule[] | undefined
   /** PEM. */
   readonly serverCa: string | undefined
+  /** Of the flag: null for `none`. */
+  readonly proxy: URL | null | undefined
   readonly insecure: boolean
   readonly timeoutMs: number
-  /** PEM files named by the environment (SSL_CERT_FILE, NODE_EXTRA_CA_CERTS). */
-  readonly rootFiles: readonly string[]
+  readonly environment: RouteEnvironment
 }
 
-/** The choice of this run, completed from what is stored. */
+/** What the machine says about reaching servers. It is never stored. */
+export interface RouteEnvironment {
+  /** HTTPS_PROXY. */
+  readonly proxy: URL | undefined
+  /** NO_PROXY. It counts for every proxy, as for curl. */
+  readonly noProxy: readonly string[]
+  /** PEM files named by SSL_CERT_FILE and NODE_EXTRA_CA_CERTS. */
+  readonly rootFiles: readonly string[]
+  /** Where this platform may keep its bundle of roots. */
+  readonly systemRootFiles: readonly string[]
+}
+
+/** The stored route of a pairing that replaces nothing. */
+export const nothingStored: StoredRoute = { nodePort: null, resolve: [], serverCa: null, proxy: null }
+
+/** The flags and variables of this run, completed from what is stored: what `pair` stores. The one place where the two are merged. */
 export function completeRoute(choice: RouteChoice, stored: StoredRoute): StoredRoute {
   return {
     nodePort: choice.nodePort ?? stored.nodePort,
     resolve: choice.resolve ?? stored.resolve,
     serverCa: choice.serverCa ?? stored.serverCa,
+    proxy: choice.proxy === undefined ? stored.proxy : (choice.proxy?.href ?? null),
   }
 }
 
-/** What is stored of a choice when there is nothing before it. */
-export const nothingStored: StoredRoute = { nodePort: null, resolve: [], serverCa: null }
+const connections = 8
 
-/** The way to a Connector Service: server TLS only, no NodePort. */
+/** The route to a Connector Service: without a client certificate, and to no gateway. */
 export function connectorRoute(choice: RouteChoice, stored: StoredRoute = nothingStored): Route {
-  const { resolve, serverCa } = completeRoute(choice, stored)
+  const { nodePort, resolve, serverCa } = completeRoute(choice, stored)
+  const { rootFiles, systemRootFiles } = choice.environment
   return {
-    nodePort: null,
+    nodePort,
     gatewayHost: null,
-    resolve,
-    trust: { ca: serverCa, rootFiles: choice.rootFiles, insecure: choice.insecure },
     clientCertificate: null,
+    certificateHosts: [],
+    resolve,
+    trust: { ca: serverCa, caOnly: false, rootFiles, systemRootFiles, insecure: choice.insecure },
+    proxy: proxySettings(choice, stored),
     timeoutMs: choice.timeoutMs,
+    connections,
   }
 }
 
-/** The way to a URL of the gateway, with the identity's certificate: shown to the gateway fixed at pairing, and to hosts the user agreed to. */
-export function gatewayRoute({ metadata, material }: Identity, choice: RouteChoice, url: URL): Route {
-  const { nodePort, resolve, serverCa } = completeRoute(choice, metadata.route)
+/** The route to an identity's gateway. The certificate is presented to the gateway fixed at pairing, and to hosts the user agreed to. */
+export function gatewayRoute(choice: RouteChoice, { metadata, material }: Identity): Route {
+  const { gatewayHost, acceptedHosts } = metadata
   return {
-    nodePort: url.hostname === metadata.gatewayHost ? nodePort : null,
-    gatewayHost: metadata.acceptedHosts.includes(url.hostname) ? url.hostname : metadata.gatewayHost,
-    resolve,
-    trust: { ca: serverCa, rootFiles: choice.rootFiles, insecure: choice.insecure },
+    ...connectorRoute(choice, metadata.route),
+    gatewayHost,
     clientCertificate: { chain: material.chain, key: material.key },
-    timeoutMs: choice.timeoutMs,
+    certificateHosts: gatewayHost === null ? acceptedHosts : [gatewayHost, ...acceptedHosts],
+  }
+}
+
+/** A flag counts before the variable, the variable before what is stored. */
+function proxySettings({ proxy, environment }: RouteChoice, stored: StoredRoute): ProxySettings {
+  const fromStore = stored.proxy === null ? null : (parseProxyUrl(stored.proxy) ?? null)
+  return {
+    url: proxy === undefined ? (environment.proxy ?? fromStore) : proxy,
+    except: environment.noProxy,
   }
 }

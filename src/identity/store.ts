@@ -1,36 +1,63 @@
+import type { KyconnectError } from '../errors.js'
 import type { Identity, Material, Metadata, Pending } from './identity.js'
 
-/** Held while a profile is changed. */
-export interface Lock {
-  release(): Promise<void>
-}
-
 /**
- * Where identities are kept. Every method is asynchronous and reports what goes wrong with the errors of errors.ts. What
- * changes a profile (begin, discard, commit, update, rollback) is called with its lock held.
+ * Where identities are kept. Every method reports what goes wrong with the errors of errors.ts. Outside of `locked` nothing changes a
+ * profile, and reading never writes.
  */
 export interface IdentityStore {
-  /** Fails where nothing could be stored: asked before a token is used up. */
+  /** Fails where nothing could be stored; called before a token is consumed. @throws FilesError, HomeUnsafeError */
   ready(): Promise<void>
-  /** Names of all profiles that hold an identity, sorted. */
-  list(): Promise<string[]>
+  /** What is known of every profile, sorted by name, from metadata alone. A damaged profile has a problem instead. */
+  summaries(): Promise<ProfileSummary[]>
   /** Whether an identity is stored under this profile. */
   has(profile: string): Promise<boolean>
-  /** @throws NoIdentityError, IdentityUnusableError */
+  /** @throws NoIdentityError, IdentityUnusableError, HomeUnsafeError */
   load(profile: string): Promise<Identity>
-  /** Waits briefly for another process. @throws LockHeldError */
-  lock(profile: string): Promise<Lock>
-  /** Puts key and csrUrl on disk before the CSR leaves, and makes sure that what comes back will find room. Replaces what was pending. */
-  begin(pending: Pending): Promise<void>
+  /** Reads an identity from a folder that holds a copy of one. @throws NoIdentityError, IdentityUnusableError */
+  loadCopy(folder: string, profile: string): Promise<Identity>
   /** Names of all profiles with a pending pairing, sorted. */
   listPending(): Promise<string[]>
+  /** @throws IdentityUnusableError when it is damaged */
   pending(profile: string): Promise<Pending | undefined>
+  /** Changes a profile while no other process can. Waits briefly for another process. @throws LockHeldError */
+  locked<T>(profile: string, work: (change: ProfileChange) => Promise<T>): Promise<T>
+  /** Repairs what a crash left behind, and forgets a pending pairing past its time. Never fails: where it cannot repair, it leaves things alone. */
+  mend(profile: string): Promise<void>
+}
+
+/** What `summaries` tells of a profile. */
+export type ProfileSummary =
+  | { readonly profile: string; readonly metadata: Metadata; readonly problem?: undefined }
+  | { readonly profile: string; readonly metadata?: undefined; readonly problem: KyconnectError }
+
+/** What may be done to a profile while its lock is held. */
+export interface ProfileChange {
+  /**
+   * Stores key and csrUrl before the CSR is sent, and reserves the space that the answer will need. Replaces what was pending.
+   * @throws FilesError
+   */
+  begin(pending: Pending): Promise<void>
   /** Forgets the pending pairing, if there is one. */
-  discard(profile: string): Promise<void>
-  /** Makes this the profile's identity, at once or not at all, and ends what was pending. The one before can be rolled back to. */
-  commit(metadata: Metadata, material: Material): Promise<Identity>
-  /** Replaces the metadata of the identity that is there. */
-  update(identity: Identity, metadata: Metadata): Promise<Identity>
-  /** Puts the identity before the last commit back. @throws NoIdentityError when there is none */
-  rollback(profile: string): Promise<Identity>
+  discard(): Promise<void>
+  /**
+   * Makes this the profile's identity, completely or not at all, and ends what was pending. `rollback` restores the one before.
+   * @throws FilesError when nothing was changed
+   */
+  commit(metadata: Metadata, material: Material): Promise<Written<Identity>>
+  /** Replaces the metadata of the stored identity. @throws NoIdentityError, FilesError */
+  amend(change: (metadata: Metadata) => Metadata): Promise<Written<Metadata>>
+  /** Restores the identity before the last commit. @throws NoIdentityError when there is none */
+  rollback(): Promise<Written<Identity>>
+  /** The identity that `rollback` would restore. */
+  previous(): Promise<Identity | undefined>
+  /** Removes the identity, and everything else that the store wrote. Returns the names of entries that it did not write and left. */
+  remove(): Promise<readonly string[]>
+}
+
+/** A change that has happened. */
+export interface Written<T> {
+  readonly value: T
+  /** What failed after the point of no return: the change holds, but may not survive a power failure, or `current` lags behind it. */
+  readonly problem: KyconnectError | undefined
 }

@@ -1,6 +1,6 @@
 import type { KeyObject, X509Certificate } from 'node:crypto'
 import { CertificateUnverifiedError } from '../errors.js'
-import { attributeOid, formatRfc4514, sameAttributes, type DistinguishedName } from './distinguished-name.js'
+import { formatRfc4514, isSubjectAskedFor, type DistinguishedName } from './distinguished-name.js'
 import { publicKeyDer } from './key.js'
 import { loadX509 } from './x509.js'
 
@@ -9,12 +9,12 @@ export interface Chain {
   readonly leaf: X509Certificate
   /** From the leaf's issuer upwards: the order TLS sends them in (RFC 8446, 4.4.2). */
   readonly intermediates: readonly X509Certificate[]
-  /** What the chain ends at, and any other self-signed certificate that came along. */
+  /** Where the chain ends, and any other self-signed certificate in the answer. */
   readonly roots: readonly X509Certificate[]
 }
 
 /**
- * Puts certificates that came in any order into a verified chain: the leaf carries our public key and the subject we asked
+ * Puts certificates in any order into a verified chain: the leaf carries our public key and the subject we asked
  * for, and every link holds by issuer name and signature. Dates, versions and CA flags are not judged: Kyma's own CA is a v1
  * certificate that expired in 2019, and a fresh leaf is not yet valid for a slow clock (docs/contract.md §5 and §12, traps 16 and 19).
  * @throws CertificateUnverifiedError
@@ -28,30 +28,32 @@ export async function verifyChain(
   const ours = publicKeyDer(key)
   const leaf = distinct.find((certificate) => carriesKey(certificate, ours))
   if (leaf === undefined) {
-    throw new CertificateUnverifiedError('the certificate that came back is for another key than ours', {
+    throw new CertificateUnverifiedError('the signed certificate is for another key than the one in the CSR', {
       details: { subjects: distinct.map((certificate) => subjectLine(certificate)) },
     })
   }
   const issued = await subjectOf(leaf)
-  if (!sameAttributes(issued, subject)) {
+  if (!isSubjectAskedFor(issued, subject)) {
     throw new CertificateUnverifiedError(
-      `the certificate that came back is for ${formatRfc4514(issued)}, not for ${formatRfc4514(subject)}`,
+      `the signed certificate is for ${formatRfc4514(issued)}, not for ${formatRfc4514(subject)}`,
     )
   }
   if ([leaf.validFrom, leaf.validTo].some((date) => Number.isNaN(Date.parse(date)))) {
-    throw new CertificateUnverifiedError('the certificate that came back has no dates that can be read')
+    throw new CertificateUnverifiedError('the signed certificate has invalid dates')
   }
   const path = climb(leaf, distinct)
   const top = path.at(-1)
   if (top === undefined) {
     throw new CertificateUnverifiedError(
-      `no certificate that came back has signed the client certificate (issuer ${oneLine(leaf.issuer)})`,
+      `the answer lacks the issuer of the client certificate, ${oneLine(leaf.issuer)}`,
     )
   }
   const strays = distinct.filter((certificate) => certificate !== leaf && !path.includes(certificate))
   for (const stray of strays) {
     if (!isSelfSigned(stray) && climb(stray, distinct).length === 0) {
-      throw new CertificateUnverifiedError(`the chain does not link up at ${subjectLine(stray)}`)
+      throw new CertificateUnverifiedError(
+        `the answer holds a certificate that does not belong to the chain: ${subjectLine(stray)}`,
+      )
     }
   }
   return { leaf, intermediates: path.slice(0, -1), roots: [top, ...strays.filter(isSelfSigned)] }
@@ -87,7 +89,7 @@ function hasSigned(issuer: X509Certificate, certificate: X509Certificate): boole
   try {
     return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
   } catch {
-    // A key of a kind that is not known here has signed nothing that can be told.
+    // A key of an unknown kind: nothing can be verified with it.
     return false
   }
 }
@@ -98,9 +100,8 @@ async function subjectOf(certificate: X509Certificate): Promise<DistinguishedNam
     return new x509.X509Certificate(certificate.raw).subjectName
       .toJSON()
       .map((part) => Object.entries(part).flatMap(([type, values]) => values.map((value) => ({ type, value }))))
-      .filter((part) => part.every(({ type }) => attributeOid(type) !== undefined))
   } catch (cause) {
-    throw new CertificateUnverifiedError('the certificate that came back cannot be read', { cause })
+    throw new CertificateUnverifiedError('the signed certificate cannot be read', { cause })
   }
 }
 

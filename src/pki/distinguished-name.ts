@@ -100,11 +100,13 @@ function escape(value: string): string {
     .replace(/ $/, (blank, at: number, whole: string) => (at === 1 && whole.startsWith('\\') ? blank : `\\${blank}`))
 }
 
+/** Characters of an announced subject; real ones have 60. */
+const maxSubjectLength = 4096
 const announcedTypes = ['O', 'OU', 'L', 'ST', 'C', 'CN'] as const
 
 /**
  * Reads a name as the services write it: the six attributes joined by commas and nothing escaped (docs/contract.md §4),
- * so `O=Acme, Inc.` and `CN=a+b` are values as they stand. An attribute begins where one of the six types stands for
+ * so `O=Acme, Inc.` and `CN=a+b` are values as they stand. An attribute begins where one of the six types occurs for
  * the first time; a later `,O=` belongs to the value before it. Undefined when the text does not begin with a type.
  */
 export function parseConcatenated(text: string): DistinguishedName | undefined {
@@ -123,26 +125,37 @@ export function parseConcatenated(text: string): DistinguishedName | undefined {
  * concatenation; else RFC 4514 is tried, and what that refuses is taken as a concatenation again.
  */
 export function parseAnnouncedSubject(text: string): DistinguishedName | undefined {
+  if (text.length > maxSubjectLength) return undefined
   const concatenated = parseConcatenated(text)
   if (concatenated?.length === announcedTypes.length && !text.includes('\\')) return concatenated
   return parseRfc4514(text) ?? concatenated
 }
 
-/** Names are the same when they hold the same attributes and values, whatever the order, grouping and encoding (docs/contract.md §5). */
-export function sameAttributes(one: DistinguishedName, other: DistinguishedName): boolean {
-  const [left, right] = [canonical(one), canonical(other)]
+/**
+ * Whether a certificate's subject is the one asked for: every attribute of it, of known and unknown types, and nothing missing that the
+ * service carries over. Order, grouping and encoding do not matter (docs/contract.md §5).
+ */
+export function isSubjectAskedFor(issued: DistinguishedName, asked: DistinguishedName): boolean {
+  const dropped = asked.flat().filter(({ type }) => !carriedOver.has(attributeOid(type) ?? type))
+  // A service may also keep what the Connector drops: each of those attributes may be there or not.
+  const optional = canonical([dropped])
+  const left = canonical(issued)
+  for (const attribute of optional) {
+    const at = left.indexOf(attribute)
+    if (at >= 0) left.splice(at, 1)
+  }
+  const right = canonical([asked.flat().filter(({ type }) => carriedOver.has(attributeOid(type) ?? type))])
   return left.length === right.length && left.every((entry, index) => entry === right[index])
 }
 
-/** Only what the service carries over into a certificate: it drops emailAddress, DC and the like (docs/contract.md §5). */
-const carriedOver: ReadonlySet<string | undefined> = new Set(
-  [...announcedTypes, 'SERIALNUMBER'].map((type) => attributeOid(type)),
+/** The types that the service carries over into a certificate: it drops the others (docs/contract.md §5). */
+const carriedOver: ReadonlySet<string> = new Set(
+  [...announcedTypes, 'SERIALNUMBER'].map((type) => attributeOid(type) ?? type),
 )
 
+/** Every attribute, by its OID where the type is known, by the type as it is written elsewhere. */
 function canonical(name: DistinguishedName): string[] {
   return attributes(name)
-    .map((attribute) => ({ oid: attributeOid(attribute.type), value: attribute.value }))
-    .filter(({ oid }) => carriedOver.has(oid))
-    .map(({ oid, value }) => `${oid ?? ''}=${value}`)
+    .map(({ type, value }) => `${attributeOid(type) ?? type}=${value}`)
     .sort()
 }

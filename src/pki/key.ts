@@ -33,7 +33,7 @@ export function parseKey(pem: string, source: string): KeyObject {
   try {
     key = createPrivateKey(pem)
   } catch {
-    // What OpenSSL says here helps nobody, and may quote the input.
+    // OpenSSL's message does not help here, and may quote the input.
     throw new KeyUnsuitableError(`${source} holds no private key in PEM (PKCS#1 or PKCS#8)`, {
       hints: ['make one with: openssl genrsa -out key.pem 2048'],
     })

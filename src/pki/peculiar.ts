@@ -7,5 +7,5 @@ import { cryptoProvider, Name, Pkcs10CertificateRequestGenerator, X509Certificat
 export const crypto = new Provider()
 cryptoProvider.set(crypto)
 
-/** Named one by one, so that what is not used is not bundled. */
+/** Named one by one, so that the rest of the library is not bundled. */
 export const x509 = { Name, Pkcs10CertificateRequestGenerator, X509Certificate }

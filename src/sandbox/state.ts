@@ -1,68 +1,56 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { checkPrivateDirectory, PrivateFileError, readPrivateFile, writePrivateFile } from './private-files.js'
 
-/** What the sandbox keeps between requests, and between starts where it was given a directory. */
+/** What the sandbox stores between requests and, when it was given a folder, between runs. */
 export interface State {
-  /** What was written under this name, as `parse` understands it; undefined when nothing was. */
+  /** The text that was written under this name, parsed; undefined when there is none. @throws StateError */
   read<T>(name: string, parse: (text: string) => T): T | undefined
+  /** @throws StateError */
   write(name: string, text: string): void
-  /** Writes a file that others are to read, such as the CA's certificate, and gives its path. */
+  /** Writes a file for other programs, such as the CA's certificate, and gives its path. @throws StateError */
   publish(name: string, text: string): string
   close(): void
 }
 
-/** The state directory cannot be used. */
+/** The state folder cannot be used. */
 export class StateError extends Error {}
 
-/** Files are replaced in one step, so that a process killed at any moment leaves either the old or the new one. */
-function writeAtomically(path: string, text: string): void {
-  const temporary = `${path}.new`
-  writeFileSync(temporary, text, { mode: 0o600, flush: true })
-  renameSync(temporary, path)
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-/** Node's own recursive mkdir turns in circles in /proc. */
-function makeDirectory(directory: string): void {
-  const parent = dirname(directory)
-  if (parent !== directory && !existsSync(parent)) makeDirectory(parent)
-  if (!existsSync(directory) || !statSync(directory).isDirectory()) mkdirSync(directory, { mode: 0o700 })
-}
-
-/** State in a directory of its own (0700, files 0600). */
-export function openStateDirectory(directory: string): State {
-  const blame = <T>(what: string, act: () => T): T => {
+/**
+ * State in a folder (0700, files 0600). The folder and its files must belong to the user, and other users must not be able to write them:
+ * the sandbox would trust a CA key that another user put there. Symbolic links, FIFOs and devices are refused.
+ *
+ * @param ownerId the user that the process runs as; undefined on systems without owners
+ */
+export function openStateDirectory(directory: string, ownerId: number | undefined): State {
+  const explain = <T>(problem: string, act: () => T): T => {
     try {
       return act()
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new StateError(`${what}: ${reason}`, { cause })
+      if (cause instanceof PrivateFileError)
+        throw new StateError(`the state folder is refused: ${cause.message}`, { cause })
+      throw new StateError(`${problem}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
     }
   }
   const write = (name: string, text: string): string => {
     const path = join(directory, name)
-    blame(`Cannot write to the state directory ${directory}`, () => {
-      writeAtomically(path, text)
+    explain(`the state folder ${directory} cannot be written`, () => {
+      writePrivateFile(path, text, ownerId)
     })
     return path
   }
-  blame(`Cannot create the state directory ${directory}`, () => {
+  explain(`the state folder ${directory} cannot be created`, () => {
     makeDirectory(directory)
+    checkPrivateDirectory(directory, ownerId)
   })
   return {
     read(name, parse) {
       const path = join(directory, name)
-      const text = blame(`Cannot read the state directory ${directory}`, () => readIfThere(path))
-      return text === undefined ? undefined : blame(`${path} is damaged; remove it to start afresh`, () => parse(text))
+      const text = explain(`the state folder ${directory} cannot be read`, () => readPrivateFile(path, ownerId))
+      return text === undefined
+        ? undefined
+        : explain(`${path} is damaged (remove it to start without it)`, () => parse(text))
     },
     write,
     publish: write,
@@ -70,15 +58,15 @@ export function openStateDirectory(directory: string): State {
   }
 }
 
-/** State in memory; only what is published lies in files, in a private directory that goes with the sandbox. */
-export function openMemoryState(): State {
+/** State in memory. Published files are in a private folder that is removed when the sandbox closes. */
+export function openMemoryState(ownerId: number | undefined): State {
   const directory = mkdtempSync(join(tmpdir(), 'kyconnect-sandbox-'))
   return {
     read: () => undefined,
     write: () => undefined,
     publish(name, text) {
       const path = join(directory, name)
-      writeAtomically(path, text)
+      writePrivateFile(path, text, ownerId)
       return path
     },
     close() {
@@ -87,12 +75,20 @@ export function openMemoryState(): State {
   }
 }
 
-/** Parses a JSON array of strings; throws on anything else. */
+/** Creates a folder and its parents. Node's own recursive mkdir never ends for a path in /proc. */
+function makeDirectory(directory: string): void {
+  if (lstatSync(directory, { throwIfNoEntry: false }) !== undefined) return
+  const parent = dirname(directory)
+  if (parent !== directory) makeDirectory(parent)
+  mkdirSync(directory, { mode: 0o700 })
+}
+
+/** Parses a JSON array of strings. @throws Error for anything else */
 export function parseStringArray(text: string): readonly string[] {
   const value: unknown = JSON.parse(text)
-  if (!Array.isArray(value)) throw new Error('it is no JSON array')
+  if (!Array.isArray(value)) throw new Error('it is not a JSON array')
   return value.map((item) => {
-    if (typeof item !== 'string') throw new Error('it holds something that is no string')
+    if (typeof item !== 'string') throw new Error('it contains a value that is not a string')
     return item
   })
 }

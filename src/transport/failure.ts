@@ -4,28 +4,39 @@ import {
   errorCodeOf,
   KyconnectError,
   NetworkError,
+  type NetworkErrorContext,
   ServerCertificateError,
 } from '../errors.js'
+import { type Exchange, notHttp } from './exchange.js'
+import { brokenConnection } from './retry.js'
 import type { Route, Target } from './route.js'
+import { UntrustedServer } from './tls.js'
 
-/** What OpenSSL, through Node, calls the reasons for not believing a server. */
-const serverCertificateCode =
-  /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH|ERR_TLS_CERT_|CRL_|ERROR_IN_CERT_|ERR_OSSL_X509)/
-
-/** Turns what Node and undici throw while a URL is called into our errors: what happened, to which place, and the way out. */
-export function networkFailure(error: unknown, route: Route, target: Target): KyconnectError {
+/** Turns what Node and undici throw during an exchange into our errors: what happened, to which place, and the way out. */
+export function translateFailure(error: unknown, route: Route, exchange: Exchange): KyconnectError {
+  const { target, signal } = exchange
+  if (signal.aborted && signal.reason instanceof KyconnectError) return signal.reason
   if (error instanceof KyconnectError) return error
+  const code = errorCodeOf(error)
+  if (/^(?:HPE_|UND_ERR_HEADERS_OVERFLOW)/.test(code) && !brokenConnection.has(code))
+    return notHttp(target, error instanceof Error ? error.message : code, error)
+  if (code === 'UND_ERR_SOCKET' && error instanceof Error && /^bad (?:response|upgrade)$/.test(error.message))
+    return notHttp(target, 'an upgrade or interim answer that was not asked for', error)
+  return networkFailure(exchange.socketError ?? error, route, target, exchange.requestSent)
+}
+
+function networkFailure(error: unknown, route: Route, target: Target, requestSent: boolean): KyconnectError {
   const cause = innermost(error)
   const code = errorCodeOf(cause)
   const host = target.url.hostname
   const place = target.address === host ? `${host}:${target.port}` : `${host} (${target.address}:${target.port})`
-  const context = {
+  const context: NetworkErrorContext = {
     cause: error,
     reason: code === '' ? cause.message : code,
     target: { host, address: target.address, port: target.port },
+    requestSent,
   }
-
-  if (serverCertificateCode.test(code)) return serverCertificateError(code, cause, place, context)
+  if (cause instanceof UntrustedServer) return serverCertificateError(cause, place, target, context)
   if (/ALERT/.test(code) || /alert number/i.test(cause.message))
     return alertError(code, cause, place, target, route, context)
   switch (code) {
@@ -36,42 +47,35 @@ export function networkFailure(error: unknown, route: Route, target: Target): Ky
       return new NetworkError(`the name ${host} does not resolve`, {
         ...context,
         hints: [
-          `if you know its address, add --resolve '${host}:${target.port}:<address>' (as curl's), or the line "<address> ${host}" to /etc/hosts`,
+          `if you know its address, add --resolve '${host}:${target.port}:<address>' (as for curl), or the line "<address> ${host}" to /etc/hosts`,
         ],
       })
     case 'ECONNREFUSED':
-      return new NetworkError(`nothing listens at ${place}`, { ...context, hints: [portHint(route, target)] })
+      return new NetworkError(`connection refused: nothing listens at ${place}`, {
+        ...context,
+        hints: portHints(route, target),
+      })
     case 'ERR_SSL_WRONG_VERSION_NUMBER':
     case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
     case 'ERR_SSL_HTTP_REQUEST':
-      return new NetworkError(`what listens at ${place} does not speak TLS`, {
+      return new NetworkError(`the server at ${place} does not speak TLS`, {
         ...context,
-        hints: [portHint(route, target)],
-      })
-    case 'ECONNRESET':
-    case 'EPIPE':
-    case 'UND_ERR_SOCKET':
-      return new NetworkError(`the connection to ${place} was closed before the answer was whole`, {
-        ...context,
-        hints: [
-          route.clientCertificate === null
-            ? 'try again; when it happens again, ask the administrator what stands in front of the service'
-            : 'try again; some gateways also close the connection like this when they refuse the client certificate',
-        ],
+        hints: portHints(route, target),
       })
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
     case 'EADDRNOTAVAIL':
-      return new NetworkError(`there is no way to ${place} from this machine (${code})`, {
+      return new NetworkError(`this machine has no route to ${place} (${code})`, {
         ...context,
-        hints: ['check the address, the network and any VPN it needs'],
+        hints: ['check the address, the network, and any VPN that it needs'],
       })
     case 'ETIMEDOUT':
-      return new NetworkError(`no connection to ${place}: the system gave up waiting`, {
+      return new NetworkError(`connecting to ${place} failed: the system gave up waiting`, {
         ...context,
-        hints: ['check the address and the firewalls on the way'],
+        hints: ['check the address, and the firewalls in between'],
       })
     default:
+      if (brokenConnection.has(code)) return brokenOff(place, route, context)
       return new NetworkError(`the connection to ${place} failed: ${code === '' ? cause.message : code}`, {
         ...context,
         hints: ['run the command again with --verbose to see the exchange'],
@@ -79,40 +83,61 @@ export function networkFailure(error: unknown, route: Route, target: Target): Ky
   }
 }
 
+function brokenOff(place: string, route: Route, context: NetworkErrorContext): NetworkError {
+  return new NetworkError(`the connection to ${place} broke before the answer was complete`, {
+    ...context,
+    hints: [
+      'try again',
+      route.clientCertificate === null
+        ? 'if it happens again, ask the administrator what runs in front of the service'
+        : 'if it happens again, check the client certificate: some gateways close the connection like this when they refuse it',
+    ],
+  })
+}
+
 function serverCertificateError(
-  code: string,
-  cause: Error,
+  { code, message, issuer }: UntrustedServer,
   place: string,
+  { proxy }: Target,
   context: ErrorContext,
 ): ServerCertificateError {
+  const certificate = `the certificate of the server at ${place}`
   switch (code) {
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return new ServerCertificateError(`the server at ${place} presents a certificate for another name`, {
+      return new ServerCertificateError(`${certificate} is for another name: ${message}`, {
         ...context,
-        hints: [`something else may listen there: check the host, --node-port and --resolve (${cause.message})`],
+        hints: ['check the host, --node-port and --resolve: another server may listen there'],
       })
     case 'CERT_HAS_EXPIRED':
-      return new ServerCertificateError(`the certificate of the server at ${place} has expired`, {
+      return new ServerCertificateError(`${certificate} has expired`, {
         ...context,
-        hints: ['tell the administrator of the cluster', "check this machine's clock too"],
+        hints: ["check this machine's clock", 'tell the administrator of the cluster'],
       })
     case 'CERT_NOT_YET_VALID':
-      return new ServerCertificateError(`the certificate of the server at ${place} is not valid yet`, {
+      return new ServerCertificateError(`${certificate} is not valid yet`, {
         ...context,
         hints: ["check this machine's clock"],
       })
-    default:
-      return new ServerCertificateError(
-        `the certificate of the server at ${place} is signed by nobody this machine trusts (${code})`,
-        {
-          ...context,
-          hints: ['ask the administrator for the CA certificate of the cluster and pass it with --ca-file <pem>'],
-        },
-      )
+    default: {
+      const by = issuer === '' ? '' : `, "${issuer}"`
+      return new ServerCertificateError(`${certificate} is issued by a CA this machine does not trust${by} (${code})`, {
+        ...context,
+        details: { issuer },
+        hints: [
+          'ask the administrator for the CA certificate of the cluster, and pass it with --ca-file <pem>',
+          'for a CA that all programs here trust, set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to its PEM file',
+          ...(issuer === ''
+            ? []
+            : [
+                `if "${issuer}" names a company or a firewall instead of the cluster, a proxy ${proxy === null ? '' : 'or firewall '}inspects the connection: ask its administrator for an exception`,
+              ]),
+        ],
+      })
+    }
   }
 }
 
-/** Alerts that speak of the protocol, not of a certificate. */
+/** Alerts about the protocol, not about a certificate. */
 const protocolAlert =
   /PROTOCOL_VERSION|UNRECOGNIZED_NAME|NO_APPLICATION_PROTOCOL|INTERNAL_ERROR|DECODE_ERROR|RECORD_OVERFLOW/
 
@@ -128,13 +153,13 @@ function alertError(
   if (protocolAlert.test(reason) || route.clientCertificate === null) {
     return new ServerCertificateError(`the server at ${place} refused the TLS connection (${reason})`, {
       ...context,
-      hints: [portHint(route, target)],
+      hints: portHints(route, target),
     })
   }
   return clientCertificateRefused(`TLS alert ${reason}`, place, context)
 }
 
-/** One wording for a refused client certificate, however it showed: a TLS alert or NGINX's page (docs/contract.md §7). */
+/** One wording for a refused client certificate, whether by a TLS alert or by NGINX's page (docs/contract.md §7). */
 export function clientCertificateRefused(
   how: string,
   place: string,
@@ -143,22 +168,25 @@ export function clientCertificateRefused(
   return new ClientCertificateRefusedError(`the gateway at ${place} refused the client certificate (${how})`, {
     ...context,
     hints: [
-      'it may have expired, not be valid yet, or be from another cluster',
-      'with a new token URL: kyconnect pair --force --url -',
+      'it may have expired, not be valid yet, or belong to another cluster',
+      'pair again with a new token URL: kyconnect pair --force --url -',
     ],
   })
 }
 
-function portHint(route: Route, target: Target): string {
-  if (target.url.hostname !== route.gatewayHost) return 'check the address and port of the URL'
-  return route.nodePort === null
-    ? 'when the gateway is behind a NodePort (a local cluster), name it: --node-port <port>'
-    : `check the NodePort: kubectl -n kyma-system get svc application-connector-ingress-nginx-ingress-controller -o 'jsonpath={.spec.ports[?(@.port==443)].nodePort}'`
+function portHints(route: Route, target: Target): string[] {
+  if (target.url.hostname !== route.gatewayHost) return ['check the address and port of the URL']
+  return [
+    route.nodePort === null
+      ? 'if the gateway is behind a NodePort (a local cluster), name it: --node-port <port>'
+      : `check the NodePort: kubectl -n kyma-system get svc application-connector-ingress-nginx-ingress-controller -o 'jsonpath={.spec.ports[?(@.port==443)].nodePort}'`,
+  ]
 }
 
 /** Node wraps several connection attempts in an AggregateError, undici its own reasons in `cause`. */
 function innermost(error: unknown): Error {
   if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0])
+  if (error instanceof UntrustedServer) return error
   if (error instanceof Error && error.cause instanceof Error && errorCodeOf(error.cause) !== '')
     return innermost(error.cause)
   return error instanceof Error ? error : new Error(String(error))

@@ -14,7 +14,7 @@ export interface Refusal {
 const certificatePage = /No required SSL certificate was sent|The SSL certificate error/
 
 /**
- * The meaning of a status that is no success, where the endpoint has no better one: a refused client certificate, a 4xx, a
+ * The meaning of an unsuccessful status, where the endpoint has no better one: a refused client certificate, a 4xx, a
  * 5xx, or a redirect where none belongs. `what` names what was asked for ("the management info").
  */
 export function refusalError(answer: Refusal, what: string): KyconnectError {
@@ -38,7 +38,7 @@ export function refusalError(answer: Refusal, what: string): KyconnectError {
     })
   return new AnswerMalformedError(`${url.host} answered ${what} with an unexpected ${saying}`, {
     details,
-    hints: ['check that the URL is the right one, and what stands in front of the service'],
+    hints: ['check that the URL is the right one, and what runs in front of the service'],
   })
 }
 

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { type ProxySettings, proxyFor } from './proxy.js'
 
 /** One of curl's `--resolve` rules: for this host and port, connect to that address; name and SNI stay. */
 export interface ResolveRule {
@@ -10,56 +11,88 @@ export interface ResolveRule {
   readonly address: string
 }
 
-/** Whom to believe. */
+/** Which servers are trusted. */
 export interface Trust {
-  /** PEM certificates believed beside the usual roots. */
+  /** PEM certificates trusted beside the usual roots; with `caOnly` instead of them. */
   readonly ca: string | null
-  /** PEM files whose certificates are believed too (SSL_CERT_FILE, NODE_EXTRA_CA_CERTS); unreadable ones are passed over. */
+  readonly caOnly: boolean
+  /** PEM files whose certificates are trusted too (SSL_CERT_FILE, NODE_EXTRA_CA_CERTS); unreadable ones are skipped. */
   readonly rootFiles: readonly string[]
-  /** Believe anybody. Never stored. */
+  /** Where platforms keep their bundle of roots; the first that exists is read where Node does not offer the system's store itself. */
+  readonly systemRootFiles: readonly string[]
+  /** Trust every server. Never stored. */
   readonly insecure: boolean
 }
 
-/** What is presented to the gateway, and to no other host. */
+/** What is presented to the hosts that may see it. */
 export interface ClientCertificate {
   /** PEM: leaf, then intermediates. */
   readonly chain: string
-  /** PEM, PKCS#8. */
+  /** PEM. */
   readonly key: string
 }
 
-/** How a URL is reached: all that transport knows of an identity. A renewed certificate is a new Route. */
+/** How URLs are reached: all that transport knows of an identity. A renewed certificate is a new Route. */
 export interface Route {
-  /** Put into every URL of the gateway and no other; null where the gateway listens on the port its URLs name. */
+  /** Put into every URL of the gateway and no other; null where the gateway listens on the port that its URLs name. */
   readonly nodePort: number | null
   /** Host name of the mutual-TLS gateway; null as long as it is not known. */
   readonly gatewayHost: string | null
+  readonly clientCertificate: ClientCertificate | null
+  /** The hosts that the client certificate is presented to. */
+  readonly certificateHosts: readonly string[]
   readonly resolve: readonly ResolveRule[]
   readonly trust: Trust
-  readonly clientCertificate: ClientCertificate | null
-  /** Milliseconds: for connecting, and for a whole answer that is parsed. */
+  /** The name that the server's certificate must bear, instead of the URL's host; undefined: the URL's host. */
+  readonly serverName?: string
+  readonly proxy: ProxySettings
+  /** Milliseconds: for connecting, and for an answer that is read whole. */
   readonly timeoutMs: number
+  /** Connections to one origin at a time. */
+  readonly connections: number
 }
 
 /** Where a URL leads to on a route. */
 export interface Target {
   /** The URL as it is called: with the NodePort where one belongs. */
   readonly url: URL
-  /** What the socket is opened to: an address from a rule, else the host name. */
+  /** What is connected to: the address of a rule, or the host name. */
   readonly address: string
   readonly port: number
-  /** For SNI and the check of the server's certificate; empty for an IP address (RFC 6066, section 3). */
+  /** For SNI; empty for an IP address (RFC 6066, section 3). */
   readonly serverName: string
+  /** The name or address that the server's certificate must be for. */
+  readonly expectedName: string
+  /** The proxy in between; null: none. */
+  readonly proxy: URL | null
 }
 
 /** The one place where a URL becomes what is called (docs/contract.md §0 and §12, traps 8 and 14). */
-export function locate(route: Route, url: URL): Target {
+export function resolveTarget(route: Route, url: URL): Target {
   const called = new URL(url)
   if (route.nodePort !== null && called.hostname === route.gatewayHost) called.port = String(route.nodePort)
-  const host = called.hostname.replace(/^\[|\]$/g, '')
-  const port = called.port === '' ? 443 : Number(called.port)
+  const host = withoutBrackets(called.hostname)
+  const port = portOf(called)
   const rule = route.resolve.find((candidate) => matches(candidate, host, port))
-  return { url: called, address: rule?.address ?? host, port, serverName: isIP(host) === 0 ? host : '' }
+  const expectedName = route.serverName ?? host
+  return {
+    url: called,
+    address: rule?.address ?? host,
+    port,
+    serverName: isIP(expectedName) === 0 ? expectedName : '',
+    expectedName,
+    proxy: proxyFor(route.proxy, host, port),
+  }
+}
+
+/** The port of an https URL, also where the URL leaves it out. */
+export function portOf(url: URL): number {
+  return url.port === '' ? 443 : Number(url.port)
+}
+
+/** The host of a URL as an address is written elsewhere: IPv6 without brackets. */
+export function withoutBrackets(hostname: string): string {
+  return hostname.startsWith('[') && hostname.endsWith(']') ? hostname.slice(1, -1) : hostname
 }
 
 function matches(rule: ResolveRule, host: string, port: number): boolean {
@@ -67,7 +100,7 @@ function matches(rule: ResolveRule, host: string, port: number): boolean {
   return rule.host.startsWith('*.') ? host.endsWith(rule.host.slice(1)) : host === rule.host
 }
 
-/** Reads `host:port:address`; undefined when it is no such rule. IPv6 addresses stand in brackets. */
+/** Reads `host:port:address`; undefined when it is not such a rule. IPv6 addresses stand in brackets. */
 export function parseResolveRule(text: string): ResolveRule | undefined {
   const [, host, port, bracketed, plain] =
     /^([^:\s[\]]+|\[[0-9A-Fa-f:.]+\]):(\*|\d{1,5}):(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))$/.exec(text.trim()) ?? []
@@ -77,10 +110,10 @@ export function parseResolveRule(text: string): ResolveRule | undefined {
   if (host.includes('*') && !/^\*\.[^*]+$/.test(host)) return undefined
   const portNumber = port === '*' ? null : Number(port)
   if (portNumber !== null && (portNumber < 1 || portNumber > 65535)) return undefined
-  return { host: host.replace(/^\[|\]$/g, '').toLowerCase(), port: portNumber, address }
+  return { host: withoutBrackets(host).toLowerCase(), port: portNumber, address }
 }
 
-/** The text {@link parseResolveRule} reads back. */
+/** The text that {@link parseResolveRule} reads back. */
 export function formatResolveRule({ host, port, address }: ResolveRule): string {
   const bracket = (name: string): string => (isIP(name) === 6 ? `[${name}]` : name)
   return `${bracket(host)}:${port ?? '*'}:${bracket(address)}`

@@ -1,49 +1,40 @@
-import { text, valueOf } from '../json.js'
-import { stripControl } from '../redaction.js'
+import { parseJsonObject, objects, text as textOf } from '../json.js'
+import { oneLine } from '../redaction.js'
 
-const longest = 300
+/** Characters of a body that an error text is taken from. */
+const maxReadChars = 16 * 1024
+const maxTextChars = 300
 
 /** What an error answer says, on one line: the `error` or `message` of JSON, the heading of HTML, else the beginning of the text. */
 export function serverText(body: string, contentType: string): string {
-  const text =
-    fromJson(body) ?? (contentType.includes('html') || /^\s*<(!doctype|html)/i.test(body) ? fromHtml(body) : body)
-  const line = stripControl(text).replace(/\s+/g, ' ').trim()
-  return line.length > longest ? `${line.slice(0, longest)}…` : line
+  const beginning = body.slice(0, maxReadChars)
+  const isHtml = contentType.includes('html') || /^\s*<(?:!doctype|html)/i.test(beginning)
+  const line = oneLine(fromJson(beginning) ?? (isHtml ? fromHtml(beginning) : beginning))
+  return line.length > maxTextChars ? `${line.slice(0, maxTextChars)}…` : line
 }
 
 function fromJson(body: string): string | undefined {
   // Some failures hold two documents (docs/contract.md §12, trap 22): the first line is the error.
-  for (const candidate of [body, body.split('\n', 1)[0] ?? '']) {
-    try {
-      const parsed: unknown = JSON.parse(candidate)
-      if (typeof parsed !== 'object' || parsed === null) return undefined
-      const said = [field(parsed, 'error'), field(parsed, 'message'), details(parsed)].filter((part) => part !== '')
-      return said.length > 0 ? said.join(': ') : undefined
-    } catch {
-      continue
-    }
-  }
-  return undefined
-}
-
-function field(value: object, name: string): string {
-  return text(value, name) ?? ''
+  const parsed = parseJsonObject(body) ?? parseJsonObject(body.split('\n', 1)[0] ?? '')
+  if (parsed === undefined) return undefined
+  const parts = [textOf(parsed, 'error'), textOf(parsed, 'message'), details(parsed)].filter(
+    (part) => part !== undefined,
+  )
+  return parts.length > 0 ? parts.join(': ') : undefined
 }
 
 /** The Event service names the field in `details` (docs/contract.md §10). */
-function details(value: object): string {
-  const list: unknown = valueOf(value, 'details')
-  if (!Array.isArray(list)) return field(value, 'moreInfo')
-  return list
-    .filter((item): item is object => typeof item === 'object' && item !== null)
-    .map((item) => [field(item, 'field'), field(item, 'message')].filter((part) => part !== '').join(': '))
-    .join('; ')
+function details(answer: object): string | undefined {
+  const list = objects(answer, 'details').map((item) =>
+    [textOf(item, 'field'), textOf(item, 'message')].filter((part) => part !== undefined).join(': '),
+  )
+  return list.length > 0 ? list.join('; ') : textOf(answer, 'moreInfo')
 }
 
-/** NGINX says it in the title, and the reason again in the middle of the page; others at least have a title. */
+/** NGINX gives the status in the title and the reason in the middle of the page; others at least have a title. */
 function fromHtml(body: string): string {
   const [title = '', ...rest] = [...body.matchAll(/<(?:title|center)>([^<]*)/gi)]
-    .map(([, text = '']) => text.trim())
-    .filter((text) => text !== '' && !text.startsWith('nginx'))
-  return [title, ...rest.filter((text) => !title.includes(text))].join(' / ') || body.replace(/<[^>]*>/g, ' ')
+    .map(([, found = '']) => found.trim())
+    .filter((found) => found !== '' && !found.startsWith('nginx'))
+  return [title, ...rest.filter((found) => !title.includes(found))].join(' / ') || body.replace(/<[^<>]*>/g, ' ')
 }

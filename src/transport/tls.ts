@@ -1,9 +1,11 @@
-import { readFile } from 'node:fs/promises'
+import type { Socket } from 'node:net'
 import * as tls from 'node:tls'
 import { errorCodeOf } from '../errors.js'
-import type { Route, Target } from './route.js'
+import { everyRoot, firstRoots } from './roots.js'
+import { type Route, type Target, withoutBrackets } from './route.js'
+import { openTunnel } from './tunnel.js'
 
-/** Failures that other roots may mend. */
+/** Failures that other roots may cure. */
 const unknownIssuer = new Set([
   'UNABLE_TO_GET_ISSUER_CERT',
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
@@ -13,71 +15,88 @@ const unknownIssuer = new Set([
   'CERT_SIGNATURE_FAILURE',
 ])
 
+/** The server's certificate was not accepted. */
+export class UntrustedServer extends Error {
+  /** What OpenSSL calls the reason. */
+  readonly code: string
+  /** The issuer that the certificate names, on one line: an inspecting proxy shows itself there. */
+  readonly issuer: string
+
+  constructor(code: string, message: string, issuer: string) {
+    super(message)
+    this.code = code
+    this.issuer = issuer
+  }
+}
+
 /**
- * Opens a TLS connection to a target. The CA file's certificates alone are tried first (else Node's own roots), and
- * everything that is trusted only when those do not suffice: parsing 144 roots costs more than a handshake, and a deployment
- * with its own CA needs none of them. Nothing is sent before a certificate was accepted, so trying twice is safe.
+ * Opens a TLS connection to a target. The given CA's certificates alone are tried first (without a CA, Node's own roots), and every
+ * trusted root only when those do not suffice: parsing 144 roots costs more than a handshake, and a deployment with its own CA
+ * needs none of them. Nothing is sent before a certificate was accepted, so trying twice is safe.
+ * @throws UntrustedServer, and what the system reports
  */
 export async function connectTls(route: Route, target: Target, signal: AbortSignal): Promise<tls.TLSSocket> {
+  const roots = firstRoots(route.trust)
   try {
-    return await handshake(route, target, route.trust.ca === null ? undefined : [route.trust.ca], signal)
+    return await handshake(route, target, roots, signal)
   } catch (error) {
     if (!unknownIssuer.has(errorCodeOf(error))) throw error
-    const all = await everyRoot(route)
+    const all = await everyRoot(route.trust)
     if (all === undefined) throw error
     return handshake(route, target, all, signal)
   }
 }
 
-async function everyRoot({ trust }: Route): Promise<string[] | undefined> {
-  const files = await Promise.all(trust.rootFiles.map((file) => readFile(file, 'utf8').catch(() => '')))
-  const more = [...files.filter((pem) => pem.includes('BEGIN CERTIFICATE')), ...systemRoots()]
-  if (trust.ca === null && more.length === 0) return undefined
-  return [...tls.rootCertificates, ...more, ...(trust.ca === null ? [] : [trust.ca])]
-}
-
-/** Offered by the runtime from Node 22.15 on. */
-function systemRoots(): string[] {
-  const offered: unknown = Reflect.get(tls, 'getCACertificates')
-  if (!isCertificateList(offered)) return []
-  const found = offered('system')
-  return Array.isArray(found) ? found.filter((pem): pem is string => typeof pem === 'string') : []
-}
-
-function isCertificateList(value: unknown): value is (kind: 'system') => unknown {
-  return typeof value === 'function'
-}
-
-function handshake(
+async function handshake(
   route: Route,
   target: Target,
   ca: string[] | undefined,
   signal: AbortSignal,
 ): Promise<tls.TLSSocket> {
-  const { clientCertificate, gatewayHost, trust } = route
-  const host = target.url.hostname.replace(/^\[|\]$/g, '')
+  const tunnel = target.proxy === null ? undefined : await openTunnel(target.proxy, target, ca, signal)
+  const socket = tls.connect(tlsOptions(route, target, ca, tunnel))
+  await settled(socket, signal)
+  if (route.trust.insecure || socket.authorized) return socket
+  // Asked for while the socket still has the certificate: a destroyed one has none.
+  const issuer = issuerOf(socket)
+  socket.on('error', () => undefined).destroy()
+  const { message, code } = authorizationError(socket)
+  throw new UntrustedServer(code, message, issuer)
+}
+
+function tlsOptions(
+  { clientCertificate, certificateHosts }: Route,
+  { url, address, port, serverName, expectedName }: Target,
+  ca: string[] | undefined,
+  tunnel: Socket | undefined,
+): tls.ConnectionOptions {
+  const host = withoutBrackets(url.hostname)
+  return {
+    ...(tunnel === undefined ? { host: address, port } : { socket: tunnel }),
+    servername: serverName,
+    ALPNProtocols: ['http/1.1'],
+    minVersion: 'TLSv1.2',
+    // Judged right after the handshake, by `authorized`: a socket that Node destroys itself cannot say whose certificate it saw.
+    rejectUnauthorized: false,
+    // The expected name counts, also where it is an address and SNI is empty.
+    checkServerIdentity: (_, certificate) => tls.checkServerIdentity(expectedName, certificate),
+    ...(ca === undefined ? {} : { ca }),
+    ...(clientCertificate !== null && certificateHosts.includes(host)
+      ? { cert: clientCertificate.chain, key: clientCertificate.key }
+      : {}),
+  }
+}
+
+function settled(socket: tls.TLSSocket, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = tls.connect({
-      host: target.address,
-      port: target.port,
-      servername: target.serverName,
-      ALPNProtocols: ['http/1.1'],
-      minVersion: 'TLSv1.2',
-      rejectUnauthorized: !trust.insecure,
-      // The name of the URL counts, also where it is an address and SNI is empty.
-      checkServerIdentity: (_, certificate) => tls.checkServerIdentity(host, certificate),
-      ...(ca === undefined ? {} : { ca }),
-      ...(clientCertificate !== null && host === gatewayHost
-        ? { cert: clientCertificate.chain, key: clientCertificate.key }
-        : {}),
-    })
-    const abort = (): void => {
-      socket.destroy()
-      reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
-    }
     const settle = (): void => {
       signal.removeEventListener('abort', abort)
       socket.removeListener('error', fail)
+    }
+    const abort = (): void => {
+      settle()
+      socket.on('error', () => undefined).destroy()
+      reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
     }
     const fail = (error: Error): void => {
       settle()
@@ -87,8 +106,26 @@ function handshake(
     socket.once('error', fail)
     socket.once('secureConnect', () => {
       settle()
-      resolve(socket)
+      resolve()
     })
     if (signal.aborted) abort()
   })
+}
+
+/** Node gives the code of OpenSSL's reason, or of a name that does not match, as text. */
+function authorizationError(socket: tls.TLSSocket): { code: string; message: string } {
+  const given: unknown = socket.authorizationError
+  if (given instanceof Error) return { code: errorCodeOf(given), message: given.message }
+  const text = typeof given === 'string' ? given : 'CERT_UNTRUSTED'
+  return { code: text, message: text }
+}
+
+function issuerOf(socket: tls.TLSSocket): string {
+  const certificate: unknown = socket.getPeerCertificate()
+  const issuer: unknown =
+    typeof certificate === 'object' && certificate !== null ? Reflect.get(certificate, 'issuer') : undefined
+  if (typeof issuer !== 'object' || issuer === null) return ''
+  return Object.entries(issuer)
+    .map(([type, value]) => `${type}=${[value].flat().join('+')}`)
+    .join(', ')
 }

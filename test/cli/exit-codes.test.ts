@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { exitCodes } from '../../src/cli/exit-codes.js'
+import { errorCodesOf, exitCodes, listExitCodes } from '../../src/cli/exit-codes.js'
 import * as errors from '../../src/errors.js'
 
 test('every error has a code of its own, an exit code, and the name of its class', () => {
@@ -19,6 +19,15 @@ test('every error has a code of its own, an exit code, and the name of its class
     expect(error.name).toBe(name)
     expect(Object.keys(exitCodes)).toContain(error.code)
   }
+})
+
+test('every exit code has a meaning, and every one but success has errors', () => {
+  const listed = listExitCodes()
+  expect(listed.map(({ exitCode }) => exitCode)).toEqual(
+    [0, ...new Set(Object.values(exitCodes))].sort((a, b) => a - b),
+  )
+  expect(listed.flatMap(({ exitCode }) => errorCodesOf(exitCode)).sort()).toEqual(Object.keys(exitCodes).sort())
+  for (const { meaning } of listed) expect(meaning).toMatch(/^[a-z]/)
 })
 
 test('a hint can be added to, and the first stays', () => {

@@ -1,12 +1,14 @@
+import type { X509Certificate } from 'node:crypto'
 import { createPublicKey } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { exitCodeOf } from '../../src/cli/exit-codes.js'
-import { fetchCsrInfo } from '../../src/connector/csr-info.js'
+import { fetchCsrInfo, tokenRejected } from '../../src/connector/csr-info.js'
 import { fetchManagementInfo } from '../../src/connector/management-info.js'
 import { requestSigning } from '../../src/connector/signing.js'
 import { KyconnectError } from '../../src/errors.js'
 import { fingerprint } from '../../src/pki/chain.js'
-import { formatRfc4514, sameAttributes } from '../../src/pki/distinguished-name.js'
+import { refusalError } from '../../src/transport/refusal.js'
+import { formatRfc4514, isSubjectAskedFor } from '../../src/pki/distinguished-name.js'
 import { exchanges } from '../support/golden.js'
 import { type Replay, startReplay } from '../support/replay.js'
 
@@ -49,8 +51,13 @@ async function outcome(work: Promise<unknown>): Promise<{ code: string; exit: nu
 }
 
 const askInfo = (): ReturnType<typeof fetchCsrInfo> => fetchCsrInfo(replay.http(), tokenUrl())
-const askSigning = (): ReturnType<typeof requestSigning> =>
-  requestSigning(replay.http(), csrUrl(), 'the CSR', false, () => undefined)
+/** The certificates, or the refusal with the meaning that a pairing gives it. */
+const askSigning = async (): Promise<readonly X509Certificate[]> => {
+  const answered = await requestSigning(replay.http(), csrUrl(), 'the CSR', () => undefined)
+  if (answered.outcome === 'signed') return answered.certificates
+  const { answer } = answered
+  throw answer.status === 403 ? tokenRejected(answer) : refusalError(answer, 'the CSR')
+}
 const askManagement = (): ReturnType<typeof fetchManagementInfo> => fetchManagementInfo(replay.http(gateway), infoUrl)
 
 describe('the CSR information, as recorded', () => {
@@ -100,7 +107,7 @@ describe('the CSR information, as recorded', () => {
     recorded('info-lookup-failed')
     const said = await outcome(askInfo())
     expect([said.code, said.exit]).toEqual(['ERR_SERVICE_FAILED', 7])
-    expect(said.hint).toContain('the token is spent')
+    expect(said.message).toContain('after it consumed the token')
     expect(said.message).not.toContain('csrUrl')
     expect(replay.asked).toHaveLength(1)
   })
@@ -222,7 +229,7 @@ test('the subject of a recorded certificate is the one that was announced, thoug
     const [type = '', value = ''] = part.split('=')
     return [{ type, value }]
   })
-  expect(sameAttributes(issued, subject)).toBe(true)
+  expect(isSubjectAskedFor(issued, subject)).toBe(true)
   expect(issued.map(([part]) => part?.type)).not.toEqual(subject.map(([part]) => part?.type))
 })
 

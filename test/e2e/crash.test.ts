@@ -160,7 +160,7 @@ test('the key is on disk before the CSR leaves: whoever is killed while the serv
   const dry = await pairAndDieAt(0, join(folder.path, 'dry'), ['--app', 'demo'])
   expect(dry.killed).toBe(false)
   let resumed = 0
-  for (let n = 14; n < dry.changes && resumed === 0; n += 2) {
+  for (let n = 8; n < dry.changes && resumed === 0; n++) {
     const at = join(folder.path, `resume-${n}`)
     await mkdir(at, { mode: 0o700 })
     const { killed } = await pairAndDieAt(n, at, ['--app', 'demo'])
@@ -168,6 +168,8 @@ test('the key is on disk before the CSR leaves: whoever is killed while the serv
     if (!(await readdir(join(at, 'demo'))).includes('pending')) continue
     const key = await readFile(join(at, 'demo', 'pending', 'key.pem'), 'utf8')
     const done = await kyconnect(['pair', '--resume', '--json'], { env: environment(at) })
+    // Killed later, the CSR was signed, and its answer is lost.
+    if (done.code === 8) break
     expect(done.code, done.stderr).toBe(0)
     expect(await readFile(join(at, 'demo', 'current', 'key.pem'), 'utf8')).toBe(key)
     resumed++

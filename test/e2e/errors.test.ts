@@ -45,12 +45,24 @@ function pair(args: readonly string[] = [], options: RunOptions = {}): Promise<R
   })
 }
 
-/** Every file below a folder, by its path in it. */
+/** Asks for the management info with --json. */
+function info(args: readonly string[] = [], env: Record<string, string> = {}): Promise<Run> {
+  return kyconnect(['info', '--json', '--timeout', '5', ...args], { env: { KYCONNECT_HOME: home, ...env } })
+}
+
+/** That a run of info failed as it should, and printed the stored identity all the same. */
+async function expectInfoFailure(run: Run, exitCode: number, code: string, names: RegExp): Promise<void> {
+  expect(JSON.parse(run.stdout)).toMatchObject({ app: 'demo', verified: false })
+  await expectFailure({ ...run, stdout: '' }, exitCode, code, names, 'identity')
+}
+
+/** Every file below a home, by its path in it; but the lock of each profile, which stays. */
 async function files(path: string): Promise<string[]> {
   const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(() => [])
   return entries
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1))
+    .filter((file) => !file.startsWith('.locks/'))
     .sort()
 }
 
@@ -106,10 +118,10 @@ describe('the token', () => {
     const run = await pair([], { env: { ...sandbox.ready.env, KYCONNECT_TOKEN_URL: url } })
     await expectFailure(run, 3, 'ERR_TOKEN_REJECTED', /older than 5 minutes/, 'nothing')
   })
-  test('a URL without one is refused by the service, with 3', async () => {
+  test('a URL without one is refused before it is sent, with 2', async () => {
     const url = (await sandbox.tokenUrl()).split('?')[0] ?? ''
     const run = await pair([], { env: { ...sandbox.ready.env, KYCONNECT_TOKEN_URL: url } })
-    await expectFailure(run, 3, 'ERR_TOKEN_REJECTED', /Token not provided/, 'nothing')
+    await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /has no token/, 'nothing')
   })
   test('what is no URL is a usage error, and is not repeated', async () => {
     const run = await pair([], {
@@ -117,7 +129,7 @@ describe('the token', () => {
         KYCONNECT_TOKEN_URL: 'MLqfmOrOd4TSfAdbitQQg09tpM6Bi0J7UR8438BhnYvBkGrigIyWIQ60vrmAJNutxa0dTNCPCAZtKTuNjpGQiw==',
       },
     })
-    await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /no URL/, 'nothing')
+    await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /not a valid URL/, 'nothing')
     expect(run.stderr).not.toContain('MLqfmOrOd4')
   })
   test('an http URL is a usage error', async () => {
@@ -147,7 +159,13 @@ describe('the token', () => {
         .writeHead(500, { 'content-type': 'application/json' })
         .end(`{"code":500,"error":"Could not fetch gateway URL."}\n${JSON.stringify(fake.goodInfo())}\n`)
     }
-    await expectFailure(await pair(), 7, 'ERR_SERVICE_FAILED', /Could not fetch gateway URL.*spent/s, 'nothing')
+    await expectFailure(
+      await pair(),
+      7,
+      'ERR_SERVICE_FAILED',
+      /consumed the token.*Could not fetch gateway URL.*new token URL/s,
+      'nothing',
+    )
   })
 })
 
@@ -221,7 +239,13 @@ describe('the way to the service', () => {
   })
   test('a reset on the token URL: 8, and the token was sent once only', async () => {
     fake.faults.info = (request) => request.socket.destroy()
-    await expectFailure(await pair(), 8, 'ERR_NETWORK', /closed before the answer/, 'nothing')
+    await expectFailure(
+      await pair(),
+      8,
+      'ERR_NETWORK',
+      /broke before the answer was complete.*probably consumed/s,
+      'nothing',
+    )
     expect(fake.requests).toHaveLength(1)
   })
   test('a reset at the signing is tried again, then 8, and the pairing waits', async () => {
@@ -261,7 +285,7 @@ describe('the way to the service', () => {
     }
     const failed = await pair()
     expect([4, 7]).toContain(failed.code)
-    expect(jsonError(failed).hint).toContain('the token is spent')
+    expect(jsonError(failed).hint).toContain('the token is consumed')
     expect(await files(home)).toEqual([])
   })
   test('an identity whose pointer is damaged is replaced with --force', async () => {
@@ -333,7 +357,7 @@ describe('the way to the service', () => {
     expect([led.stdout, led.code, jsonError(led).code]).toEqual(['moved on', 4, 'ERR_UNTRUSTED_URL'])
     expect((await call(['-X', 'CONNECT'])).code).toBe(2)
   })
-  test('a CSR that was signed while nobody listened any more: resuming says what its refusal means, 3', async () => {
+  test('a CSR that was signed while nobody listened any more: resuming says that the answer is lost, 8', async () => {
     fake.faults.csr = () => undefined
     await expectFailure(
       await pair(['--timeout', '1']),
@@ -347,15 +371,16 @@ describe('the way to the service', () => {
     }
     const env = { ...fake.env, KYCONNECT_HOME: home }
     const resumed = await kyconnect(['pair', '--resume', '--json'], { env })
-    await expectFailure(resumed, 3, 'ERR_TOKEN_REJECTED', /sent again.*the answer was lost/s, 'nothing')
+    await expectFailure(resumed, 8, 'ERR_ANSWER_LOST', /the answer was lost.*new token URL/s, 'nothing')
   })
   test('a reset at the management info: 8, and the identity is stored and completed by info', async () => {
     fake.faults.management = (request) => request.socket.destroy()
-    await expectFailure(await pair(), 8, 'ERR_NETWORK', /the identity is stored.*kyconnect info/s, 'identity')
+    expect((await pair(['--no-verify'])).code).toBe(0)
+    await expectInfoFailure(await info(), 8, 'ERR_NETWORK', /broke before the answer.*valid until/s)
     fake.faults = {}
-    const info = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home } })
-    expect(info.code, info.stderr).toBe(0)
-    expect(info.stdout).toContain('renewCertUrl')
+    const done = await info()
+    expect(done.code, done.stderr).toBe(0)
+    expect(done.stdout).toContain('renewCertUrl')
   })
   test('a server whose certificate is for another name: 4', async () => {
     const other = await serverWith(['elsewhere.example'])
@@ -364,7 +389,13 @@ describe('the way to the service', () => {
   })
   test('a server of an unknown CA: 4, with --ca-file as the way out', async () => {
     const run = await pair([], { env: { KYCONNECT_CA_FILE: fake.clientAuthority.certificateFile } })
-    await expectFailure(run, 4, 'ERR_SERVER_CERTIFICATE', /nobody this machine trusts.*--ca-file/s, 'nothing')
+    await expectFailure(
+      run,
+      4,
+      'ERR_SERVER_CERTIFICATE',
+      /issued by a CA this machine does not trust, ".*CN=.*--ca-file.*SSL_CERT_FILE or NODE_EXTRA_CA_CERTS/s,
+      'nothing',
+    )
     expect(fake.requests).toEqual([])
   })
   test('a server whose certificate has expired: 4', async () => {
@@ -384,7 +415,7 @@ describe('the way to the service', () => {
 
 describe('the CSR information', () => {
   const wrong: [string, (good: Record<string, unknown>) => unknown, number, string, RegExp][] = [
-    ['that is not JSON', () => 'pardon?', 7, 'ERR_ANSWER_MALFORMED', /no JSON|no JSON object/],
+    ['that is not JSON', () => 'pardon?', 7, 'ERR_ANSWER_MALFORMED', /is not a JSON object/],
     ['without a csrUrl', ({ api, certificate }) => ({ api, certificate }), 7, 'ERR_ANSWER_MALFORMED', /lacks csrUrl/],
     [
       'without a certificate',
@@ -393,13 +424,12 @@ describe('the CSR information', () => {
       'ERR_ANSWER_MALFORMED',
       /lacks certificate\.subject/,
     ],
-    ['without URLs', ({ csrUrl, certificate }) => ({ csrUrl, certificate }), 7, 'ERR_ANSWER_MALFORMED', /api\.infoUrl/],
     [
       'whose subject cannot be parsed',
       (good) => ({ ...good, certificate: { subject: 'nobody', 'key-algorithm': 'rsa2048' } }),
       7,
       'ERR_ANSWER_MALFORMED',
-      /no distinguished name/,
+      /is not a distinguished name/,
     ],
     [
       'whose csrUrl has another origin',
@@ -440,6 +470,17 @@ describe('the CSR information', () => {
     await expectFailure(await pair(), exitCode, code, names, 'nothing')
     expect(fake.requests).toHaveLength(1)
   })
+  test('one without URLs, as of releases before 1.0: what there is is stored, with a warning', async () => {
+    fake.faults.info = (_, response) => {
+      const { csrUrl, certificate } = fake.goodInfo()
+      json(response, 200, { csrUrl, certificate })
+    }
+    const done = await pair()
+    expect(done.code, done.stderr).toBe(0)
+    expect(done.stderr).toContain('"code":"no-management-info"')
+    expect(JSON.parse(done.stdout)).toMatchObject({ app: 'demo', gatewayHost: null, urls: {} })
+    await expectInfoFailure(await info(), 5, 'ERR_IDENTITY_UNUSABLE', /no URL for the management info/)
+  })
   test('an unknown key algorithm falls back to rsa2048, with a warning', async () => {
     fake.faults.info = (_, response) => {
       json(response, 200, {
@@ -474,7 +515,7 @@ describe('the signing', () => {
       /Error while creating certificate.*--resume/s,
       'pending',
     ],
-    ['a 201 that is no JSON', 201, 'done', 7, 'ERR_ANSWER_MALFORMED', /no JSON.*spent/s, 'nothing'],
+    ['a 201 that is no JSON', 201, 'done', 7, 'ERR_ANSWER_MALFORMED', /is not a JSON object.*consumed/s, 'nothing'],
     ['a 201 without certificates', 201, '{}', 7, 'ERR_ANSWER_MALFORMED', /lacks crt/, 'nothing'],
     [
       'a 201 with garbage',
@@ -505,7 +546,13 @@ describe('the signing', () => {
       expect(crt).not.toBe('')
       json(response, 201, { crt: clientCrt, clientCrt, caCrt: stranger })
     }
-    await expectFailure(await pair(), 4, 'ERR_CERTIFICATE_UNVERIFIED', /has signed the client certificate/, 'nothing')
+    await expectFailure(
+      await pair(),
+      4,
+      'ERR_CERTIFICATE_UNVERIFIED',
+      /lacks the issuer of the client certificate/,
+      'nothing',
+    )
   })
   test('an answer lost after the 201 says that a new token is needed', async () => {
     let signed = 0
@@ -513,7 +560,7 @@ describe('the signing', () => {
       if (signed++ > 0) json(response, 403, { code: 403, error: 'Invalid token.' })
       else request.socket.destroy()
     }
-    await expectFailure(await pair(), 3, 'ERR_TOKEN_REJECTED', /answer was lost.*new token URL/s, 'nothing')
+    await expectFailure(await pair(), 8, 'ERR_ANSWER_LOST', /answer was lost.*new token URL/s, 'nothing')
   })
   test('an answer that breaks off within the 201 says that a new token is needed', async () => {
     fake.faults.csr = (request, response) => {
@@ -562,14 +609,9 @@ describe('the gateway', () => {
     )
     try {
       await listening(port)
-      const run = await pair([], { env: { KYCONNECT_NODE_PORT: String(port) } })
-      await expectFailure(
-        run,
-        4,
-        'ERR_CLIENT_CERTIFICATE_REFUSED',
-        /refused the client certificate.*identity is stored/s,
-        'identity',
-      )
+      expect((await pair(['--no-verify'])).code).toBe(0)
+      const run = await info([], { KYCONNECT_NODE_PORT: String(port) })
+      await expectInfoFailure(run, 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', /refused the client certificate/s)
     } finally {
       await ended(gateway)
     }
@@ -582,7 +624,8 @@ describe('the gateway', () => {
           .writeHead(400, { 'content-type': 'text/html' })
           .end(`<html>\r\n<head><title>400 ${title}</title></head>\r\n<body><center>${title}</center></body></html>`)
       }
-      await expectFailure(await pair(), 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', new RegExp(title), 'identity')
+      expect((await pair(['--no-verify'])).code).toBe(0)
+      await expectInfoFailure(await info(), 4, 'ERR_CLIENT_CERTIFICATE_REFUSED', new RegExp(title))
     },
   )
   test('a NodePort where nothing listens: 8, with the command that finds the right one', async () => {
@@ -651,7 +694,7 @@ describe('what is on this machine', () => {
       env: { ...fake.env, KYCONNECT_HOME: home },
     })
     expect(resumed.code, resumed.stderr).toBe(0)
-    expect(await readdir(home)).toEqual(['demo', 'demo-2'])
+    expect(await readdir(home)).toEqual(['.locks', 'demo', 'demo-2'])
   })
   test('an App whose name cannot be a profile: 2, and the pairing is kept under one that can', async () => {
     fake.faults.info = (_, response) => {
@@ -692,7 +735,7 @@ describe('what is on this machine', () => {
     const restored = await kyconnect(['pair', '--rollback'], { env: { KYCONNECT_HOME: home } })
     expect([restored.code, restored.stderr]).toEqual([
       0,
-      expect.stringMatching(/Put back the identity of the App "demo"/),
+      expect.stringMatching(/Restored the identity of the App "demo"/),
     ])
     expect(await readFile(key)).toEqual(before)
   })
@@ -739,7 +782,7 @@ describe('what is on this machine', () => {
   test('a home that others can write to is refused: 9', async () => {
     await mkdir(home)
     await chmod(home, 0o777)
-    await expectFailure(await pair(), 9, 'ERR_HOME_UNSAFE', /written by others.*chmod go-w/s, 'nothing')
+    await expectFailure(await pair(), 9, 'ERR_HOME_UNSAFE', /too open.*chmod go-w/s, 'nothing')
     expect(fake.requests).toEqual([])
   })
   test('no identity: 5; several and none named: 2, listing them', async () => {
@@ -778,7 +821,7 @@ describe('Ctrl-C', () => {
       })
       await arrived
       running.child.kill(signal)
-      await expectFailure(await running.end, exitCode, code, /interrupted|told to end/, left)
+      await expectFailure(await running.end, exitCode, code, /interrupted|terminated/, left)
     }
   })
 

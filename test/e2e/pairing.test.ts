@@ -170,7 +170,7 @@ describe('the main job', () => {
     const { directory } = await paired(newHome(), ['--key-algorithm', 'rsa3072'])
     expect(await openssl('rsa', '-in', join(directory, 'key.pem'), '-noout', '-text')).toContain('3072 bit')
     const refused = await go(newHome(), ['pair', '--json', '--key-algorithm', 'ec256', '--url', '-'], { input: 'x' })
-    expect([refused.code, jsonError(refused).message]).toEqual([2, expect.stringContaining('its CA key is RSA')])
+    expect([refused.code, jsonError(refused).message]).toEqual([2, expect.stringContaining("Kyma's CA key is RSA")])
   })
 
   test('with --insecure no CA is needed, it is warned of, and the identity is marked for good', async () => {

@@ -1,9 +1,11 @@
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { exitCodes } from '../../src/cli/exit-codes.js'
+import { exitCodeMeanings, exitCodes } from '../../src/cli/exit-codes.js'
+import { referenceMarkdown } from '../../src/cli/reference.js'
 import { temporaryFolder } from '../support/certificates.js'
 import { kyconnect, program, root, run } from '../support/kyconnect.js'
+import { startSandboxProcess } from '../support/sandbox.js'
 
 const readme = await readFile(join(root, 'README.md'), 'utf8')
 
@@ -29,28 +31,66 @@ test('its examples run, one after the other in one shell, as they stand', async 
   }
 })
 
-test('its table of exit codes is the one in the code', () => {
-  const table = Object.fromEntries(
-    [...readme.matchAll(/^\| ([\d, ]+) \| [^|]*\|([^|]*)\|$/gm)].flatMap(([, codes = '', names = '']) => {
-      const list = codes.split(', ').map(Number)
-      const errors = [...names.matchAll(/`(ERR_\w+)`/g)].map(([, name]) => name ?? '')
-      // "130, 143" has one error for each, any other row one code for all of them.
-      return errors.map((name, index) => [name, list.length === errors.length ? list[index] : list[0]] as const)
-    }),
-  )
-  expect(table).toEqual(exitCodes)
+test('its recipe for curl works without server-ca.pem too', async () => {
+  const recipe = /^```sh\n(folder=[^]*?)^```$/m.exec(readme)?.[1] ?? ''
+  const [folder, sandbox] = await Promise.all([temporaryFolder('recipe'), startSandboxProcess()])
+  try {
+    await writeFile(join(folder.path, 'kyconnect'), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`)
+    await chmod(join(folder.path, 'kyconnect'), 0o755)
+    const { KYCONNECT_CA_FILE: ca, ...env } = sandbox.ready.env
+    const trusted = { ...env, SSL_CERT_FILE: ca, KYCONNECT_HOME: join(folder.path, 'home') }
+    const paired = await kyconnect(['pair', '--url', '-'], { env: trusted, input: await sandbox.tokenUrl() })
+    expect(paired.code, paired.stderr).toBe(0)
+    const done = await run('bash', ['-c', `set -euo pipefail\n${recipe}`], {
+      env: { ...trusted, PATH: `${folder.path}:${process.env['PATH'] ?? ''}` },
+    })
+    expect([done.code, done.stdout], done.stderr).toEqual([0, expect.stringMatching(/client\.crt: OK\n\[\]/)])
+  } finally {
+    await sandbox.stop()
+    await folder.remove()
+  }
 })
 
-test('every flag that a help text shows stands in it, and every command', async () => {
+test('its links lead to files that are there, and to headings in them', async () => {
+  const links = [...readme.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)]
+  expect(links.map(([, file]) => file)).toEqual(expect.arrayContaining(['docs/reference.md', 'docs/contract.md']))
+  for (const [, file = '', heading] of links) {
+    const text = await readFile(join(root, file), 'utf8')
+    const anchors = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => title.toLowerCase().replaceAll(' ', '-'))
+    if (heading !== undefined) expect(anchors).toContain(heading)
+  }
+})
+
+test('the reference is what the program says of itself: npm run docs writes it', async () => {
+  expect(await readFile(join(root, 'docs/reference.md'), 'utf8')).toBe(referenceMarkdown())
+})
+
+test('the reference has every command and flag of the help texts, every exit code, and every variable', async () => {
+  const reference = await readFile(join(root, 'docs/reference.md'), 'utf8')
   const { stdout } = await kyconnect(['--help'])
-  const commands = [...stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map(([, name]) => name ?? '')
-  expect(commands).toEqual(['pair', 'info', 'call', 'token', 'sandbox'])
+  const commands = [...stdout.matchAll(/^ {2}(\w+)(?:\|\w+)? \[options\]/gm)].map(([, name]) => name ?? '')
+  expect(commands).toEqual(expect.arrayContaining(['pair', 'info', 'call', 'token', 'sandbox']))
   for (const command of commands) {
     const help = (await kyconnect([command, '--help'])).stdout
     expect(help).toContain('Examples:')
+    const section = reference.split(`\n## ${command}\n`)[1]?.split('\n## ')[0]
     for (const [flag] of help.split('Examples:')[0]?.matchAll(/(?<=^ {2}(?:-\w, )?)--[\w-]+/gm) ?? []) {
-      if (flag === '--help') continue
-      expect(readme, `${command} ${flag}`).toContain(`\`${flag}`.replace('`--', '--'))
+      expect(section, `${command} ${flag}`).toContain(flag)
+    }
+  }
+  for (const [code, exitCode] of Object.entries(exitCodes)) {
+    expect(reference).toMatch(new RegExp(`^\\| ${exitCode} \\|.*\`${code}\``, 'm'))
+    expect(stdout).toMatch(new RegExp(`^ {2}${exitCode} +${exitCodeMeanings[exitCode].replace(/[()]/g, '\\$&')}$`, 'm'))
+  }
+  const sources = await readdir(join(root, 'src'), { recursive: true })
+  for (const file of sources.filter((name) => name.endsWith('.ts') && !name.startsWith('sandbox'))) {
+    const text = await readFile(join(root, 'src', file), 'utf8')
+    for (const [, name = ''] of text.matchAll(
+      /(?:'|\[)((?:KYCONNECT|XDG|SSL|NODE|NO|FORCE|HTTPS?)_[A-Z_]+)(?:'|\])/g,
+    )) {
+      if (!name.startsWith('NODE_') || name === 'NODE_EXTRA_CA_CERTS') {
+        expect(reference, `${name} in ${file}`).toContain(name)
+      }
     }
   }
 })

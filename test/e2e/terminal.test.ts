@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
@@ -32,9 +33,10 @@ async function onTerminal(
   home: string,
   typing: readonly [RegExp, string][] = [],
   redirect = '',
+  columns = 120,
 ): Promise<Typed> {
   const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(' ')
-  const child = spawn('script', ['-qec', `${command} ${redirect}`, '/dev/null'], {
+  const child = spawn('script', ['-qec', `stty cols ${columns}; ${command} ${redirect}`, '/dev/null'], {
     env: plainEnvironment({
       ...sandbox.ready.env,
       // Without a cluster: it would be asked before the person is.
@@ -42,7 +44,6 @@ async function onTerminal(
       HOME: home,
       KYCONNECT_HOME: home,
       TERM: 'xterm-256color',
-      COLUMNS: '120',
     }),
     stdio: ['pipe', 'pipe', 'inherit'],
   })
@@ -89,20 +90,65 @@ test('questions go to stderr: stdout may be a file', async () => {
   expect([code, screen]).toEqual([0, expect.stringContaining('Token URL')])
 })
 
-test('a body is laid out for a person, and a hostile one cannot draw', async () => {
+test('a body is indented for a person, and a hostile one cannot draw, with --json and -i neither', async () => {
   const home = join(folder.path, `home-${homes++}`)
   const url = await sandbox.tokenUrl()
   expect((await onTerminal(['pair'], home, [[/Token URL/, `${url}\r`]])).code).toBe(0)
   const service = {
     provider: 'p',
-    name: 'red \u001b[31m\u202e name',
+    name: 'red \u001b[31m\u202e\u009b31m\u2066 name',
     description: 'd',
     api: { targetUrl: 'https://x.example.com' },
   }
   expect((await onTerminal(['call', 'metadata', '-d', JSON.stringify(service)], home)).code).toBe(0)
-  const { screen } = await onTerminal(['call', 'metadata'], home)
-  expect(screen).toContain('    "provider": "p",')
-  expect(screen).not.toMatch(/\u001b\[31m|\u202e/)
+  const hostile = /\u001b\[31m|[\u202e\u009b\u2066]/
+  for (const more of [[], ['--json'], ['-i']]) {
+    const { screen } = await onTerminal(['call', 'metadata', ...more], home)
+    expect(screen).toContain('    "provider": "p",')
+    expect(screen).not.toMatch(hostile)
+  }
+  // A pipe gets every byte: the service escapes the first character only.
+  const piped = await onTerminal(['call', 'metadata'], home, [], '| od -An -tx1')
+  expect(piped.screen.replace(/\s+/g, ' ')).toContain('e2 80 ae c2 9b 33 31 6d e2 81 a6')
+})
+
+test('what is stored cannot draw either, and --json keeps every character, escaped', async () => {
+  const home = join(folder.path, `home-${homes++}`)
+  expect((await onTerminal(['pair'], home, [[/Token URL/, `${await sandbox.tokenUrl()}\r`]])).code).toBe(0)
+  const stored = join(home, 'demo', 'current', 'identity.json')
+  const metadata = JSON.parse(await readFile(stored, 'utf8')) as { app: string; urls: Record<string, string> }
+  const app = 'de\u202emo\u009b31m'
+  await writeFile(stored, JSON.stringify({ ...metadata, app }))
+  for (const more of [[], ['--json']]) {
+    const { screen, code } = await onTerminal(['info', '--offline', ...more], home)
+    expect([code, screen]).toEqual([0, expect.not.stringMatching(/[\u202e\u009b]/)])
+    if (more.length > 0) expect(JSON.parse(screen)).toMatchObject({ app })
+  }
+})
+
+test('at 80 columns no word and no URL is broken in the middle', async () => {
+  const home = join(folder.path, `home-${homes++}`)
+  const url = await sandbox.tokenUrl()
+  const long = '1234567890-'.repeat(5)
+  const paired = await onTerminal(['pair', '--profile', long], home, [[/Token URL/, `${url}\r`]], '', 80)
+  expect(paired.code, paired.screen).toBe(0)
+  for (const [args, redirect] of [
+    [['info'], ''],
+    [['info', '--node-port', '1'], ''],
+    [['call', 'events'], ''],
+    [['pair', '--url', 'https://connector-service.kyma.local/v1/applications/signingRequests/info'], ''],
+    [['pair', '--help'], ''],
+    [['call', '--help'], ''],
+    [['--help'], ''],
+  ] as const) {
+    const { screen } = await onTerminal(args, home, [], redirect, 80)
+    const lines = screen.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, '').split(/\r?\n|\r/)
+    // A line may be wider only where it is a single word, which cannot be helped.
+    expect(
+      lines.filter((line) => line.length > 80 && / /.test(line.trim())),
+      args.join(' '),
+    ).toEqual([])
+  }
 })
 
 test('a replacement of another domain is asked for, and no is the default', async () => {

@@ -1,17 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto'
-import {
-  chmod,
-  lstat,
-  mkdir,
-  readdir,
-  readFile,
-  readlink,
-  rm,
-  stat,
-  symlink,
-  utimes,
-  writeFile,
-} from 'node:fs/promises'
+import { chmod, lstat, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { FilesError, IdentityUnusableError, NoIdentityError, ProfileNameError } from '../../src/errors.js'
@@ -42,13 +30,26 @@ beforeEach(() => {
 })
 
 async function commit(store: FolderStore, material: Material, profile = 'demo'): Promise<Identity> {
-  const lock = await store.lock(profile)
-  try {
-    await store.begin(pendingOf(profile))
-    return await store.commit(metadataOf(profile, material), material)
-  } finally {
-    await lock.release()
-  }
+  const { value, problem } = await store.locked(profile, async (change) => {
+    await change.begin(pendingOf(profile))
+    return change.commit(metadataOf(profile, material), material)
+  })
+  expect(problem).toBeUndefined()
+  return value
+}
+
+async function rollback(store: FolderStore, profile = 'demo'): Promise<Identity> {
+  return (await store.locked(profile, (change) => change.rollback())).value
+}
+
+/** What a command does first: repair, then read. */
+async function open(store: FolderStore, profile = 'demo'): Promise<Identity> {
+  await store.mend(profile)
+  return store.load(profile)
+}
+
+async function names(store: FolderStore): Promise<string[]> {
+  return (await store.summaries()).map(({ profile }) => profile)
 }
 
 async function modes(path: string): Promise<string[]> {
@@ -85,9 +86,7 @@ describe('an identity', () => {
     try {
       const store = storeAt(home)
       await commit(store, one)
-      const lock = await store.lock('demo')
-      await store.begin(pendingOf('demo'))
-      await lock.release()
+      await store.locked('demo', (change) => change.begin(pendingOf('demo')))
     } finally {
       process.umask(before)
     }
@@ -100,24 +99,24 @@ describe('an identity', () => {
     await commit(store, one)
     await commit(store, two)
     expect(await keyOf()).toBe(two.key)
-    expect((await store.rollback('demo')).material).toEqual(one)
+    expect((await rollback(store)).material).toEqual(one)
     expect(await keyOf()).toBe(one.key)
     expect((await store.load('demo')).material).toEqual(one)
-    expect((await store.rollback('demo')).material).toEqual(two)
+    expect((await rollback(store)).material).toEqual(two)
   })
 
   test('that was replaced twice is gone: two versions are kept', async () => {
     const store = storeAt(home)
     for (const material of [one, two, three]) await commit(store, material)
     expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(2)
-    expect((await store.rollback('demo')).material).toEqual(two)
+    expect((await rollback(store)).material).toEqual(two)
   })
 
   test('has nothing to roll back to after its first commit, nor where there is none', async () => {
     const store = storeAt(home)
-    await expect(store.rollback('demo')).rejects.toBeInstanceOf(NoIdentityError)
+    await expect(rollback(store)).rejects.toBeInstanceOf(NoIdentityError)
     await commit(store, one)
-    await expect(store.rollback('demo')).rejects.toThrow('there is no identity before the present one')
+    await expect(rollback(store)).rejects.toThrow('has no previous identity')
     expect(await keyOf()).toBe(one.key)
   })
 
@@ -128,23 +127,21 @@ describe('an identity', () => {
       ...stored.metadata,
       urls: { metadataUrl: 'https://gateway.kyma.local/demo/v1/metadata/services' },
     }
-    await store.update(stored, metadata)
+    await store.locked('demo', (change) => change.amend(() => metadata))
     expect((await store.load('demo')).metadata).toEqual(metadata)
     expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(1)
   })
 
   test('is listed by name; a folder with a pending pairing alone is none, nor are other things that lie there', async () => {
     const store = storeAt(home)
-    expect(await store.list()).toEqual([])
+    expect(await names(store)).toEqual([])
     await commit(store, one, 'shop')
     await commit(store, two, 'erp')
-    const lock = await store.lock('waiting')
-    await store.begin(pendingOf('waiting'))
-    await lock.release()
+    await store.locked('waiting', (change) => change.begin(pendingOf('waiting')))
     await mkdir(join(home, 'empty'))
     await mkdir(join(home, '.hidden'))
     await writeFile(join(home, 'file'), '')
-    expect(await store.list()).toEqual(['erp', 'shop'])
+    expect(await names(store)).toEqual(['erp', 'shop'])
     expect(await store.listPending()).toEqual(['waiting'])
     expect([await store.has('shop'), await store.has('waiting'), await store.has('none')]).toEqual([true, false, false])
     await expect(store.load('waiting')).rejects.toBeInstanceOf(NoIdentityError)
@@ -154,7 +151,12 @@ describe('an identity', () => {
     'cannot be named %j',
     async (name) => {
       const store = storeAt(home)
-      for (const attempt of [store.has(name), store.load(name), store.lock(name), store.pending(name)]) {
+      for (const attempt of [
+        store.has(name),
+        store.load(name),
+        store.locked(name, () => Promise.resolve()),
+        store.pending(name),
+      ]) {
         await expect(attempt).rejects.toBeInstanceOf(ProfileNameError)
       }
       await expect(stat(home)).rejects.toThrow('ENOENT')
@@ -175,10 +177,10 @@ describe('an identity that cannot be used', () => {
     [
       'of a newer format',
       () => edit((fields) => (fields['formatVersion'] = 2)),
-      /is of format 2; this program reads up to 1/,
+      /has format 2, and this version reads formats up to 1/,
     ],
     ['without a format', () => edit((fields) => delete fields['formatVersion']), /damaged: formatVersion/],
-    ['without a field', () => edit((fields) => delete fields['gatewayHost']), /damaged: gatewayHost/],
+    ['without a field', () => edit((fields) => delete fields['connectorHost']), /damaged: connectorHost/],
     ['with a port that is none', () => edit((fields) => (fields['nodePort'] = 0)), /damaged: nodePort/],
     [
       'with a URL that is not https',
@@ -193,10 +195,10 @@ describe('an identity that cannot be used', () => {
       () => writeFile(current('identity.json'), Buffer.alloc(2 * 1024 * 1024, 0x20)),
       /too large/,
     ],
-    ['with the key of another', () => writeFile(current('key.pem'), two.key), /do not belong together/],
-    ['with an empty key', () => writeFile(current('key.pem'), ''), /do not belong together/],
-    ['without a file', () => rm(current('chain.crt')), /a file is missing/],
-    ['whose version is gone', async () => rm(await version(), { recursive: true }), /a file is missing/],
+    ['with the key of another', () => writeFile(current('key.pem'), two.key), /its key does not fit its certificate/],
+    ['with an empty key', () => writeFile(current('key.pem'), ''), /its key does not fit its certificate/],
+    ['without a file', () => rm(current('chain.crt')), /chain.crt is missing/],
+    ['whose version is gone', async () => rm(await version(), { recursive: true }), /the folder is missing/],
     [
       'with a pointer that is damaged',
       () => writeFile(join(home, 'demo', 'pointer.json'), 'x'),
@@ -232,9 +234,7 @@ describe('an identity that cannot be used', () => {
 
 describe('a pending pairing', () => {
   const begin = async (store: FolderStore, profile = 'demo'): Promise<void> => {
-    const lock = await store.lock(profile)
-    await store.begin(pendingOf(profile))
-    await lock.release()
+    await store.locked(profile, (change) => change.begin(pendingOf(profile)))
   }
 
   test('comes back as it was: key, csrUrl to the letter, subject', async () => {
@@ -249,9 +249,9 @@ describe('a pending pairing', () => {
     const store = storeAt(home)
     await begin(store)
     await begin(store)
-    await store.discard('demo')
+    await store.locked('demo', (change) => change.discard())
     expect(await store.pending('demo')).toBeUndefined()
-    await store.discard('demo')
+    await store.locked('demo', (change) => change.discard())
     await commit(store, one)
     expect(await store.pending('demo')).toBeUndefined()
     expect(await readdir(join(home, 'demo'))).not.toContain('pending')
@@ -259,11 +259,11 @@ describe('a pending pairing', () => {
 
   test('leaves no folder behind when it comes to nothing', async () => {
     const store = storeAt(home)
-    const lock = await store.lock('demo')
-    await store.begin(pendingOf('demo'))
-    await store.discard('demo')
-    await lock.release()
-    expect(await readdir(home)).toEqual([])
+    await store.locked('demo', async (change) => {
+      await change.begin(pendingOf('demo'))
+      await change.discard()
+    })
+    expect(await readdir(home)).toEqual(['.locks'])
   })
 
   test('is removed by the next command once its token is dead, with an identity beside it and without', async () => {
@@ -271,27 +271,26 @@ describe('a pending pairing', () => {
     await commit(store, one)
     await begin(store)
     await begin(store, 'other')
-    await store.load('demo')
-    expect(await store.list()).toEqual(['demo'])
+    await open(store)
+    expect(await names(store)).toEqual(['demo'])
     expect(await store.listPending()).toEqual(['demo', 'other'])
     const later = storeAt(home, { now: () => new Date(Date.now() + 5 * 60_000 + 1000) })
-    await later.load('demo')
+    await open(later)
     expect(await store.listPending()).toEqual(['other'])
-    expect(await later.list()).toEqual(['demo'])
-    expect(await readdir(home)).toEqual(['demo'])
+    expect(await names(later)).toEqual(['demo'])
+    await later.mend('other')
+    expect(await readdir(home)).toEqual(['.locks', 'demo'])
   })
 
   test('is left alone while another process works on it', async () => {
     const store = storeAt(home)
     await commit(store, one)
     await begin(store)
-    const lock = await store.lock('demo')
-    const later = storeAt(home, { now: () => new Date(Date.now() + 6 * 60_000) })
-    const started = performance.now()
-    expect((await later.load('demo')).material).toEqual(one)
-    expect(performance.now() - started).toBeLessThan(1000)
-    expect(await store.listPending()).toEqual(['demo'])
-    await lock.release()
+    await store.locked('demo', async () => {
+      const later = storeAt(home, { now: () => new Date(Date.now() + 6 * 60_000) })
+      expect((await open(later)).material).toEqual(one)
+      expect(await store.listPending()).toEqual(['demo'])
+    })
   })
 
   test('that is damaged is told', async () => {
@@ -299,8 +298,11 @@ describe('a pending pairing', () => {
     await begin(store)
     await writeFile(join(home, 'demo', 'pending', 'pairing.json'), '{"formatVersion":1,"csrUrl":"x"}')
     await expect(store.pending('demo')).rejects.toThrow(/pairing.json is damaged: csrUrl/)
+    await begin(store)
     await writeFile(join(home, 'demo', 'pending', 'key.pem'), 'x')
-    await expect(store.pending('demo')).rejects.toThrow()
+    const failure = await store.pending('demo').catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(IdentityUnusableError)
+    expect(String(failure)).toMatch(/key.pem is damaged/)
   })
 })
 
@@ -313,33 +315,30 @@ describe('what a crash leaves', () => {
     await rm(current())
     await symlink(lagging, current())
     expect(await keyOf()).toBe(one.key)
-    expect((await store.load('demo')).material).toEqual(two)
+    expect((await open(store)).material).toEqual(two)
     expect(await keyOf()).toBe(two.key)
     await rm(current())
-    await store.load('demo')
+    await open(store)
     expect(await keyOf()).toBe(two.key)
   })
 
-  test('a version without a pointer, and every half-written thing, goes with the next commit', async () => {
+  test('every half-written thing goes with the next commit; a version that no pointer names stays, for it may be the only key', async () => {
     const store = storeAt(home)
     await commit(store, one)
     const at = join(home, 'demo')
-    const left = ['versions/v20260101000000-00000000', 'pending.0123abcd', 'current.0123abcd.stale']
+    const left = [
+      'versions/new-v20260101000000-00000000',
+      'versions/v20250101000000-00000000',
+      'pending.0123abcd',
+      'current.stale-0123abcd',
+    ]
     for (const name of left) await mkdir(join(at, name))
     await writeFile(join(at, 'pointer.json.0123abcd'), '')
-    await writeFile(join(at, 'lock.0123456789abcdef'), '')
-    await writeFile(join(at, 'lock.0123456789abcdee'), '')
-    await utimes(join(at, 'lock.0123456789abcdee'), 0, 0)
     await writeFile(join(at, 'notes.txt'), 'not ours')
     await commit(store, two)
-    expect((await readdir(at)).sort()).toEqual([
-      'current',
-      'lock.0123456789abcdef',
-      'notes.txt',
-      'pointer.json',
-      'versions',
-    ])
-    expect(await readdir(join(at, 'versions'))).toHaveLength(2)
+    expect((await readdir(at)).sort()).toEqual(['current', 'notes.txt', 'pointer.json', 'versions'])
+    expect(await readdir(join(at, 'versions'))).toHaveLength(3)
+    expect(await readdir(join(at, 'versions'))).toContain('v20250101000000-00000000')
   })
 })
 
@@ -357,9 +356,9 @@ describe('where there are no links', () => {
     expect(await keyOf()).toBe(two.key)
     expect(await modes(home)).toEqual(['file 600', 'folder 700'])
     await rm(current(), { recursive: true })
-    expect((await store.load('demo')).material).toEqual(two)
+    expect((await open(store)).material).toEqual(two)
     expect(await keyOf()).toBe(two.key)
-    await store.rollback('demo')
+    await rollback(store)
     expect(await keyOf()).toBe(one.key)
     expect((await readdir(join(home, 'demo'))).sort()).toEqual(['current', 'pointer.json', 'versions'])
   })
@@ -373,8 +372,8 @@ describe('where there are no links', () => {
 
   test('a copy learns what the endpoints are', async () => {
     const store = storeAt(home, noLinks)
-    const stored = await commit(store, one)
-    await store.update(stored, { ...stored.metadata, urls: {} })
+    await commit(store, one)
+    await store.locked('demo', (change) => change.amend((metadata) => ({ ...metadata, urls: {} })))
     expect((await store.load('demo')).metadata.urls).toEqual({})
   })
 })
@@ -384,12 +383,12 @@ describe('a folder of the home', () => {
     const store = storeAt(home)
     await commit(store, one)
     await chmod(join(home, 'demo'), 0o770)
-    await expect(store.load('demo')).rejects.toThrow(/can be written by others \(mode 770\)/)
-    await expect(store.lock('demo')).rejects.toThrow(/can be written by others/)
+    await expect(store.load('demo')).rejects.toThrow(/are too open: mode 0770 lets other users write/)
+    await expect(store.locked('demo', () => Promise.resolve())).rejects.toThrow(/too open/)
     await chmod(join(home, 'demo'), 0o700)
     await chmod(home, 0o702)
-    await expect(store.list()).rejects.toThrow(/can be written by others \(mode 702\)/)
-    await expect(store.ready()).rejects.toThrow(/can be written by others/)
+    await expect(store.summaries()).rejects.toThrow(/are too open: mode 0702 lets other users write/)
+    await expect(store.ready()).rejects.toThrow(/too open/)
   })
 
   test('that is readable by others is taken as it is: the files in it are not', async () => {
@@ -402,16 +401,18 @@ describe('a folder of the home', () => {
   test('that belongs to somebody else is refused', async () => {
     await mkdir(home, { mode: 0o700 })
     const stranger = storeAt(home, { userId: 123456 })
-    await expect(stranger.list()).rejects.toThrow(/belongs to another user \(uid \d+, we are 123456\)/)
+    await expect(stranger.summaries()).rejects.toThrow(
+      /belongs to another user \(uid \d+; this process runs as 123456\)/,
+    )
     await expect(stranger.ready()).rejects.toThrow(/belongs to another user/)
   })
 
   test('that is a file, or a link to nowhere, is told', async () => {
     await writeFile(home, '')
-    await expect(storeAt(home).list()).rejects.toBeInstanceOf(FilesError)
+    await expect(storeAt(home).summaries()).rejects.toBeInstanceOf(FilesError)
     await rm(home)
     await symlink(join(folder.path, 'nowhere'), home)
-    await expect(storeAt(home).list()).rejects.toBeInstanceOf(FilesError)
+    await expect(storeAt(home).summaries()).rejects.toBeInstanceOf(FilesError)
   })
 
   test('may be a link to one of ours', async () => {
@@ -419,7 +420,7 @@ describe('a folder of the home', () => {
     await mkdir(real, { mode: 0o700 })
     await symlink(real, home)
     await commit(storeAt(home), one)
-    expect(await readdir(real)).toEqual(['demo'])
+    expect(await readdir(real)).toEqual(['.locks', 'demo'])
   })
 })
 

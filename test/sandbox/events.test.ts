@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { createEvents } from '../../src/sandbox/events.js'
-import type { Answer } from '../../src/sandbox/exchange.js'
+import { createEvents } from '../../src/sandbox/events/events.js'
+import type { Answer } from '../../src/sandbox/http/exchange.js'
 
 const events = createEvents(() => 'a-new-id')
-const publish = (body: string, app = 'demo'): Answer =>
-  events(app, {
+const publish = (body: string, app = 'demo', service = events): Answer =>
+  service(app, {
     method: 'POST',
     path: `/${app}/v1/events`,
     query: new URLSearchParams(),
@@ -100,11 +100,32 @@ describe('an event', () => {
     expect(complaint(publish(event().replace('}}', '},"EVENT-TYPE":"A"}')))).toBe('event-type invalid_field')
   })
 
-  test('gets an id when it brings none, and is ignored when its type says so', () => {
+  test('gets an id when it has none', () => {
     const body = (more: object): string => publish(event(more)).body
     expect(body({ 'event-id': '' })).toContain('{"event-id":"a-new-id","status":"published"')
     expect(body({ 'event-id': null })).toContain('"event-id":"a-new-id"')
-    expect(body({ 'event-type': 'a.ignored' })).toContain('"status":"ignored"')
-    expect(body({ 'event-type': 'unignored' })).toContain('"status":"published"')
+  })
+
+  test('is ignored when nothing subscribes to its type and version', () => {
+    const some = createEvents(
+      () => 'a-new-id',
+      [
+        { type: 'order.created', version: 'v1' },
+        { type: 'order.deleted', version: 'v2' },
+      ],
+    )
+    const statusOf = (more: object, service = some): string =>
+      /"status":"(\w+)"/.exec(publish(event(more), 'demo', service).body)?.[1] ?? ''
+    expect(statusOf({})).toBe('published')
+    expect(statusOf({ 'event-type-version': 'v2' })).toBe('ignored')
+    expect(statusOf({ 'event-type': 'order.deleted' })).toBe('ignored')
+    expect(statusOf({ 'event-type': 'order.deleted', 'event-type-version': 'v2' })).toBe('published')
+    expect(
+      statusOf(
+        {},
+        createEvents(() => '', []),
+      ),
+    ).toBe('ignored')
+    expect(complaint(publish(event({ data: null }), 'demo', some))).toBe('data missing_field')
   })
 })

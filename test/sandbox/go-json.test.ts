@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { compact, decodeFirst, marshal, unmarshal } from '../../src/sandbox/go-json.js'
+import { compact, decodeFirst, marshal, unmarshal } from '../../src/sandbox/go/json.js'
 
 const complaint = (act: () => unknown): string => {
   try {

@@ -6,14 +6,11 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  authorityFromPem,
-  createClientAuthority,
-  issueClientCertificate,
-} from '../../src/sandbox/certificate-authority.js'
-import { toRfc2253 } from '../../src/sandbox/distinguished-name.js'
+import { toSubjectHeader } from '../../src/sandbox/http/subject-header.js'
+import { authorityFromPem, createClientAuthority } from '../../src/sandbox/pki/authority.js'
+import { issueClientCertificate } from '../../src/sandbox/pki/issue.js'
 import type { Sandbox } from '../../src/sandbox/sandbox.js'
-import { RSA_SHA256 } from '../../src/sandbox/signature-algorithm.js'
+import { RSA_SHA256 } from '../../src/sandbox/pki/signature-algorithm.js'
 import { startNginxGateway, type NginxGateway } from '../support/nginx.js'
 import { clientKey, clientSpki, csrBody, opensslRequest, pair, subjectOf, type Identity } from './identity.js'
 import { send, startTestSandbox, wireTo, type Call, type Reply } from './wire.js'
@@ -39,7 +36,7 @@ const MANAGEMENT = '/v1/applications/management/info'
 const RENEWALS = '/v1/applications/certificates/renewals'
 const cases: readonly Case[] = [
   { what: 'no certificate', path: MANAGEMENT, status: 400 },
-  { what: 'no certificate, and a path of nobody', path: '/v1/foo', status: 400 },
+  { what: 'no certificate, and an unknown path', path: '/v1/foo', status: 400 },
   { what: 'no certificate, and a body over the limit', path: RENEWALS, call: post('x'.repeat(2 * MIB)), status: 400 },
   { what: 'a certificate of another CA of the same name', path: MANAGEMENT, who: 'foreign', status: 400 },
   { what: 'an expired certificate', path: MANAGEMENT, who: 'expired', status: 400 },
@@ -66,8 +63,8 @@ const cases: readonly Case[] = [
     status: 404,
   },
   { what: 'the root', path: '/', who: 'demo', status: 404 },
-  { what: 'a path of nobody', path: '/v1/foo', who: 'demo', status: 404 },
-  { what: 'a path of nobody, with HEAD', path: '/v1/foo', who: 'demo', call: { method: 'HEAD' }, status: 404 },
+  { what: 'an unknown path', path: '/v1/foo', who: 'demo', status: 404 },
+  { what: 'an unknown path, with HEAD', path: '/v1/foo', who: 'demo', call: { method: 'HEAD' }, status: 404 },
   {
     what: 'signing on the gateway host',
     path: '/v1/applications/signingRequests/info?token=x',
@@ -100,13 +97,29 @@ const cases: readonly Case[] = [
     call: post('x'.repeat(5 * MIB + 1)),
     status: 413,
   },
-  { what: 'a body over 1 MiB for nobody', path: '/v1/foo', who: 'demo', call: post('x'.repeat(MIB + 1)), status: 413 },
+  {
+    what: 'a body over 1 MiB for an unknown path',
+    path: '/v1/foo',
+    who: 'demo',
+    call: post('x'.repeat(MIB + 1)),
+    status: 413,
+  },
   { what: 'the list of services', path: '/demo/v1/metadata/services', who: 'demo', status: 200 },
   { what: 'the redirect to the API', path: '/demo/v1/metadata', who: 'demo', status: 301 },
   { what: 'more path behind metadata', path: '/demo/v1/metadatamore', who: 'demo', status: 404 },
   { what: 'an event', path: '/demo/v1/events', who: 'demo', call: post(EVENT), status: 200 },
   { what: 'an event with more path behind', path: '/demo/v1/eventsmore', who: 'demo', call: post(EVENT), status: 200 },
   { what: 'an empty event', path: '/demo/v1/events', who: 'demo', call: post(''), status: 400 },
+  { what: 'a path with an empty segment', path: '/demo//v1/events', who: 'demo', call: post(EVENT), status: 301 },
+  { what: 'a path with a dot segment', path: '/demo/v1/./events?a=b', who: 'demo', call: post(EVENT), status: 301 },
+  { what: 'a path that leaves the App', path: '/demo/v1/events/../../../shop/v1/events', who: 'demo', status: 403 },
+  {
+    what: 'a path that leaves the App in an escaped form',
+    path: '/demo/%2e%2e/shop/v1/events',
+    who: 'demo',
+    status: 403,
+  },
+  { what: 'an escaped letter', path: '/d%65mo/v1/events', who: 'demo', call: post(EVENT), status: 200 },
   { what: 'events of a later version', path: '/demo/v2/events', who: 'demo', call: post(EVENT), status: 404 },
 ]
 
@@ -132,7 +145,7 @@ beforeAll(async () => {
   sandbox = await startTestSandbox({ apps, servicesPort: 0, stateDirectory })
   wire = wireTo(sandbox)
   const { forProxy } = sandbox
-  if (forProxy === undefined) throw new Error('nothing for a proxy')
+  if (forProxy === undefined) throw new Error('the sandbox has no servicesPort')
   for (const tls of ['TLSv1.2', 'TLSv1.3'] as const) {
     gateways.set(tls, await startNginxGateway({ ...forProxy, apps, tls }))
   }
@@ -173,7 +186,7 @@ afterAll(async () => {
   rmSync(stateDirectory, { recursive: true, force: true })
 })
 
-/** What a client can tell of an answer; NGINX's version is its own affair. */
+/** The parts of an answer that a client may depend on: not NGINX's version. */
 function visible(reply: Reply): object {
   return {
     status: reply.status,
@@ -204,7 +217,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('the gateway and a real NGINX, ov
     expect(builtIn.body).toContain('The plain HTTP request was sent to HTTPS port')
   })
 
-  test('tell the Connector the same certificate: one revoked at the one does not renew at the other', async () => {
+  test('pass the same certificate to the Connector: one that was revoked through NGINX does not renew through the gateway', async () => {
     const call = { ...(await pair(sandbox, 'demo', `${subjectOf('demo')}/serialNumber=${tls}`)), tls, method: 'POST' }
     const body = csrBody(opensslRequest(subjectOf('demo')))
     expect((await wire.gateway(RENEWALS, { ...call, body, port: portOf() })).status).toBe(201)
@@ -216,7 +229,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('the gateway and a real NGINX, ov
   })
 })
 
-test('the gateway names a client to what lies behind it as a real NGINX does', async () => {
+test('the gateway passes a client on to the services in the headers that a real NGINX sets', async () => {
   const seen: unknown[] = []
   const echo = createServer(({ headers }, response) => {
     seen.push({ subject: headers['client-certificate-subject'], certificate: headers['client-certificate'] })
@@ -226,7 +239,7 @@ test('the gateway names a client to what lies behind it as a real NGINX does', a
     echo.listen(0, '127.0.0.1', resolve)
   })
   const { forProxy } = sandbox
-  if (forProxy === undefined) throw new Error('nothing for a proxy')
+  if (forProxy === undefined) throw new Error('the sandbox has no servicesPort')
   const servicesUrl = `http://127.0.0.1:${(echo.address() as AddressInfo).port}`
   const nginx = await startNginxGateway({ ...forProxy, servicesUrl, apps: [] })
   try {
@@ -236,7 +249,7 @@ test('the gateway names a client to what lies behind it as a real NGINX does', a
       if (identity === undefined) throw new Error(`no ${who}`)
       expect((await wire.gateway(MANAGEMENT, { ...identity, port: nginx.port })).status).toBe(200)
       const certificate = new X509Certificate(identity.cert)
-      routed.push({ subject: toRfc2253(certificate.subject), certificate: encodeURIComponent(identity.cert) })
+      routed.push({ subject: toSubjectHeader(certificate.subject), certificate: encodeURIComponent(identity.cert) })
     }
     expect(routed).toEqual(seen)
     expect(seen[0]).toMatchObject({ subject: 'CN=demo,OU=OrgUnit,O=Organization,L=Waldorf,ST=Waldorf,C=DE' })

@@ -28,8 +28,8 @@ const connected = (port: number, host = '127.0.0.1'): Promise<Socket> =>
     socket.on('timeout', () => socket.destroy(new Error('timeout')))
   })
 
-describe('what a sandbox says when it is ready', () => {
-  test('are the URLs, ports and environment of its hosts', async () => {
+describe('a sandbox that is ready reports', () => {
+  test('the URLs, ports and environment of its hosts', async () => {
     const { ready, forProxy } = await start({ domain: 'kyma.example.com', apps: ['shop', 'erp'] })
     const { connectorUrl, gatewayPort, caFile, tokenUrls } = ready
     expect(connectorUrl).toMatch(/^https:\/\/connector-service\.kyma\.example\.com:\d+$/)
@@ -47,7 +47,7 @@ describe('what a sandbox says when it is ready', () => {
     expect(forProxy).toBeUndefined()
   })
 
-  test('are tokens that work at once, before and after the CA has its key', async () => {
+  test('tokens that work at once, before the CA has its key', async () => {
     const sandbox = await start()
     const replies = await Promise.all(
       ['demo', 'shop'].map((app) => wireTo(sandbox).connector(path(sandbox.ready.tokenUrls[app]))),
@@ -75,7 +75,7 @@ describe('a sandbox', () => {
     }
   })
 
-  test('closes at once, whoever is still connected', async () => {
+  test('closes at once, although clients are still connected', async () => {
     const sandbox = await startTestSandbox()
     const { ready } = sandbox
     const identity = await pair(sandbox, 'demo')
@@ -99,7 +99,7 @@ describe('a sandbox', () => {
     await expect(connected(ready.gatewayPort)).rejects.toThrow('ECONNREFUSED')
   })
 
-  test('knows a client again that resumes its TLS session', async () => {
+  test('recognises a client that resumes its TLS session', async () => {
     const sandbox = await start()
     const identity = await pair(sandbox, 'demo')
     const { ready } = sandbox
@@ -125,7 +125,7 @@ describe('a sandbox', () => {
     expect(await ask(first.session)).toMatchObject({ status: 'HTTP/1.1 200 OK', resumed: true })
   })
 
-  test('answers on each port for the host that is there, and no other', async () => {
+  test('answers on each port for its own host only', async () => {
     const sandbox = await start()
     const identity = await pair(sandbox, 'demo')
     const { gateway, connector } = wireTo(sandbox)
@@ -152,7 +152,7 @@ describe('a sandbox', () => {
     ])
   })
 
-  test('outlives what is no HTTP, no TLS, or breaks off', async () => {
+  test('survives bytes that are neither HTTP nor TLS, and connections that break', async () => {
     const sandbox = await start()
     const { ready } = sandbox
     const ports = [ready.gatewayPort, Number(new URL(ready.connectorUrl).port), Number(new URL(ready.internalUrl).port)]
@@ -182,7 +182,7 @@ describe('a sandbox', () => {
     expect((await connector('/v1/applications/certificates', { method: 'POST', body })).status).toBe(413)
   })
 
-  test('is one of many: what another signed is refused', async () => {
+  test('refuses a certificate that another sandbox signed', async () => {
     const [one, other] = [await start(), await start()]
     const identity = await pair(one, 'demo')
     const reply = await wireTo(other).gateway('/v1/applications/management/info', identity)
@@ -192,12 +192,12 @@ describe('a sandbox', () => {
 
 describe('options', () => {
   test.each([
-    [{ domain: 'kyma..local' }, '"kyma..local" is no domain'],
-    [{ domain: 'https://kyma.local' }, 'is no domain'],
-    [{ domain: '' }, 'is no domain'],
-    [{ domain: `${'a'.repeat(60)}.`.repeat(4) + 'local' }, 'is no domain'],
-    [{ apps: [''] }, '"" is no name for an App'],
-    [{ apps: ['demo', 'my app/1,O=x'] }, '"my app/1,O=x" is no name for an App'],
+    [{ domain: 'kyma..local' }, '"kyma..local" is not a domain'],
+    [{ domain: 'https://kyma.local' }, 'is not a domain'],
+    [{ domain: '' }, 'is not a domain'],
+    [{ domain: `${'a'.repeat(60)}.`.repeat(4) + 'local' }, 'is not a domain'],
+    [{ apps: [''] }, '"" is not a name for an App'],
+    [{ apps: ['demo', 'my app/1,O=x'] }, '"my app/1,O=x" is not a name for an App'],
     [{ tokenTtlSeconds: 0 }, 'tokenTtlSeconds must be a whole number of seconds'],
     [{ validitySeconds: 1.5 }, 'validitySeconds must be a whole number of seconds'],
     [{ gatewayPort: 65536 }, 'gatewayPort must be a port'],
@@ -208,7 +208,7 @@ describe('options', () => {
   })
 })
 
-test('the services behind the gateway can be left to another proxy, with the files that it needs', async () => {
+test('another proxy can replace the gateway, with the files that it needs', async () => {
   const { forProxy } = await start({ servicesPort: 0 })
   const headers = { 'Client-Certificate-Subject': 'CN=demo,O=Organization,C=DE' }
   const services = forProxy?.servicesUrl ?? ''

@@ -104,7 +104,7 @@ describe('a state directory', () => {
     expect((await third.gateway('/demo/v1/metadata/services', identity)).body).toContain('"connected-app":"demo"')
   })
 
-  test('that goes away takes no more changes: an answer of success is kept', async () => {
+  test('that was removed takes no more changes: each success that is answered has been stored', async () => {
     const sandbox = await start(state)
     const identity = await pair(sandbox, 'demo')
     const wire = wireTo(sandbox)
@@ -138,13 +138,13 @@ describe('a state directory', () => {
     },
   )
 
-  test('that cannot be made is refused in plain words', async () => {
+  test('that cannot be created is refused in plain words', async () => {
     writeFileSync(state, '')
     await expect(start(join(state, 'below'))).rejects.toThrow(
-      `Cannot create the state directory ${join(state, 'below')}: `,
+      `the state folder ${join(state, 'below')} cannot be created: `,
     )
     chmodSync(state, 0o600)
-    await expect(start(state)).rejects.toThrow('Cannot create the state directory')
+    await expect(start(state)).rejects.toThrow(`the state folder is refused: ${state} is not a folder`)
   })
 })
 
@@ -163,7 +163,7 @@ test('after a failed start nothing is left behind, and no port stays open', asyn
   vi.stubEnv('TMPDIR', temporary)
   const failure = startTestSandbox({ internalPort: taken.ready.gatewayPort })
   await expect(failure).rejects.toThrow(
-    `Cannot listen on 127.0.0.1:${taken.ready.gatewayPort} for the internal: it is in use`,
+    `the internal port 127.0.0.1:${taken.ready.gatewayPort} cannot be opened: already in use`,
   )
   await expect(failure).rejects.toBeInstanceOf(PortError)
   expect(readdirSync(temporary)).toEqual([])

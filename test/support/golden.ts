@@ -15,6 +15,8 @@ export interface Exchange {
     readonly status: number
     readonly headers: Readonly<Record<string, string>>
     readonly body?: string
+    /** Says that the body was cut. */
+    readonly bodyNote?: string
   }
 }
 
@@ -33,7 +35,7 @@ function readExchange(file: string): Exchange {
 
 /** A cut body at its full length: its last character repeated, then what closes the string and the objects. */
 function restored(start: string, note: string): string {
-  const length = Number(/(\d+) bytes/.exec(note)?.[1])
+  const length = Number(/(\d+) (?:bytes|characters)/.exec(note)?.[1])
   const open = start.replace(/"[^"]*"/g, '')
   const end = '"' + '}'.repeat(open.split('{').length - open.split('}').length)
   return start + start.slice(-1).repeat(length - start.length - end.length) + end

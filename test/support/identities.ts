@@ -43,7 +43,12 @@ export function metadataOf(profile: string, material: Material): Metadata {
     acceptedHosts: [],
     connectorHost: 'connector-service.kyma.local',
     urls: { infoUrl: 'https://gateway.kyma.local/v1/applications/management/info' },
-    route: { nodePort: 30443, resolve: [{ host: '*.kyma.local', port: null, address: '::1' }], serverCa: material.ca },
+    route: {
+      nodePort: 30443,
+      resolve: [{ host: '*.kyma.local', port: null, address: '::1' }],
+      serverCa: material.ca,
+      proxy: 'http://user:secret@proxy.example:3128/',
+    },
     insecure: false,
     pairedAt: new Date('2026-11-24T00:00:00Z'),
   }
@@ -61,7 +66,7 @@ export function pendingOf(profile: string): Pending {
     gatewayHost: 'gateway.kyma.local',
     connectorHost: 'connector-service.kyma.local',
     urls: {},
-    route: { nodePort: null, resolve: [], serverCa: null },
+    route: { nodePort: null, resolve: [], serverCa: null, proxy: null },
     insecure: false,
     createdAt: new Date('2026-11-24T00:00:00Z'),
     key: createPrivateKey(keyToPem(privateKey)),

@@ -3,6 +3,7 @@ import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { Redactor } from '../../src/redaction.js'
 import { HttpClient } from '../../src/transport/client.js'
+import { noProxy } from '../../src/transport/proxy.js'
 import type { Route } from '../../src/transport/route.js'
 import { makeAuthority, makeServerCertificate, temporaryFolder } from './certificates.js'
 
@@ -59,9 +60,12 @@ export async function startReplay(names: readonly string[]): Promise<Replay> {
         nodePort: port,
         gatewayHost: gatewayHost ?? null,
         resolve: names.map((host) => ({ host, port: null, address: '127.0.0.1' })),
-        trust: { ca, rootFiles: [], insecure: false },
+        trust: { ca, caOnly: false, rootFiles: [], systemRootFiles: [], insecure: false },
         clientCertificate: null,
-        timeoutMs: 5000,
+        certificateHosts: [],
+        proxy: noProxy,
+        timeoutMs: 20_000,
+        connections: 4,
       }
       const client = new HttpClient(route, {
         redactor,

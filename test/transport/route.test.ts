@@ -1,14 +1,24 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { formatResolveRule, locate, parseResolveRule, type ResolveRule, type Route } from '../../src/transport/route.js'
+import { noProxy } from '../../src/transport/proxy.js'
+import {
+  formatResolveRule,
+  resolveTarget,
+  parseResolveRule,
+  type ResolveRule,
+  type Route,
+} from '../../src/transport/route.js'
 
 const route = (more: Partial<Route> = {}): Route => ({
   nodePort: 30443,
   gatewayHost: 'gateway.kyma.local',
   resolve: [],
-  trust: { ca: null, rootFiles: [], insecure: false },
+  trust: { ca: null, caOnly: false, rootFiles: [], systemRootFiles: [], insecure: false },
   clientCertificate: null,
+  certificateHosts: [],
+  proxy: noProxy,
   timeoutMs: 1000,
+  connections: 1,
   ...more,
 })
 
@@ -27,13 +37,13 @@ describe('a URL as it is called', () => {
         fc.pre(gatewayHost.toLowerCase() !== another.toLowerCase())
         const chosen = route({ gatewayHost: gatewayHost.toLowerCase(), nodePort })
         const gateway = new URL(`https://${gatewayHost}${where}${what}`)
-        const called = locate(chosen, gateway)
+        const called = resolveTarget(chosen, gateway)
         expect(called.port).toBe(nodePort)
         expect(called.url.hostname).toBe(gateway.hostname)
         expect(called.url.pathname + called.url.search).toBe(gateway.pathname + gateway.search)
         expect(called.url.search).toBe(what)
         const other = new URL(`https://${another}${where}${what}`)
-        expect(locate(chosen, other).url.href).toBe(other.href)
+        expect(resolveTarget(chosen, other).url.href).toBe(other.href)
         expect(gateway.port).toBe('')
       }),
     )
@@ -41,9 +51,9 @@ describe('a URL as it is called', () => {
 
   test('replaces a port that a URL of the gateway names, and leaves every URL alone when there is no NodePort', () => {
     const url = new URL('https://gateway.kyma.local:8443/demo/v1/events')
-    expect(locate(route(), url).url.href).toBe('https://gateway.kyma.local:30443/demo/v1/events')
-    expect(locate(route({ nodePort: null }), url).url.href).toBe(url.href)
-    expect(locate(route({ nodePort: 443 }), url).url.href).toBe('https://gateway.kyma.local/demo/v1/events')
+    expect(resolveTarget(route(), url).url.href).toBe('https://gateway.kyma.local:30443/demo/v1/events')
+    expect(resolveTarget(route({ nodePort: null }), url).url.href).toBe(url.href)
+    expect(resolveTarget(route({ nodePort: 443 }), url).url.href).toBe('https://gateway.kyma.local/demo/v1/events')
   })
 
   test.each([
@@ -52,7 +62,7 @@ describe('a URL as it is called', () => {
     ['evil-gateway.kyma.local', 'what ends like it'],
     ['gateway.kyma.local.', 'the same with a dot behind'],
   ])('is not changed for %s, %s', (name) => {
-    expect(locate(route(), new URL(`https://${name}/x`)).port).toBe(443)
+    expect(resolveTarget(route(), new URL(`https://${name}/x`)).port).toBe(443)
   })
 })
 
@@ -82,7 +92,7 @@ describe('a rule', () => {
     fc.assert(
       fc.property(host, port, address, (name, at, to) => {
         const url = new URL(`https://${name}:${at}/`)
-        const found = locate(route({ resolve: [{ host: url.hostname, port: at, address: to }] }), url)
+        const found = resolveTarget(route({ resolve: [{ host: url.hostname, port: at, address: to }] }), url)
         expect([found.address, found.port, found.serverName, found.url.href]).toEqual([to, at, url.hostname, url.href])
       }),
     )
@@ -104,14 +114,14 @@ describe('a rule', () => {
     ['gateway.kyma.local:443:1.2.3.4', 'https://gateway.kyma.local/', 'gateway.kyma.local'],
   ])('%s for %s', (text, url, expected) => {
     const parsed = parseResolveRule(text)
-    expect(parsed && locate(route({ resolve: [parsed] }), new URL(url)).address).toBe(expected)
+    expect(parsed && resolveTarget(route({ resolve: [parsed] }), new URL(url)).address).toBe(expected)
   })
 
   test('that comes first counts', () => {
     const rules = ['a.b:443:1.1.1.1', '*.b:*:2.2.2.2', 'a.b:443:3.3.3.3'].map(parseResolveRule)
     const resolve = rules.filter((found) => found !== undefined)
-    expect(locate(route({ resolve }), new URL('https://a.b/')).address).toBe('1.1.1.1')
-    expect(locate(route({ resolve }), new URL('https://c.b/')).address).toBe('2.2.2.2')
+    expect(resolveTarget(route({ resolve }), new URL('https://a.b/')).address).toBe('1.1.1.1')
+    expect(resolveTarget(route({ resolve }), new URL('https://c.b/')).address).toBe('2.2.2.2')
   })
 
   test.each([
@@ -140,6 +150,6 @@ describe('a rule', () => {
 })
 
 test('an address as host has no server name: SNI is for names', () => {
-  expect(locate(route(), new URL('https://192.168.64.2/')).serverName).toBe('')
-  expect(locate(route(), new URL('https://[::1]:8443/')).serverName).toBe('')
+  expect(resolveTarget(route(), new URL('https://192.168.64.2/')).serverName).toBe('')
+  expect(resolveTarget(route(), new URL('https://[::1]:8443/')).serverName).toBe('')
 })

@@ -1,12 +1,13 @@
-import { KyconnectError, UnexpectedError, UsageError } from '../../errors.js'
+import { KyconnectError, UnexpectedError } from '../../errors.js'
 import { oneLine } from '../../redaction.js'
 import type { Context } from '../context.js'
 import { exitCodeOf } from '../exit-codes.js'
 import { styleFor } from './style.js'
+import { wrapWords } from './word-wrap.js'
 
 /**
- * Shows an error, the last thing on stderr: for a person, or as one line of JSON. The arguments tell which, also where they
- * could not be parsed.
+ * Writes an error as the last thing on stderr: lines for a person, or one line of JSON. Which of the two is read from the
+ * arguments themselves, since the error may be that they could not be parsed.
  * @returns the exit code
  */
 export async function reportError(error: unknown, args: readonly string[], context: Context): Promise<number> {
@@ -33,8 +34,11 @@ export async function reportError(error: unknown, args: readonly string[], conte
     return exitCode
   }
   const style = styleFor(stderr, runtime.environment)
-  const lines = [`${style.red('error:')} ${oneLine(clean(known.message))}`]
-  lines.push(...known.hints.map((hint) => `  ${style.dim('→')} ${oneLine(clean(hint))}`))
+  const wrap = (text: string): string => wrapWords(text, stderr.columns())
+  const lines = [wrap(`error: ${oneLine(clean(known.message))}`).replace('error:', style.red('error:'))]
+  for (const hint of known.hints) {
+    lines.push(wrap(`  → ${oneLine(clean(hint))}`).replace('→', style.dim('→')))
+  }
   if (verbose) lines.push(...stacks(known).map((stack) => style.dim(clean(stack))))
   await stderr.write(`${lines.join('\n')}\n`)
   return exitCode
@@ -48,13 +52,4 @@ function stacks(error: Error): string[] {
 
 function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
-}
-
-/** What commander says of a command line, as our error. */
-export function usageError(message: string, args: readonly string[], commandNames: readonly string[]): UsageError {
-  const command = args.find((arg) => !arg.startsWith('-'))
-  const known = command !== undefined && commandNames.includes(command)
-  return new UsageError(message.replace(/^error: /, ''), {
-    hints: [`see kyconnect ${known ? `${command} ` : ''}--help`],
-  })
 }

@@ -1,18 +1,23 @@
 import { daysLeft, type Identity, type Urls } from '../../identity/identity.js'
+import type { Emit } from '../../progress.js'
 import { oneLine } from '../../redaction.js'
 import type { Context } from '../context.js'
+import { jsonLine } from './json-document.js'
+import { wrapWords } from './word-wrap.js'
 
-/** What is told of an identity, in the same words by every command; the keys of --json are stable. */
+/** What every command reports of an identity; the keys of --json are stable, docs/reference.md describes them. */
 export interface IdentityReport {
   readonly app: string
   readonly commonName: string
   readonly profile: string
   /** The folder that holds key.pem. */
-  readonly directory: string
-  readonly gatewayHost: string
+  readonly directory: string | null
+  readonly gatewayHost: string | null
   readonly nodePort: number | null
-  /** Paired with the server's certificate unchecked. */
+  /** Paired without checking the server's certificate. */
   readonly insecure: boolean
+  /** Whether the gateway accepted the certificate in this run. */
+  readonly verified: boolean
   readonly certificate: {
     readonly subject: string
     readonly fingerprint: string
@@ -27,6 +32,7 @@ export interface IdentityReport {
 export function identityReport(
   { metadata, directory }: Identity,
   called: { nodePort: number | null; calledUrls: Urls },
+  verified: boolean,
   now: Date,
 ): IdentityReport {
   const { app, commonName, profile, gatewayHost, insecure, subject, fingerprint, notBefore, notAfter, urls } = metadata
@@ -34,10 +40,11 @@ export function identityReport(
     app,
     commonName,
     profile,
-    directory,
+    directory: directory ?? null,
     gatewayHost,
     nodePort: called.nodePort,
     insecure,
+    verified,
     certificate: {
       subject,
       fingerprint,
@@ -50,67 +57,106 @@ export function identityReport(
   }
 }
 
-/** The report for a person: facts in two columns, URLs as they are and, where a NodePort comes in, as they are called. */
-export function identityLines(report: IdentityReport): string {
-  const { certificate, urls, calledUrls } = report
+/** The report for a person: facts in two columns, then the URLs as received and, where a NodePort replaces the port, as called. */
+export function identityLines(report: IdentityReport, columns?: number): string {
+  const { certificate } = report
   const rows: [string, string][] = [
     ['App', report.app === report.commonName ? report.app : `${report.app} (certificate: ${report.commonName})`],
     [
       'profile',
       report.insecure ? `${report.profile} (paired with --insecure: the cluster was not verified)` : report.profile,
     ],
-    ['stored in', report.directory],
+    ['valid from', certificate.notBefore],
+    ['valid to', `${certificate.notAfter} (${describeDays(certificate.daysLeft)})`],
+    ...(report.directory === null ? [] : [['stored in', report.directory] as [string, string]]),
     ['subject', certificate.subject],
     ['fingerprint', certificate.fingerprint],
-    ['valid from', certificate.notBefore],
-    ['valid to', `${certificate.notAfter} (${days(certificate.daysLeft)})`],
-    ['gateway', report.nodePort === null ? report.gatewayHost : `${report.gatewayHost}, NodePort ${report.nodePort}`],
+    ['gateway', gatewayText(report)],
   ]
-  const table = rows.map(([name, value]) => `${name.padEnd(12)} ${oneLine(value)}\n`).join('')
-  const listed = Object.entries(urls).map(([name, url]) => {
-    const called = calledUrls[name]
-    return `  ${name.padEnd(14)} ${oneLine(url)}\n${called === undefined || called === url ? '' : `  ${''.padEnd(8)}called ${oneLine(called)}\n`}`
-  })
-  return `${table}URLs\n${listed.join('')}`
+  return `${rows.map(([name, value]) => `${name.padEnd(12)} ${oneLine(value)}\n`).join('')}URLs\n${urlLines(report, columns)}`
 }
 
-/** The end of a pairing: for which App, until when, where, and what to run next. */
+/** The URLs, each as received and, where it differs, as called; below their names where a terminal is too narrow for two columns. */
+export function urlLines({ urls, calledUrls }: Pick<IdentityReport, 'urls' | 'calledUrls'>, columns?: number): string {
+  const rows = Object.entries(urls).flatMap(([wireName, url]): [string, string][] => {
+    const called = calledUrls[wireName]
+    const name = oneLine(wireName)
+    return called === undefined || called === url
+      ? [[name, oneLine(url)]]
+      : [
+          [name, oneLine(url)],
+          ['  called', oneLine(called)],
+        ]
+  })
+  const inColumns = rows.map(([name, url]) => `  ${name.padEnd(14)} ${url}\n`)
+  const fits = columns === undefined || inColumns.every((line) => line.length <= columns + 1)
+  return (fits ? inColumns : rows.map(([name, url]) => `  ${name}\n    ${url}\n`)).join('')
+}
+
+/** The end of a pairing: the App, the validity, the place, and the command to run next. */
 export function pairedLines(report: IdentityReport): string {
+  return `\n${storedLines(`Paired with the App "${oneLine(report.app)}".`, report)}`
+}
+
+/** The end of an import: the App, the validity, the place, and the command to run next. */
+export function importedLines(report: IdentityReport): string {
+  return storedLines(`Imported the identity of the App "${oneLine(report.app)}".`, report)
+}
+
+function storedLines(heading: string, report: IdentityReport): string {
   const { certificate } = report
   return [
-    '',
-    `Paired with the App "${oneLine(report.app)}".`,
-    `  valid until  ${certificate.notAfter.slice(0, 10)} (${days(certificate.daysLeft)})`,
-    `  stored in    ${report.directory} (profile ${report.profile})`,
+    heading,
+    `  valid until  ${certificate.notAfter.slice(0, 10)} (${describeDays(certificate.daysLeft)})`,
+    `  stored in    ${oneLine(report.directory ?? 'the store')} (profile ${report.profile})`,
     `  next         kyconnect call metadata --profile ${report.profile}    lists the services of the App`,
     '',
   ].join('\n')
 }
 
-/** The end of a rollback: what is in force again, and how to go back on it. */
+/** The end of a rollback: the identity in use now, and the command that returns to the other one. */
 export function restoredLines({ app, profile, directory, certificate }: IdentityReport): string {
   return [
-    `Put back the identity of the App "${oneLine(app)}" (profile ${profile}).`,
+    `Restored the identity of the App "${oneLine(app)}" (profile ${profile}).`,
     `  fingerprint  ${certificate.fingerprint}`,
-    `  valid until  ${certificate.notAfter.slice(0, 10)} (${days(certificate.daysLeft)})`,
-    `  stored in    ${directory}`,
-    `  next         the identity it replaces comes back with: kyconnect pair --rollback --profile ${profile}`,
+    `  valid until  ${certificate.notAfter.slice(0, 10)} (${describeDays(certificate.daysLeft)})`,
+    `  stored in    ${oneLine(directory ?? 'the store')}`,
+    `  next         kyconnect pair --rollback --profile ${profile}    returns to the identity that this one replaced`,
     '',
   ].join('\n')
 }
 
-function days(left: number): string {
+function gatewayText({ gatewayHost, nodePort }: IdentityReport): string {
+  const host = gatewayHost ?? 'unknown'
+  return nodePort === null ? host : `${host}, NodePort ${nodePort}`
+}
+
+/** How long a certificate is still valid, in words. */
+export function describeDays(left: number): string {
   if (left < 0) return 'expired'
   if (left === 0) return 'less than a day left'
   return left === 1 ? '1 day left' : `${left} days left`
 }
 
-/** With --json the document, else the lines; nothing else goes to stdout. */
-export async function writeReport(report: IdentityReport, json: boolean, { stdout }: Context): Promise<void> {
-  await stdout.write(json ? `${JSON.stringify(report)}\n` : identityLines(report))
+/** Writes a report to stdout as one JSON document. */
+export async function writeJsonReport(report: IdentityReport, { stdout }: Context): Promise<void> {
+  await stdout.write(jsonLine(report))
 }
 
-/** Certificates know whole seconds. */
-function isoSeconds(date: Date): string {
+/** Writes lines to stdout, wrapped where it is a terminal. */
+export async function writeLines(lines: string, { stdout }: Context): Promise<void> {
+  await stdout.write(wrapWords(lines, stdout.columns()))
+}
+
+/** Warns when less than a third of a certificate's life is left, or none. */
+export function warnOfExpiry({ metadata }: Identity, now: Date, emit: Emit): void {
+  const { profile, notBefore, notAfter } = metadata
+  const lifeMs = notAfter.getTime() - notBefore.getTime()
+  if (notAfter.getTime() - now.getTime() >= lifeMs / 3) return
+  emit({ type: 'warning', warning: 'certificate-expiring', profile, notAfter, daysLeft: daysLeft(notAfter, now) })
+}
+
+/** ISO 8601 without milliseconds: certificates hold whole seconds. */
+export function isoSeconds(date: Date): string {
   return date.toISOString().replace(/\.\d{3}Z$/, 'Z')
 }

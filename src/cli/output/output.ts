@@ -7,30 +7,32 @@ export interface OutputOptions {
   readonly verbose?: true
 }
 
-/** One of the two ways out of the process. */
+/** Standard output or standard error. */
 export interface Output {
   readonly isTerminal: boolean
+  /** Columns of the terminal; undefined where there is none, and lines are not wrapped. */
+  readonly columns: () => number | undefined
   /** Resolves when the system has taken all of it. */
   write(text: string | Uint8Array): Promise<void>
-  /** For a library that draws by itself. */
+  /** For a library that draws on the terminal itself. */
   readonly stream: () => NodeJS.WriteStream
 }
 
-/** The reader has gone (`kyconnect … | head`): there is nobody left to tell anything to. */
+/** The reader of a pipe has gone (`kyconnect … | head`): the program ends quietly, with 0. */
 class ClosedPipe extends Error {
   readonly code = 'CLOSED_PIPE'
 }
 
-/** Told by its code: the class is in more than one bundle. */
+/** Recognised by its code, because the class is in more than one bundle. */
 export function isClosedPipe(error: unknown): boolean {
   return hasErrorCode(error, 'CLOSED_PIPE')
 }
 
-/** Milliseconds between tries where a pipe is full and must not block. */
-const fullPause = 5
+/** Pause between tries to write to a full pipe that must not block. */
+const fullPipePauseMs = 5
 
 /**
- * Writes all of a text to a file descriptor. Not through process.stdout: setting that up costs more than showing a help text.
+ * Writes all of a text to a file descriptor. It bypasses process.stdout, which takes longer to set up than a help text to show.
  * @throws an error that {@link isClosedPipe} knows
  */
 export async function writeAll(fd: number, text: string | Uint8Array): Promise<void> {
@@ -41,7 +43,7 @@ export async function writeAll(fd: number, text: string | Uint8Array): Promise<v
     } catch (error) {
       if (hasErrorCode(error, 'EPIPE')) throw new ClosedPipe('the reader has gone', { cause: error })
       if (!hasErrorCode(error, 'EAGAIN')) throw error
-      await new Promise((resolve) => setTimeout(resolve, fullPause))
+      await new Promise((resolve) => setTimeout(resolve, fullPipePauseMs))
     }
   }
 }

@@ -4,6 +4,7 @@ import { oneLine } from '../../redaction.js'
 import type { Context } from '../context.js'
 import { describeNotice, describeStep, describeWarning, stepNames } from './progress-text.js'
 import { styleFor } from './style.js'
+import { wrapWords } from './word-wrap.js'
 
 /** Shows the progress of a flow on stderr. */
 export interface ProgressRenderer {
@@ -21,7 +22,7 @@ interface RendererOptions {
 
 /**
  * The renderer for this run: JSON lines with --json, a spinner on a terminal, plain lines elsewhere. Everything it shows is redacted
- * and free of control characters: parts of it come from servers.
+ * and free of control characters, because parts of it come from servers.
  */
 export async function createProgressRenderer(options: RendererOptions, context: Context): Promise<ProgressRenderer> {
   const { stderr, runtime, kyconnect } = context
@@ -35,14 +36,14 @@ export async function createProgressRenderer(options: RendererOptions, context: 
       }
     : undefined
   if (options.json) return { ...jsonRenderer(write, context), trace }
-  // --verbose writes lines of its own, which a spinner would draw over.
+  // A spinner would draw over the lines of --verbose.
   const animated = stderr.isTerminal && !options.verbose
   return { ...(animated ? await terminalRenderer(write, context) : logRenderer(write, context)), trace }
 }
 
 type Renderer = Omit<ProgressRenderer, 'trace'>
 
-/** With --json only warnings are shown, one JSON document a line. */
+/** With --json only warnings are shown, each as one line of JSON. */
 function jsonRenderer(write: (line: string) => void, { kyconnect }: Context): Renderer {
   return {
     emit: (event) => {
@@ -57,20 +58,20 @@ function jsonRenderer(write: (line: string) => void, { kyconnect }: Context): Re
 function logRenderer(write: (line: string) => void, context: Context): Renderer {
   const { stderr, runtime, kyconnect } = context
   const style = styleFor(stderr, runtime.environment)
-  const clean = (text: string): string => oneLine(kyconnect.showable(text))
+  const line = (text: string): string => wrapWords(oneLine(kyconnect.showable(text)), stderr.columns())
   return {
     emit: (event) => {
       switch (event.type) {
         case 'started':
           break
         case 'finished':
-          write(`${stepNames[event.step]}: ${clean(describeStep(event))}`)
+          write(line(`${stepNames[event.step]}: ${describeStep(event)}`))
           break
         case 'notice':
-          write(`${style.dim('note:')} ${clean(describeNotice(event))}`)
+          write(line(`note: ${describeNotice(event)}`).replace('note:', style.dim('note:')))
           break
         case 'warning':
-          write(`${style.yellow('warning:')} ${clean(describeWarning(event))}`)
+          write(line(`warning: ${describeWarning(event)}`).replace('warning:', style.yellow('warning:')))
           break
       }
     },
@@ -86,6 +87,10 @@ async function terminalRenderer(write: (line: string) => void, context: Context)
   const log = logRenderer(write, context)
   let spinner: Spinner | undefined
   let step: string | undefined
+  const finishedLine = (name: string, result: string): string => {
+    const line = wrapWords(`✓ ${name} ${result}`, stderr.columns())
+    return `${style.green('✓')}${line.slice(1, name.length + 2)}${style.dim(line.slice(name.length + 2))}`
+  }
   const stop = (): void => {
     spinner?.stop()
     spinner = undefined
@@ -100,9 +105,7 @@ async function terminalRenderer(write: (line: string) => void, context: Context)
           break
         case 'finished':
           stop()
-          write(
-            `${style.green('✓')} ${stepNames[event.step].padEnd(16)} ${style.dim(oneLine(kyconnect.showable(describeStep(event))))}`,
-          )
+          write(finishedLine(stepNames[event.step].padEnd(16), oneLine(kyconnect.showable(describeStep(event)))))
           break
         case 'notice':
         case 'warning':

@@ -38,6 +38,8 @@ export function describeNotice(event: Notice): string {
       return `created the Application "${event.app}"`
     case 'plugin-message':
       return `${event.plugin}: ${event.line}`
+    case 'waiting-for-gateway':
+      return `the gateway refuses the new certificate, probably because its clock is slow: trying again for up to ${event.seconds} s`
   }
 }
 
@@ -49,6 +51,8 @@ export function describeWarning(event: Warning): string {
       return `the certificate carries the id ${event.commonName}, as in newer clusters, so kyconnect cannot check that it is for "${event.app}"`
     case 'application-missing':
       return `the cluster has no Application "${event.app}": pairing works, but the App's own paths answer 404 until it exists (--create-app creates it)`
+    case 'certificate-expiring':
+      return `the certificate of "${event.profile}" ${expiry(event.daysLeft, event.notAfter)}; pair again with a new token URL: kyconnect pair --force --profile ${event.profile} --url -`
     case 'cluster-insecure':
       return `the kubeconfig says not to check the certificate of the cluster (insecure-skip-tls-verify, context "${event.context}"): anyone who intercepts the connection to ${event.server} can read the credentials`
     case 'expired-by-our-clock':
@@ -57,6 +61,10 @@ export function describeWarning(event: Warning): string {
       return `the gateway names URLs on another host (${event.hosts.join(', ')}): they are not stored and not called; if they are right, pair again with --force`
     case 'insecure':
       return "--insecure: THE SERVER'S CERTIFICATE IS NOT CHECKED; anyone who intercepts the connection can read everything and pose as the cluster"
+    case 'no-management-info':
+      return `the Connector named no URL for the management info, as releases before 1.0: the identity is stored with the URLs that it did name`
+    case 'not-durable':
+      return `the change is made, but may not survive a power failure: ${event.cause}`
     case 'not-yet-valid-by-our-clock':
       return `by this machine's clock the certificate is valid only from ${event.notBefore.toISOString()}: the clock may be slow`
     case 'other-app-replaced':
@@ -72,7 +80,9 @@ export function describeWarning(event: Warning): string {
     case 'token-request-replaced':
       return `an existing TokenRequest "${event.app}", valid until ${event.validUntil.toISOString()}, is replaced: its token no longer works`
     case 'token-url-cleaned':
-      return 'the token URL was cleaned: quotes, blanks, line breaks or backslashes were removed'
+      return 'the token URL was cleaned: text, quotes, blanks, line breaks or backslashes around it or in it were removed'
+    case 'token-url-in-arguments':
+      return 'the token URL was given as an argument, which other users of this machine can see; pipe it in instead: kyconnect pair --url -'
     case 'unknown-key-algorithm':
       return `the service announces an unknown key algorithm, ${JSON.stringify(event.announced.slice(0, 40))}: using ${event.used}`
     case 'urls-not-stored':
@@ -80,4 +90,10 @@ export function describeWarning(event: Warning): string {
         ? 'the new URLs are not stored: nothing learned with --insecure is'
         : `the new URLs could not be stored: ${event.cause}`
   }
+}
+
+function expiry(daysLeft: number, notAfter: Date): string {
+  const date = notAfter.toISOString().slice(0, 10)
+  if (daysLeft < 0) return `expired on ${date}`
+  return `expires on ${date}, ${daysLeft === 0 ? 'in less than a day' : daysLeft === 1 ? 'in 1 day' : `in ${daysLeft} days`}`
 }

@@ -1,4 +1,4 @@
-import type { Answer, Backend, Request } from '../exchange.js'
+import type { Answer, Backend, Request } from '../http/exchange.js'
 import { createChanges } from './changes.js'
 import { createDiscovery } from './discovery.js'
 import type { JsonObject } from './json.js'
@@ -11,7 +11,7 @@ import { tableOf, type RowObject } from './table.js'
 import { find, targetOf, verbOf, type Target, type Verb } from './target.js'
 import { createWatches } from './watch.js'
 
-/** What the user may not do: a verb and a resource (`tokenrequests`, with its group or without), or `*` for all of them. */
+/** A forbidden verb on a resource (`tokenrequests`, with or without its group); `*` stands for all verbs or resources. */
 export interface Denial {
   readonly verb: string
   readonly resource: string
@@ -21,12 +21,12 @@ export interface ApiParts {
   readonly objects: ObjectStore
   readonly resources: readonly Resource[]
   readonly deny: readonly Denial[]
-  /** So many watches are cut after they began. */
+  /** The number of watches that are cut soon after they began. */
   readonly dropWatches: number
   readonly now: () => Date
 }
 
-/** The Kubernetes REST API, for whom it let in. */
+/** The Kubernetes REST API, for clients that are authenticated already. */
 export function createApi(parts: ApiParts): Backend {
   const { objects, resources, deny, now } = parts
   const discovery = createDiscovery(resources)
@@ -69,7 +69,7 @@ export function createApi(parts: ApiParts): Backend {
     const known = discovery(request.path, request.headers.accept ?? '')
     if (known !== undefined) return request.method === 'GET' ? known : jsonAnswer(405, methodNotAllowed.status)
     const target = targetOf(request.path, resources)
-    if (target === undefined) return nothingThere(request.path)
+    if (target === undefined) return noSuchPath(request.path)
     const verb = verbOf(request.method, target, request.query)
     if (verb === undefined || (verb === 'create' && target.resource.namespaced && target.namespace === ''))
       throw methodNotAllowed
@@ -96,8 +96,8 @@ const internalError = (error: unknown): Refusal =>
     `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`,
   )
 
-/** In a group, whoever looks for a resource comes last to a handler that knows no `Status`. */
-function nothingThere(path: string): Answer {
+/** Below `/apis/` the last handler of the API server answers, and that one sends plain text in place of a `Status`. */
+function noSuchPath(path: string): Answer {
   if (!path.startsWith('/apis/')) throw noSuchResource
   return { status: 404, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: '404 page not found\n' }
 }
@@ -106,17 +106,25 @@ function isDenied({ verb, resource }: Denial, asked: Verb, of: Resource): boolea
   return (verb === '*' || verb === asked) && ['*', of.plural, groupResource(of)].includes(resource)
 }
 
+/** Whether an Accept header has a media type with `as=Table` and `v=v1` among its parameters. */
+function acceptsTable(accept: string): boolean {
+  return accept.split(',').some((type) => {
+    const parameters = type.split(';').map((parameter) => parameter.trim())
+    return parameters.includes('as=Table') && parameters.includes('v=v1')
+  })
+}
+
 function listOf(resource: Resource, items: readonly KubernetesObject[], resourceVersion: string): JsonObject {
   return { kind: `${resource.kind}List`, apiVersion: groupVersion(resource), metadata: { resourceVersion }, items }
 }
 
-/** How objects are laid out as a table; undefined when the client asks for none. */
+/** Gives the function that shows objects as a table; undefined when the client does not ask for one. */
 function tableFor(
   resource: Resource,
   { headers, query }: Request,
   now: () => Date,
 ): ((objects: readonly KubernetesObject[], version: string) => JsonObject) | undefined {
-  if (!/as=Table;(.*;)?v=v1(;|,|$)/.test(headers.accept ?? '')) return undefined
+  if (!acceptsTable(headers.accept ?? '')) return undefined
   const asked = query.get('includeObject')
   const rowObject: RowObject = asked === 'None' || asked === 'Object' ? asked : 'Metadata'
   return (objects, version) => tableOf(resource, objects, version, { rowObject, now: now() })

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Request } from '../exchange.js'
+import type { Request } from '../http/exchange.js'
 import { arrayAt, objectAt, textAt, without, type JsonObject } from './json.js'
 import { checkName, complete } from './kinds.js'
 import {
@@ -31,7 +31,7 @@ import {
 import { leases, namespaces, type Resource } from './resources.js'
 import { find, type Target } from './target.js'
 
-/** What changes objects: each checks what was sent, and gives the answer's body. */
+/** The verbs that change objects: each checks the request and gives the answer's body. @throws Refusal */
 export interface Changes {
   create(target: Target, request: Request): JsonObject
   update(target: Target, request: Request): JsonObject
@@ -39,14 +39,14 @@ export interface Changes {
   delete(target: Target, request: Request): JsonObject
 }
 
-/** Namespaces that the cluster itself needs. */
-const LASTING = ['default', 'kube-system']
+/** Namespaces that cannot be deleted. */
+const PERMANENT = ['default', 'kube-system']
 
 export function createChanges(objects: ObjectStore, now: () => Date): Changes {
   const store = (object: KubernetesObject, request: Request): KubernetesObject =>
     isDryRun(request.query) ? object : objects.put(object)
 
-  /** Puts `sent` in the place of `before`, if it was made from that version. */
+  /** Replaces `before` by `sent`, unless `sent` names another UID or version than that of `before`. */
   const replace = (
     { resource, name }: Target,
     before: KubernetesObject,
@@ -115,7 +115,7 @@ export function createChanges(objects: ObjectStore, now: () => Date): Changes {
       const options = readBody(request.body) ?? {}
       const object = find(objects, target)
       checkPreconditions(resource, object, objectAt(options, 'preconditions'))
-      if (resource === namespaces && LASTING.includes(name)) {
+      if (resource === namespaces && PERMANENT.includes(name)) {
         const { code, reason, details } = forbidden(resource, { verb: 'delete', name, namespace: '' })
         throw new Refusal(code, reason, `namespaces "${name}" is forbidden: this namespace may not be deleted`, details)
       }

@@ -1,4 +1,4 @@
-import type { Answer } from '../exchange.js'
+import type { Answer } from '../http/exchange.js'
 import type { JsonObject } from './json.js'
 import { jsonAnswer } from './refusal.js'
 import { groupVersion, type Resource } from './resources.js'
@@ -18,11 +18,11 @@ const VERSION = {
   platform: '',
 }
 
-/** No descriptions of types: kubectl then leaves their validation to the server. */
+/** Without descriptions of types kubectl leaves validation to the server. */
 const OPENAPI_V2 = { swagger: '2.0', info: { title: 'Kubernetes', version: VERSION.gitVersion }, paths: {} }
 const PROTOBUF = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
 
-/** Answers what is the same for everybody: which resources there are, versions, health. By path, with the Accept header. */
+/** Gives the function that answers requests for versions, health and the list of resources, by path and Accept header. */
 export function createDiscovery(resources: readonly Resource[]): (path: string, accept: string) => Answer | undefined {
   const groups = [...new Set(resources.map(({ group }) => group))].filter((group) => group !== '')
   const groupOf = (name: string): JsonObject => {
@@ -54,7 +54,7 @@ export function createDiscovery(resources: readonly Resource[]): (path: string, 
       return { status: 200, headers: { 'content-type': 'text/plain' }, body: 'ok' }
     if (path === '/openapi/v2') {
       return accept.includes(PROTOBUF)
-        ? // No bytes are an empty document.
+        ? // An empty body is an empty document.
           { status: 200, headers: { 'content-type': PROTOBUF.replace('@', '.') }, body: '' }
         : jsonAnswer(200, OPENAPI_V2)
     }

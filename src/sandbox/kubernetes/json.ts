@@ -1,4 +1,4 @@
-/** JSON as plain values: unlike the Connector's and the Registry's, the API server's answers do not depend on how a text was spelled. */
+/** JSON as plain values. Unlike the Connector and the Registry, the API server does not keep the spelling of what it was sent. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject
 export interface JsonObject {
   readonly [name: string]: Json
@@ -12,31 +12,31 @@ export function isJsonArray(value: Json | undefined): value is readonly Json[] {
   return Array.isArray(value)
 }
 
-/** Throws SyntaxError. */
+/** @throws SyntaxError */
 export function parseJson(text: string): Json {
   return JSON.parse(text) as Json
 }
 
-/** What lies at the end of these names; undefined where there is none. */
+/** The value at this path of names; undefined when there is none. */
 export function at(value: Json | undefined, ...names: readonly string[]): Json | undefined {
   let found = value
   for (const name of names) found = isJsonObject(found) && Object.hasOwn(found, name) ? found[name] : undefined
   return found
 }
 
-/** The string at the end of these names, '' where there is none. */
+/** The string at this path of names; '' when there is none. */
 export function textAt(value: Json | undefined, ...names: readonly string[]): string {
   const found = at(value, ...names)
   return typeof found === 'string' ? found : ''
 }
 
-/** The object at the end of these names, an empty one where there is none. */
+/** The object at this path of names; an empty one when there is none. */
 export function objectAt(value: Json | undefined, ...names: readonly string[]): JsonObject {
   const found = at(value, ...names)
   return isJsonObject(found) ? found : {}
 }
 
-/** The array at the end of these names, an empty one where there is none. */
+/** The array at this path of names; an empty one when there is none. */
 export function arrayAt(value: Json | undefined, ...names: readonly string[]): readonly Json[] {
   const found = at(value, ...names)
   return isJsonArray(found) ? found : []

@@ -1,20 +1,22 @@
-import { isBase64 } from '../pem.js'
-import { arrayAt, at, isJsonObject, objectAt, textAt, without, type Json, type JsonObject } from './json.js'
+import { isBase64 } from '../pki/pem.js'
+import { arrayAt, at, isJsonObject, objectAt, without, type Json, type JsonObject } from './json.js'
 import type { KubernetesObject } from './object.js'
 import { badRequest, invalid } from './refusal.js'
 import { applications, namespaces, secrets, services, type Resource } from './resources.js'
+import { isSubdomain } from './subdomain.js'
 
+/** The API server's text; \`isSubdomain\` checks the same without the expression. */
 const SUBDOMAIN = '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'
 const SUBDOMAIN_RULE = `a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '${SUBDOMAIN}')`
 const MAX_NAME = 253
 
 export function checkName(resource: Resource, name: string): void {
   if (name === '') throw invalid(resource, name, 'metadata.name', 'Required value: name or generateName is required')
-  if (name.length > MAX_NAME || !new RegExp(`^${SUBDOMAIN}$`).test(name))
+  if (name.length > MAX_NAME || !isSubdomain(name))
     throw invalid(resource, name, 'metadata.name', `Invalid value: ${JSON.stringify(name)}: ${SUBDOMAIN_RULE}`)
 }
 
-/** What the API server adds to an object of its kind before it keeps it. @throws Refusal for what it would not keep */
+/** Adds to an object what the API server adds before it stores one of this kind. @throws Refusal for an invalid object */
 export function complete(resource: Resource, object: KubernetesObject): KubernetesObject {
   switch (resource) {
     case secrets:
@@ -67,17 +69,11 @@ function completeService(object: KubernetesObject): KubernetesObject {
   return { ...object, spec: { ...spec, ports }, status: { loadBalancer: {}, ...objectAt(object, 'status') } }
 }
 
-/** What makes it an object, for the type's sake: a rest of it has lost that. */
+/** The fields that every object has. TypeScript does not know that `without` keeps them. */
 function named({
   apiVersion,
   kind,
   metadata,
 }: KubernetesObject): Pick<KubernetesObject, 'apiVersion' | 'kind' | 'metadata'> {
   return { apiVersion, kind, metadata }
-}
-
-/** Whether both were given, or neither: half of a context is refused by the Connector that looks at it. */
-export function hasWholeContext(object: KubernetesObject): boolean {
-  const context = objectAt(object, 'context')
-  return (textAt(context, 'tenant') === '') === (textAt(context, 'group') === '')
 }

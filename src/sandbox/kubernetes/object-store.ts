@@ -6,31 +6,31 @@ import { expired } from './refusal.js'
 import { groupVersion, tokenRequests, type Resource } from './resources.js'
 
 const FILE = 'kubernetes.json'
-/** Changes that can still be watched from, as many as the API server's own cache begins with. */
-const HISTORY = 100
+/** The number of changes that a watch can still begin from: the initial size of the API server's own cache. */
+const HISTORY_LENGTH = 100
 
-/** An object came (no `before`), changed, or went (no `after`). */
+/** An object was created (no `before`), changed, or deleted (no `after`). */
 export interface Change {
   readonly version: number
   readonly before?: KubernetesObject
   readonly after?: KubernetesObject
 }
 
-/** The objects of the cluster, with one counter for their versions. */
+/** The objects of the cluster, whose versions come from one counter. */
 export interface ObjectStore {
   /** The version of the last change. */
   version(): number
-  /** Puts an object there that is there at each start anew and is not kept; one that was kept stays as it is. */
+  /** Adds an object that exists at each start and is not stored. A stored object of that name is left as it is. */
   seed(object: KubernetesObject): void
   get(resource: Resource, namespace: string, name: string): KubernetesObject | undefined
-  /** In the order of their namespaces and names. */
+  /** Sorted by namespace and name. */
   all(): readonly KubernetesObject[]
-  /** Puts an object in its place, with the next version; when it is there already just so, nothing happens. Gives what is there now. */
+  /** Stores an object under the next version, or does nothing when it is unchanged. Gives the stored object. */
   put(object: KubernetesObject): KubernetesObject
   remove(object: KubernetesObject): void
-  /** The changes after this version. @throws Refusal when they are not all known any more */
+  /** The changes after this version. @throws Refusal when some of them are no longer known */
   changesSince(version: number): readonly Change[]
-  /** Tells of each change from now on, until what it gives back is called. */
+  /** Calls `listener` with each change from now on, until the function that it gives is called. */
   onChange(listener: (change: Change) => void): () => void
 }
 
@@ -40,8 +40,8 @@ const keyOfObject = (object: KubernetesObject): string =>
   keyOf(object.apiVersion, object.kind, namespaceOf(object), object.metadata.name)
 
 /**
- * TokenRequests are not kept: their tokens do not outlive the process. `now` begins the counter, so that a version of an earlier start
- * is too old rather than of something else.
+ * TokenRequests are not stored, because their tokens do not outlive the process. The counter begins at `now`, so that a version of an
+ * earlier run is too old and never means another change.
  */
 export function openObjectStore(state: State, now: Date): ObjectStore {
   const objects = new Map<string, KubernetesObject>()
@@ -51,14 +51,14 @@ export function openObjectStore(state: State, now: Date): ObjectStore {
   let version = Math.floor(now.getTime() / 1000)
   let forgotten = version
 
-  const isKept = (object: KubernetesObject): boolean =>
+  const isStored = (object: KubernetesObject): boolean =>
     object.kind !== tokenRequests.kind && !seeded.has(keyOfObject(object))
-  const keep = (after: Iterable<KubernetesObject>, changed: KubernetesObject): void => {
-    if (isKept(changed)) state.write(FILE, JSON.stringify([...after].filter(isKept)))
+  const save = (after: Iterable<KubernetesObject>, changed: KubernetesObject): void => {
+    if (isStored(changed)) state.write(FILE, JSON.stringify([...after].filter(isStored)))
   }
-  const tell = (change: Change): void => {
+  const report = (change: Change): void => {
     history.push(change)
-    forgotten = history.length > HISTORY ? (history.shift()?.version ?? forgotten) : forgotten
+    forgotten = history.length > HISTORY_LENGTH ? (history.shift()?.version ?? forgotten) : forgotten
     for (const listener of [...listeners]) listener(change)
   }
   const versioned = (object: KubernetesObject, resourceVersion: number): KubernetesObject => ({
@@ -88,23 +88,23 @@ export function openObjectStore(state: State, now: Date): ObjectStore {
       if (before !== undefined && isDeepStrictEqual(versioned(object, version), versioned(before, version)))
         return before
       const after = versioned(object, version + 1)
-      keep(new Map([...objects, [key, after]]).values(), after)
+      save(new Map([...objects, [key, after]]).values(), after)
       version++
       objects.set(key, after)
-      tell({ version, ...(before && { before }), after })
+      report({ version, ...(before && { before }), after })
       return after
     },
     remove(object) {
       const key = keyOfObject(object)
       const before = objects.get(key)
       if (before === undefined) return
-      keep(
+      save(
         [...objects.values()].filter((other) => other !== before),
         before,
       )
       version++
       objects.delete(key)
-      tell({ version, before })
+      report({ version, before })
     },
     changesSince(since) {
       if (since < forgotten) throw expired(since, forgotten)
@@ -117,9 +117,9 @@ export function openObjectStore(state: State, now: Date): ObjectStore {
   }
 }
 
-/** The file is this module's own. */
+/** Reads the file that this module writes. */
 function parseObjects(text: string): readonly KubernetesObject[] {
   const value = parseJson(text)
-  if (!isJsonArray(value) || !value.every(isKubernetesObject)) throw new Error('it is no list of objects')
+  if (!isJsonArray(value) || !value.every(isKubernetesObject)) throw new Error('it is not a list of objects')
   return value
 }

@@ -32,12 +32,12 @@ export function isKubernetesObject(value: Json | undefined): value is Kubernetes
   )
 }
 
-/** An object of this resource; what is not given is left out. */
+/** An object of this resource. */
 export function objectOf(resource: Resource, metadata: Metadata, fields: JsonObject = {}): KubernetesObject {
   return { apiVersion: groupVersion(resource), kind: resource.kind, metadata, ...fields }
 }
 
-/** The JSON object in a body; undefined when there is no body. */
+/** The JSON object in a body; undefined when the body is empty. @throws Refusal */
 export function readBody(body: Buffer): JsonObject | undefined {
   if (body.length === 0) return undefined
   try {
@@ -46,10 +46,10 @@ export function readBody(body: Buffer): JsonObject | undefined {
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause
   }
-  throw badRequest('the object provided is unrecognized (must be of type Object): the body is no JSON object')
+  throw badRequest('the object provided is unrecognized (must be of type Object): the body is not a JSON object')
 }
 
-/** What a client sent as an object of this resource: its kind and its place are what the address says. */
+/** Checks that the object that a client sent is of the kind, namespace and name in the path. @throws Refusal */
 export function readObject(
   body: JsonObject | undefined,
   target: { readonly resource: Resource; readonly namespace: string; readonly name: string },
@@ -76,7 +76,7 @@ export function readObject(
   return { ...sent, metadata }
 }
 
-/** An object with what it gets when it comes into being. */
+/** An object with the metadata that the API server adds on creation. */
 export function born(
   resource: Resource,
   metadata: KubernetesObject['metadata'],
@@ -93,7 +93,7 @@ export function timestamp(date: Date): string {
   return date.toISOString().replace(/\.\d+Z$/, 'Z')
 }
 
-/** From the `generateName` of an object without a name; '' when there is none. */
+/** A name made from `generateName`; '' when there is none. */
 export function generatedName(metadata: JsonObject): string {
   const prefix = textAt(metadata, 'generateName')
   return prefix === '' ? '' : prefix + randomBytes(3).toString('hex').slice(1)

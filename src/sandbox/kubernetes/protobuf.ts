@@ -1,11 +1,11 @@
-import { isJsonObject, type Json, type JsonObject } from './json.js'
+import type { Json, JsonObject } from './json.js'
 import { badRequest } from './refusal.js'
 import { namespaces, secrets, type Resource } from './resources.js'
 
-/** Newer versions of `kubectl create` send what they know by type in this form, whatever discovery says. Answers are JSON. */
+/** Newer versions of `kubectl create` send the built-in kinds in this form, whatever discovery offers. Answers are JSON. */
 export const PROTOBUF = 'application/vnd.kubernetes.protobuf'
 
-/** How a field is read; the fields of a message by their numbers (k8s.io/api, generated.proto), others are left out. */
+/** How a field is read. A message has the fields that are read by their numbers (k8s.io/api, generated.proto). */
 type Reading = 'text' | 'bytes' | 'flag' | 'map of texts' | 'map of bytes' | Message
 type Message = ReadonlyMap<number, readonly [name: string, reading: Reading]>
 
@@ -29,32 +29,43 @@ const MESSAGES = new Map<Resource, Message>([
   ],
 ])
 
-/** Stands before the envelope: what it is, and then the message itself. */
+/** Precedes the envelope. */
 const MAGIC = Buffer.from('k8s\0')
+/** The field of the envelope that holds the message. */
 const RAW = 2
 
-/** The object in a body; undefined for a resource whose messages are not known. */
+/** The object in a body; undefined for a resource whose message is not known. @throws Refusal */
 export function readProtobuf(body: Buffer, resource: Resource): JsonObject | undefined {
   const message = MESSAGES.get(resource)
   if (message === undefined) return undefined
-  if (!body.subarray(0, MAGIC.length).equals(MAGIC)) throw badRequest('the body is no object in the form of protobuf')
+  if (!body.subarray(0, MAGIC.length).equals(MAGIC)) throw badRequest('the body is not an object in protobuf')
   const raw = readFields(body.subarray(MAGIC.length)).find(({ number }) => number === RAW)
   return readMessage(raw?.bytes ?? Buffer.alloc(0), message)
 }
 
 function readMessage(bytes: Buffer, message: Message): JsonObject {
   const result = new Map<string, Json>()
+  const maps = new Map<string, Map<string, Json>>()
   for (const field of readFields(bytes)) {
     const [name, reading] = message.get(field.number) ?? []
     if (name === undefined || reading === undefined) continue
-    const value = readField(field, reading, result.get(name))
-    // Protobuf writes no difference between empty and absent.
-    if (value !== '') result.set(name, value)
+    if (reading === 'map of texts' || reading === 'map of bytes') {
+      const [key, value] = readEntry(field, reading)
+      const entries = maps.get(name) ?? new Map<string, Json>()
+      maps.set(name, entries.set(key, value))
+    } else {
+      const value = readField(field, reading)
+      // Protobuf does not distinguish an empty text from an absent one.
+      if (value !== '') result.set(name, value)
+    }
   }
+  for (const [name, entries] of maps) result.set(name, Object.fromEntries(entries))
   return Object.fromEntries(result)
 }
 
-function readField({ bytes, count }: Field, reading: Reading, before: Json | undefined): Json {
+type MapReading = 'map of texts' | 'map of bytes'
+
+function readField({ bytes, count }: Field, reading: Exclude<Reading, MapReading>): Json {
   switch (reading) {
     case 'text':
       return bytes.toString('utf8')
@@ -62,23 +73,22 @@ function readField({ bytes, count }: Field, reading: Reading, before: Json | und
       return bytes.toString('base64')
     case 'flag':
       return count !== 0
-    case 'map of texts':
-    case 'map of bytes': {
-      const entry = readFields(bytes)
-      const part = (number: number): Buffer => entry.find((field) => field.number === number)?.bytes ?? Buffer.alloc(0)
-      const value = part(2).toString(reading === 'map of texts' ? 'utf8' : 'base64')
-      return { ...(isJsonObject(before) ? before : {}), [part(1).toString('utf8')]: value }
-    }
     default:
       return readMessage(bytes, reading)
   }
 }
 
+function readEntry({ bytes }: Field, reading: MapReading): [key: string, value: string] {
+  const entry = readFields(bytes)
+  const part = (number: number): Buffer => entry.find((field) => field.number === number)?.bytes ?? Buffer.alloc(0)
+  return [part(1).toString('utf8'), part(2).toString(reading === 'map of texts' ? 'utf8' : 'base64')]
+}
+
 interface Field {
   readonly number: number
-  /** Of a text, bytes or a message. */
+  /** The value of a text, bytes or a message. */
   readonly bytes: Buffer
-  /** Of a number. */
+  /** The value of a number. */
   readonly count: number
 }
 

@@ -1,8 +1,9 @@
-import type { Answer } from '../exchange.js'
+import type { Answer } from '../http/exchange.js'
 import type { JsonObject } from './json.js'
+import { CLUSTER_USER } from './authentication.js'
 import { groupKind, groupResource, type Resource } from './resources.js'
 
-/** A request is refused with a `Status` object; the texts are the API server's. */
+/** The refusal of a request by a `Status` object. The texts are the API server's. */
 export class Refusal extends Error {
   constructor(
     readonly code: number,
@@ -40,7 +41,7 @@ const detailsOf = ({ group, plural }: Resource, name: string): JsonObject => ({
 
 export const unauthorized = new Refusal(401, 'Unauthorized', 'Unauthorized')
 
-/** What the address stands for is not there: a resource, or a sub-resource. */
+/** The path names a resource or a sub-resource that does not exist. */
 export const noSuchResource = new Refusal(404, 'NotFound', 'the server could not find the requested resource', {})
 
 export const methodNotAllowed = new Refusal(
@@ -58,7 +59,7 @@ export const notFound = (resource: Resource, name: string): Refusal =>
 export const alreadyExists = (resource: Resource, name: string): Refusal =>
   new Refusal(409, 'AlreadyExists', `${groupResource(resource)} "${name}" already exists`, detailsOf(resource, name))
 
-/** The object is another version than the update was made from. */
+/** The update was made from another version of the object. */
 export const modified = (resource: Resource, name: string): Refusal =>
   new Refusal(
     409,
@@ -67,7 +68,7 @@ export const modified = (resource: Resource, name: string): Refusal =>
     detailsOf(resource, name),
   )
 
-/** The object is not the one that the deletion was meant for; the API server names the kind here, not the resource. */
+/** The object is not the one that the request was meant for. The API server names the kind here, not the resource. */
 export const preconditionFailed = (resource: Resource, name: string, why: string): Refusal =>
   new Refusal(409, 'Conflict', `Operation cannot be fulfilled on ${groupKind(resource)} "${name}": ${why}`, {
     ...detailsOf(resource, name),
@@ -99,7 +100,7 @@ export const forbidden = (
   return new Refusal(
     403,
     'Forbidden',
-    `${groupResource(resource)}${named} is forbidden: User "sandbox" cannot ${verb} resource "${resource.plural}" in API group "${resource.group}" ${where}`,
+    `${groupResource(resource)}${named} is forbidden: User "${CLUSTER_USER}" cannot ${verb} resource "${resource.plural}" in API group "${resource.group}" ${where}`,
     detailsOf(resource, name),
   )
 }

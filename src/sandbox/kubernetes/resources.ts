@@ -1,4 +1,4 @@
-/** What the API has: where it lies, and what it is called. */
+/** A resource of the API. */
 export interface Resource {
   /** '' is the core group. */
   readonly group: string
@@ -7,9 +7,9 @@ export interface Resource {
   readonly plural: string
   readonly namespaced: boolean
   readonly shortNames?: readonly string[]
-  /** Of a CRD: its objects have a generation, and strategic merge patches are refused. */
+  /** Defined by a CRD: its objects have a generation, and strategic merge patches are refused. */
   readonly custom?: true
-  /** Known to discovery, so that manifests can be mapped, but there are none and none can be made. */
+  /** Listed by discovery, so that kubectl can map manifests; objects can be neither created nor found. */
   readonly nameOnly?: true
 }
 
@@ -65,8 +65,8 @@ export const RESOURCES: readonly Resource[] = [
 
 export const groupVersion = ({ group, version }: Resource): string => (group === '' ? version : `${group}/${version}`)
 
-/** As messages name it: `secrets`, `applications.applicationconnector.kyma-project.io`. */
+/** The name in most messages: `secrets`, `applications.applicationconnector.kyma-project.io`. */
 export const groupResource = ({ group, plural }: Resource): string => (group === '' ? plural : `${plural}.${group}`)
 
-/** As some messages name it instead. */
+/** The name in the other messages: `Secret`, `Application.applicationconnector.kyma-project.io`. */
 export const groupKind = ({ group, kind }: Resource): string => (group === '' ? kind : `${kind}.${group}`)

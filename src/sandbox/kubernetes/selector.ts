@@ -4,7 +4,7 @@ import { badRequest } from './refusal.js'
 
 export type Selector = (object: KubernetesObject) => boolean
 
-/** What `fieldSelector` and `labelSelector` of a list or watch let through: equality only. */
+/** The objects that `fieldSelector` and `labelSelector` of a list or watch select. Of the operators only equality is known. */
 export function selectorOf(query: URLSearchParams): Selector {
   const tests = [
     ...termsOf(query.get('fieldSelector')).map(fieldTest),
@@ -13,7 +13,7 @@ export function selectorOf(query: URLSearchParams): Selector {
   return (object) => tests.every((test) => test(object))
 }
 
-/** The name that a list or watch is limited to, '' when it is not. */
+/** The name that a list or watch is limited to; '' when there is none. */
 export function selectedName(query: URLSearchParams): string {
   return /(?:^|,)metadata\.name==?([^,]+)/.exec(query.get('fieldSelector') ?? '')?.[1] ?? ''
 }
@@ -35,7 +35,7 @@ const FIELDS = new Map<string, (object: KubernetesObject) => string>([
 function labelTest(term: string): Selector {
   const [, not, bare, name = bare ?? '', operator, value] =
     /^(?:(!?)([\w./-]+)|([\w./-]+)\s*(==?|!=)\s*([\w.-]*))$/.exec(term.trim()) ?? []
-  if (name === '') throw badRequest(`unable to parse requirement: the sandbox knows equality only, not "${term}"`)
+  if (name === '') throw badRequest(`unable to parse requirement: the sandbox supports equality only, not "${term}"`)
   return ({ metadata }) => {
     const label = objectAt(metadata, 'labels')[name]
     if (operator === undefined) return (label !== undefined) === (not !== '!')

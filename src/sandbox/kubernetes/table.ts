@@ -2,7 +2,7 @@ import { arrayAt, at, objectAt, textAt, type Json, type JsonObject } from './jso
 import type { KubernetesObject } from './object.js'
 import { leases, namespaces, secrets, services, type Resource } from './resources.js'
 
-/** Which part of each object a row of a table brings along, as a client asks with `includeObject`. */
+/** The part of each object that a row contains, as the client asks with `includeObject`. */
 export type RowObject = 'None' | 'Metadata' | 'Object'
 
 interface Column {
@@ -10,7 +10,7 @@ interface Column {
   readonly cell: (object: KubernetesObject, now: Date) => Json
 }
 
-/** Objects as `kubectl get` asks for them, laid out by the server. */
+/** The table that `kubectl get` prints. */
 export function tableOf(
   resource: Resource,
   objects: readonly KubernetesObject[],
@@ -72,7 +72,7 @@ function portText(port: Json): string {
   return `${typeof number === 'number' ? number : '?'}${opened}/${textAt(port, 'protocol')}`
 }
 
-/** As kubectl words it, to one unit. */
+/** An age in one unit, as kubectl writes it. */
 function age(since: string, now: Date): string {
   const seconds = Math.max(0, Math.floor((now.getTime() - new Date(since).getTime()) / 1000))
   if (Number.isNaN(seconds)) return '<unknown>'

@@ -3,28 +3,28 @@ import type { ObjectStore } from './object-store.js'
 import { notFound } from './refusal.js'
 import { groupVersion, type Resource } from './resources.js'
 
-/** What a path stands for: one object, or those of a namespace, or all of them. */
+/** The objects that a path names: one, those of a namespace, or all of a resource. */
 export interface Target {
   readonly resource: Resource
-  /** '' for all of them, and for what lies in none. */
+  /** '' for objects of all namespaces, and for a resource without namespaces. */
   readonly namespace: string
-  /** '' for all of them. */
+  /** '' for all objects. */
   readonly name: string
 }
 
-/** undefined where there is nothing: another resource, a sub-resource. */
+/** The target of a path; undefined for an unknown resource and for a sub-resource. */
 export function targetOf(path: string, resources: readonly Resource[]): Target | undefined {
   const segments = decoded(path)
   const version =
     segments[1] === 'api' ? segments[2] : segments[1] === 'apis' ? segments.slice(2, 4).join('/') : undefined
   const rest = segments.slice(segments[1] === 'api' ? 3 : 4)
-  // `/namespaces/x` is a namespace, `/namespaces/x/secrets` what lies in it.
+  // `/namespaces/x` is a namespace, `/namespaces/x/secrets` its Secrets.
   const inNamespace = rest[0] === 'namespaces' && rest.length > 2
   const [plural, name = '', ...more] = inNamespace ? rest.slice(2) : rest
   const resource = resources.find((one) => groupVersion(one) === version && one.plural === plural)
   if (resource === undefined || more.length > 0) return undefined
   const namespace = inNamespace ? (rest[1] ?? '') : ''
-  // One object of a namespace is only found in its namespace.
+  // A single object of a namespaced resource is addressed through its namespace only.
   return resource.namespaced === inNamespace || (resource.namespaced && name === '')
     ? { resource, namespace, name }
     : undefined
@@ -40,7 +40,7 @@ function decoded(path: string): readonly string[] {
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete'
 
-/** As access is granted for it; undefined for what the API does not do. */
+/** The verb that RBAC would check; undefined for a method that the API does not offer. */
 export function verbOf(method: string, { name }: Target, query: URLSearchParams): Verb | undefined {
   if (name === '') {
     if (method === 'POST') return 'create'
@@ -57,7 +57,7 @@ const NAMED = new Map<string, Verb>([
   ['DELETE', 'delete'],
 ])
 
-/** The object that a target names. @throws Refusal when it is not there */
+/** The object that a target names. @throws Refusal when it does not exist */
 export function find(objects: ObjectStore, { resource, namespace, name }: Target): KubernetesObject {
   const found = objects.get(resource, namespace, name)
   if (found === undefined) throw notFound(resource, name)

@@ -147,7 +147,7 @@ describe('an object', () => {
       `Application.${GROUP} "a" is invalid: spec.services: Required value`,
     ],
     [SECRETS, secret('a', { data: { x: '=' } }), 400, 'illegal base64 data'],
-    [SECRETS, [], 400, 'the body is no JSON object'],
+    [SECRETS, [], 400, 'the body is not a JSON object'],
   ])('that cannot be kept is refused: %s %j', async (path, body, status, message) => {
     const answer = await (await start()).call('POST', path, body)
     expect(answer.body).toMatchObject({
@@ -247,7 +247,7 @@ describe('an object', () => {
     expect((await patch(`${APPLICATIONS}/demo`, 'strategic-merge-patch+json', {})).status).toBe(415)
     const applied = await patch(`${APPLICATIONS}/demo`, 'apply-patch+yaml', {})
     expect(applied).toMatchObject({ status: 415, body: { reason: 'UnsupportedMediaType' } })
-    expect(applied.body.message).toContain('the sandbox knows no server-side apply')
+    expect(applied.body.message).toContain('the sandbox does not support server-side apply')
     expect((await call('POST', SECRETS, {}, { 'content-type': 'application/x-www-form-urlencoded' })).status).toBe(415)
   })
 
@@ -300,7 +300,7 @@ test('what is denied is forbidden, in the words of the API server', async () => 
   )
   expect((await call('GET', TOKEN_REQUESTS)).status).toBe(200)
   await expect(start({ deny: [{ verb: 'read', resource: 'secrets' }] })).rejects.toThrow(
-    '"read:secrets" is nothing to deny',
+    '"read:secrets" cannot be denied',
   )
 })
 

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import type { Sandbox, SandboxOptions } from '../../../src/sandbox/sandbox.js'
 import { startTestSandbox, wireTo } from '../wire.js'
 import { clusterWire, eventually, TOKEN_REQUESTS, tokenRequest, type ClusterWire, type Shown } from './cluster.js'
@@ -58,13 +58,40 @@ test('a TokenRequest is deleted when it has expired', async () => {
   expect((await read(cluster, 'x')).code).toBe(404)
 })
 
-test('half a context is an error', async () => {
-  const cluster = await start()
-  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x', { context: { tenant: 't' } }))
+test('a failure is an error without token and URL', async () => {
+  const cluster = await start({ controller: { failures: 1 } })
+  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x'))
   const { status } = await inState(cluster, 'x', 'Error')
   expect(status).toEqual({ application: 'x', token: '', url: '', state: 'Error', expireAfter: null })
-  await cluster.call('PATCH', `${TOKEN_REQUESTS}/x`, { context: { group: 'g' } })
-  await inState(cluster, 'x', 'OK')
+})
+
+describe('in central mode', () => {
+  test('a TokenRequest without a whole context is OK with an empty token and URL, as the real controller writes it', async () => {
+    const cluster = await start({ central: true })
+    await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('none'))
+    await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('half', { context: { tenant: 't' } }))
+    for (const name of ['none', 'half']) {
+      const { status } = await inState(cluster, name, 'OK')
+      expect(status).toMatchObject({ application: name, token: '', url: '', state: 'OK' })
+      expect(String(status?.['expireAfter'])).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+    }
+    // It tries again, and succeeds once the context is whole.
+    await cluster.call('PATCH', `${TOKEN_REQUESTS}/half`, { context: { group: 'g' } })
+    const { status } = await eventually(
+      () => read(cluster, 'half'),
+      ({ status }) => status?.['url'] !== '',
+    )
+    const path = String(status?.['url']).replace(cluster.ready.connectorUrl, '')
+    expect((await wireTo(cluster).connector(path)).body).toContain('"subject":"O=t,OU=g,L=Waldorf,')
+  })
+
+  test('a TokenRequest with tenant and group gets a token for them', async () => {
+    const cluster = await start({ central: true })
+    await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x', { context: { tenant: 't', group: 'g' } }))
+    const { status } = await inState(cluster, 'x', 'OK')
+    const path = String(status?.['url']).replace(cluster.ready.connectorUrl, '')
+    expect((await wireTo(cluster).connector(path)).body).toContain('"subject":"O=t,OU=g,L=Waldorf,')
+  })
 })
 
 test('an error is not final: there is another try a second later', async () => {

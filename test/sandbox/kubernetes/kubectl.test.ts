@@ -49,6 +49,29 @@ describe.each(kubectls.map((program) => [version(program), program]))('kubectl %
     )
   })
 
+  test('authenticates with the client certificate of the other context', async () => {
+    const context = `--context ${sandbox.ready.contexts.certificate}`
+    expect(await ok('config get-contexts -o name')).toBe(
+      `${sandbox.ready.contexts.token}\n${sandbox.ready.contexts.certificate}\n`,
+    )
+    expect(await ok('config current-context')).toBe(`${sandbox.ready.contexts.token}\n`)
+    const resource = 'tokenrequest.applicationconnector.kyma-project.io'
+    expect(await ok(`apply -f - ${context}`, tokenRequest('by-certificate'))).toBe(
+      `${resource}/by-certificate created\n`,
+    )
+    expect(await ok(`delete ${resource} by-certificate ${context}`)).toContain('deleted')
+  })
+
+  test('verifies the API server under the name that a cluster gives it, and under no other', async () => {
+    const name = '--tls-server-name kubernetes.default.svc'
+    expect(await ok(`get applications -o name ${name}`)).toContain('/demo\n')
+    expect(await ok(`get applications -o name ${name} --context ${sandbox.ready.contexts.certificate}`)).toContain(
+      '/demo',
+    )
+    const refused = await run('get applications --tls-server-name kubernetes.example')
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('certificate is valid for')])
+  })
+
   test('finds the NodePort of the gateway', async () => {
     const service = 'application-connector-ingress-nginx-ingress-controller'
     const path = 'jsonpath={.spec.ports[?(@.port==443)].nodePort}'
@@ -68,7 +91,7 @@ describe.each(kubectls.map((program) => [version(program), program]))('kubectl %
     expect(await ok('get application erp -o jsonpath={.spec.description}')).toBe('x')
     expect(await ok('get applications')).toMatch(/^NAME +AGE\ndemo +\d+s\nerp +\d+s\n$/)
     expect((await run('apply --server-side -f -', application('erp'))).stderr).toContain(
-      'the sandbox knows no server-side apply',
+      'the sandbox does not support server-side apply',
     )
   })
 

@@ -11,7 +11,7 @@ Examples:
   $ kyconnect call metadata /<id> -X DELETE
   # send an event
   $ kyconnect call events -d @event.json
-  # names only
+  # print the names only
   $ kyconnect call metadata | jq -r '.[].name'
 `
 
@@ -20,18 +20,23 @@ export const callCommand: CommandDefinition = (program, run) => {
     .command('call')
     .summary("send a request to one of the App's endpoints, with the client certificate")
     .description(
-      "Sends an authenticated request to the App's metadata, events or info endpoint. The body of the answer goes to stdout as it is (on a terminal laid out); a 4xx exits with 6, a 5xx with 7.",
+      "Sends an authenticated request to the App's metadata, events or info endpoint. The body of the answer goes to stdout unchanged; on a terminal, JSON is indented. A 4xx ends with exit code 6, a 5xx with 7.",
     )
-    .argument('<endpoint>', 'metadata, events or info')
+    .argument('<endpoint>', 'metadata, events, info, or a URL of the App as "kyconnect info" shows it')
     .argument('[path]', 'appended to the endpoint, e.g. /<id> or ?name=value')
-    .option('-X, --method <method>', 'default: GET, and POST with --data')
-    .option('-d, --data <text>', 'the body; @file reads a file, @- standard input; JSON unless a header says otherwise')
-    .addOption(new Option('-H, --header <name: value>', 'repeatable').argParser(collect))
-    .option('-i, --include', 'print status and headers before the body')
+    .optionsGroup('Request:')
+    .option('-X, --method <method>', 'the HTTP method (default: GET, or POST with --data)')
+    .option(
+      '-d, --data <text>',
+      'the body; @<file> reads a file, @- standard input; JSON unless a header says otherwise',
+    )
+    .addOption(new Option('-H, --header <name: value>', 'a header; repeatable').argParser(collect))
+    .option('--allow-starred', 'send a service whose credentials are "********"; the Registry stores the stars')
+  addOutputOptions(addNetworkOptions(addProfileOption(command)))
+    .option('-i, --include', 'print the status and the headers before the body')
     .option('-o, --output <file>', 'write the body to a file')
     .addHelpText('after', examples)
-  addOutputOptions(addNetworkOptions(addProfileOption(command))).action(
-    (endpoint: string, path: string | undefined, options: CallOptions) =>
+    .action((endpoint: string, path: string | undefined, options: CallOptions) =>
       run(async (context) => (await import('./run.js')).runCall(endpoint, path ?? '', options, context)),
-  )
+    )
 }

@@ -1,18 +1,12 @@
-import { createReadStream, createWriteStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
-import { finished } from 'node:stream/promises'
-import { FilesError, UsageError } from '../../../errors.js'
-import { callable, isCallable, type Request, type StreamedAnswer } from '../../../identity/endpoint-call.js'
-import { stripControl } from '../../../redaction.js'
+import { UsageError } from '../../../errors.js'
 import type { Context } from '../../context.js'
-import type { Output, OutputOptions } from '../../output/output.js'
-import { layOutJson } from '../../output/json-layout.js'
+import { warnOfExpiry } from '../../output/identity-report.js'
+import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
-
-/** Bytes of a JSON body that is laid out for a terminal, and of any body that an error message is taken from. */
-const prettyAtMost = 1024 * 1024
-const keptForError = 64 * 1024
+import { writeAnswer } from './answer.js'
+import { readBody } from './body.js'
+import { endpointOfUrl, type EndpointPath, isUrl, parseEndpoint } from './endpoint.js'
 
 /** The flags of the command, as they are given. */
 export interface CallOptions extends NetworkOptions, OutputOptions {
@@ -22,13 +16,14 @@ export interface CallOptions extends NetworkOptions, OutputOptions {
   readonly header?: readonly string[]
   readonly include?: true
   readonly output?: string
+  readonly allowStarred?: true
 }
 
-export async function runCall(endpoint: string, path: string, options: CallOptions, context: Context): Promise<void> {
-  if (!isCallable(endpoint)) {
-    throw new UsageError(`there is no endpoint ${JSON.stringify(endpoint.slice(0, 40))}`, {
-      hints: [`choose one of ${Object.keys(callable).join(', ')}`],
-    })
+/** @param target the name of an endpoint, or a full URL of the App */
+export async function runCall(target: string, path: string, options: CallOptions, context: Context): Promise<void> {
+  const named = isUrl(target) ? undefined : { endpoint: parseEndpoint(target), path }
+  if (named === undefined && path !== '') {
+    throw new UsageError('a URL takes no path after it', { hints: ['append the path to the URL'] })
   }
   const { kyconnect } = context
   const choice = await routeChoice(options, context)
@@ -38,16 +33,20 @@ export async function runCall(endpoint: string, path: string, options: CallOptio
   )
   const headers = parseHeaders(options.header ?? [])
   const method = parseMethod(options)
+  if (named !== undefined) checkEvent(named, options)
   const identity = await kyconnect.identity(namedProfile(options.profile, context))
+  const run = { choice, emit: progress.emit, trace: progress.trace }
+  const { endpoint, path: pathBelow } =
+    named ?? endpointOfUrl(target, identity, kyconnect.called(identity, run).calledUrls)
+  if (named === undefined) checkEvent({ endpoint, path: pathBelow }, options)
   if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
   if (identity.metadata.insecure) progress.emit({ type: 'warning', warning: 'paired-insecurely' })
-  const run = { choice, emit: progress.emit, trace: progress.trace }
-  const body = options.data === undefined ? {} : await readBody(options.data, context)
-  const { answer, close } = await kyconnect.call(
-    identity,
-    endpoint,
-    path,
-    {
+  warnOfExpiry(identity, context.runtime.now(), progress.emit)
+  const use = { endpoint, method, allowStarred: options.allowStarred === true }
+  const body = options.data === undefined ? {} : await readBody(options.data, use, context)
+  const gateway = kyconnect.openGateway(identity, run)
+  try {
+    const answer = await gateway.fetch(endpoint, pathBelow, {
       method,
       ...body,
       headers: {
@@ -55,123 +54,38 @@ export async function runCall(endpoint: string, path: string, options: CallOptio
         ...body.headers,
         ...headers,
       },
-    },
-    run,
-  )
-  try {
-    const beginning = await writeAnswer(answer, options, context)
+    })
+    const output = { file: options.output, include: options.include === true }
+    const beginning = await writeAnswer(answer, output, context)
     if (answer.notFollowed !== undefined) throw answer.notFollowed
     if (answer.status >= 300) {
-      throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity)
+      throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity, run)
     }
   } finally {
-    await close()
+    await gateway.close()
   }
 }
 
-/** @returns the beginning of the body, for an error's words */
-async function writeAnswer(answer: StreamedAnswer, options: CallOptions, context: Context): Promise<string> {
-  const target = options.output === undefined ? endless(context.stdout) : openFile(options.output)
-  try {
-    if (options.include === true) await target.write(headLines(answer, target.isTerminal))
-    return await (target.isTerminal ? writeLaidOut(answer, target) : writeAsItIs(answer, target))
-  } finally {
-    await target.end()
-  }
-}
-
-async function writeAsItIs(answer: StreamedAnswer, target: Target): Promise<string> {
-  const kept: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of answer.body) {
-    if (size < keptForError) kept.push(chunk)
-    size += chunk.length
-    await target.write(chunk)
-  }
-  return Buffer.concat(kept).toString('utf8')
-}
-
-/** For a person: JSON laid out when it is not too large for that, and no control characters. */
-async function writeLaidOut(answer: StreamedAnswer, target: Target): Promise<string> {
-  const kept: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of answer.body) {
-    const before = size
-    size += chunk.length
-    if (size <= prettyAtMost) kept.push(chunk)
-    else {
-      if (before <= prettyAtMost) await target.write(stripControl(Buffer.concat(kept).toString('utf8')))
-      await target.write(stripControl(Buffer.from(chunk).toString('utf8')))
-    }
-  }
-  const text = Buffer.concat(kept).toString('utf8')
-  if (size <= prettyAtMost) await target.write(pretty(text))
-  return text
-}
-
-/** For a person: JSON laid out, anything else without control characters, and a newline at the end. */
-function pretty(text: string): string {
-  let shown = stripControl(text)
-  try {
-    JSON.parse(text)
-    shown = stripControl(layOutJson(text))
-  } catch {
-    // Not JSON: shown as it came.
-  }
-  return shown === '' || shown.endsWith('\n') ? shown : `${shown}\n`
-}
-
-function headLines({ status, headers }: StreamedAnswer, isTerminal: boolean): string {
-  const lines = [`HTTP/1.1 ${status}`]
-  for (const [name, value] of Object.entries(headers)) {
-    for (const one of [value ?? []].flat()) lines.push(`${name}: ${isTerminal ? stripControl(one) : one}`)
-  }
-  return `${lines.join('\r\n')}\r\n\r\n`
-}
-
-type Target = Omit<Output, 'stream'> & { end(): Promise<void> }
-
-/** Standard output stays open: it is not ours to close. */
-function endless(output: Output): Target {
-  return { isTerminal: output.isTerminal, write: (text) => output.write(text), end: () => Promise.resolve() }
-}
-
-function openFile(path: string): Target {
-  const file = createWriteStream(path)
-  const failure = (cause: unknown): FilesError =>
-    new FilesError(`${JSON.stringify(path)} could not be written`, {
-      cause,
-      hints: ['check the path, its permissions and the space left'],
-    })
-  const ended = finished(file).catch((cause: unknown) => {
-    throw failure(cause)
+/** An event without a body: nothing can be read from the endpoint itself. @throws UsageError */
+function checkEvent({ endpoint, path }: EndpointPath, { data, method }: CallOptions): void {
+  if (endpoint !== 'events' || data !== undefined || method !== undefined || !/^\/?$/.test(path)) return
+  throw new UsageError('an event needs a body: --data is missing', {
+    hints: [
+      'give it as text, from a file or from standard input (-d @-): kyconnect call events -d @event.json',
+      'an event looks like {"event-type": "order.created", "event-type-version": "v1", "event-time": "2026-11-23T20:00:00Z", "data": {"order": 4711}}',
+    ],
   })
-  ended.catch(() => undefined)
-  return {
-    isTerminal: false,
-    write: (text) =>
-      new Promise((resolve, reject) => {
-        file.write(text, (cause) => {
-          if (cause) reject(failure(cause))
-          else resolve()
-        })
-      }),
-    end: async () => {
-      file.end()
-      await ended
-    },
-  }
 }
 
 function parseMethod({ method, data }: CallOptions): string {
   if (method === undefined) return data === undefined ? 'GET' : 'POST'
-  // CONNECT opens a tunnel: no answer of it could be shown.
+  // CONNECT opens a tunnel, whose answer cannot be shown.
   if (/^(?!connect$)[A-Za-z]{1,20}$/i.test(method)) return method.toUpperCase()
   throw new UsageError(`--method takes an HTTP method, not ${JSON.stringify(method.slice(0, 40))}`)
 }
 
-/** What names the host, or frames the body, is not the user's to set: the request must stay the one that is shown. */
-const ownHeaders = new Set([
+/** Headers that name the host or frame the body belong to the client, or the request would not be the one that is shown. */
+const reservedHeaders = new Set([
   'host',
   'connection',
   'content-length',
@@ -188,33 +102,10 @@ function parseHeaders(texts: readonly string[]): Record<string, string> {
   for (const text of texts) {
     const [, name, value] = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/.exec(text) ?? []
     if (name === undefined || value === undefined) {
-      throw new UsageError('--header takes "name: value"', { hints: ["for instance -H 'x-request-id: 42'"] })
+      throw new UsageError('--header takes "name: value"', { hints: ["for example: -H 'x-request-id: 42'"] })
     }
-    if (ownHeaders.has(name.toLowerCase())) throw new UsageError(`--header: ${name} cannot be set`)
+    if (reservedHeaders.has(name.toLowerCase())) throw new UsageError(`--header: ${name} cannot be set`)
     headers[name.toLowerCase()] = value
   }
   return headers
-}
-
-type Body = Pick<Request, 'body'> & { readonly headers?: Readonly<Record<string, string>> }
-
-/** The body: the text itself, or a file or standard input, handed on as it is read. */
-async function readBody(data: string, { stdin }: Context): Promise<Body> {
-  if (!data.startsWith('@')) return { body: data }
-  if (data === '@-') return { body: stdin.stream() }
-  const path = data.slice(1)
-  const failure = (cause: unknown): FilesError =>
-    new FilesError(`--data: ${JSON.stringify(path)} cannot be read`, {
-      cause,
-      hints: ['check the path and its permissions'],
-    })
-  try {
-    const found = await stat(path)
-    if (found.isDirectory()) throw new Error('is a folder')
-    const body = createReadStream(path)
-    await new Promise((resolve, reject) => body.once('open', resolve).once('error', reject))
-    return { body, headers: found.isFile() ? { 'content-length': String(found.size) } : {} }
-  } catch (cause) {
-    throw failure(cause)
-  }
 }

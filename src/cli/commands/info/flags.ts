@@ -5,18 +5,24 @@ import { addClusterOptions, addNetworkOptions, addOutputOptions, addProfileOptio
 const examples = `
 Examples:
   $ kyconnect info
+  # of one of several identities, without asking the gateway
+  $ kyconnect info shop --offline
   $ kyconnect info --json | jq .certificate.daysLeft
 `
 
 export const infoCommand: CommandDefinition = (program, run) => {
   const command = program
     .command('info')
-    .summary('show an identity: its App, certificate and URLs, asked anew from the gateway')
+    .summary('show an identity: its App, its certificate and its URLs')
     .description(
-      'Calls the management info and shows the App, the certificate and the URLs, as they are and as they are called. New URLs are stored.',
+      'Shows what is stored: the App, the certificate, and the URLs as received and as called. Then asks the gateway whether it accepts the certificate, and stores new URLs.',
     )
+    .argument('[profile]', 'as --profile')
+  addProfileOption(command)
+    .option('--offline', 'show what is stored, and do not ask the gateway')
     .addHelpText('after', examples)
-  addOutputOptions(addClusterOptions(addNetworkOptions(addProfileOption(command)))).action((options: InfoOptions) =>
-    run(async (context) => (await import('./run.js')).runInfo(options, context)),
+  addOutputOptions(addClusterOptions(addNetworkOptions(command))).action(
+    (profile: string | undefined, options: InfoOptions) =>
+      run(async (context) => (await import('./run.js')).runInfo(profile, options, context)),
   )
 }

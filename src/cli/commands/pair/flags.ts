@@ -1,20 +1,22 @@
+import type { KeyObject } from 'node:crypto'
+import { Argument } from 'commander'
 import type { CommandDefinition } from '../command.js'
 import type { PairOptions } from './run.js'
 import { addNetworkOptions, addOutputOptions, addTokenOptions } from '../shared-options.js'
 
 const examples = `
 Examples:
-  # the token URL from the clipboard, unseen by other users
+  # the token URL from the clipboard; other users cannot see it
   $ pbpaste | kyconnect pair --url -
-  # in a CI script, from a secret
+  # in a script, from a secret
   $ KYCONNECT_TOKEN_URL="$URL" kyconnect pair
-  # on a terminal: asks for it
+  # on a terminal: kyconnect asks for the URL and does not show it
   $ kyconnect pair
-  # with a kubeconfig at hand: no token URL, no NodePort
+  # with a kubeconfig: no token URL, no NodePort needed
   $ kyconnect pair --app shop --node-port auto
-  # a local cluster: its gateway behind a NodePort, its own CA
+  # a local cluster: its gateway has a NodePort and its own CA
   $ pbpaste | kyconnect pair --node-port 30443 --ca-file kyma-ca.pem --url -
-  # go on after a failure, within 5 minutes
+  # continue a pairing that failed, within 5 minutes
   $ kyconnect pair --resume
 `
 
@@ -23,27 +25,55 @@ export const pairCommand: CommandDefinition = (program, run) => {
     .command('pair')
     .summary('get a client certificate with a one-time token URL, and store it')
     .description(
-      'Walks from a one-time token URL to a stored identity: CSR information, key, signed certificate, checked chain, URLs.',
+      'Pairs with an App: fetches the CSR information, makes a key, has the certificate signed, verifies its chain, stores the identity and reads the URLs of the App.',
     )
+    .addArgument(
+      new Argument('[token-url]', 'as --url; better piped in, because other users can see the arguments of a program'),
+    )
+    .optionsGroup('Token URL:')
     .option('--url <url>', 'the token URL; - reads it from standard input [KYCONNECT_TOKEN_URL]')
     .option(
       '--app <name>',
-      'the App expected: any other is refused; without a URL, a cluster is asked for a token for it',
+      'the App to pair with; a token for another App is refused; without a token URL, the cluster is asked for one',
     )
-    .option('--profile <name>', 'the name to store the identity under; default: the App [KYCONNECT_PROFILE]')
-    .option('--key-algorithm <name>', 'rsa2048, rsa3072 or rsa4096; default: what the service announces')
-    .option('--key-file <pem>', 'use this RSA key (PKCS#1 or PKCS#8) instead of making one')
+    .optionsGroup('Identity:')
+    .option('--profile <name>', 'the name to store the identity under (default: the App) [KYCONNECT_PROFILE]')
     .option('--force', 'replace the identity that is stored under this profile')
-    .option('-y, --yes', 'agree that the identity replaced may be of another domain')
-    .option('--resume', 'take up a pairing whose certificate did not arrive')
-    .option('--rollback', 'put the identity back that the last --force replaced')
+    .option('-y, --yes', 'agree to replace an identity of another domain')
+    .option('--resume', 'continue a pairing whose certificate did not arrive')
+    .option('--as <name>', 'with --resume: the profile to store the identity under')
+    .option('--rollback', 'restore the identity that the last --force replaced')
     .option('--no-verify', 'do not call the management info at the end')
+    .optionsGroup('Key:')
+    .option('--key-algorithm <name>', 'rsa2048, rsa3072 or rsa4096 (default: what the service announces)')
+    .option('--key-file <pem>', 'use this RSA key (PKCS#1 or PKCS#8) instead of a new one')
     .addHelpText('after', examples)
   const full = addTokenOptions(addNetworkOptions(command)).option(
     '--gateway-service <ns/name>',
-    "the gateway's Service, for --node-port auto; default: Kyma's",
+    "the gateway's Service, for --node-port auto (default: Kyma's)",
   )
-  addOutputOptions(full).action((options: PairOptions) =>
-    run(async (context) => (await import('./run.js')).runPair(options, context)),
+  addOutputOptions(full).action((tokenUrl: string | undefined, options: PairOptions) => {
+    const usualKey = beginUsualKey(options)
+    return run(async (context) => (await import('./run.js')).runPair(tokenUrl, options, context, usualKey))
+  })
+}
+
+/**
+ * Begins to generate the key that nearly every pairing uses, in another thread. It takes longer than everything else, so it begins as
+ * soon as the command line is parsed, before anything is loaded.
+ */
+function beginUsualKey({ keyFile, keyAlgorithm, resume, rollback }: PairOptions): Promise<KeyObject> | undefined {
+  if (keyFile ?? keyAlgorithm ?? resume ?? rollback) return undefined
+  const key = import('node:crypto').then(
+    ({ generateKeyPair }) =>
+      new Promise<KeyObject>((resolve, reject) => {
+        generateKeyPair('rsa', { modulusLength: 2048 }, (error, _, privateKey) => {
+          if (error === null) resolve(privateKey)
+          else reject(error)
+        })
+      }),
   )
+  // It may never be used.
+  key.catch(() => undefined)
+  return key
 }

@@ -1,14 +1,22 @@
+import type { KeyObject } from 'node:crypto'
 import { UsageError } from '../../../errors.js'
 import type { Identity } from '../../../identity/identity.js'
-import { type KeyChoice, keyOfAlgorithm, keyOfFile } from '../../../pairing/key-choice.js'
+import { generatedKey, givenKey, type KeySource, parseKeyAlgorithm } from '../../../pairing/key-source.js'
 import type { PairPolicy } from '../../../pairing/pair.js'
 import { clusterRun, hintFromCluster, nodePortOfCluster, pairWithClusterToken } from '../../cluster.js'
 import { clusterChoice, type TokenOptions } from '../../cluster-options.js'
 import type { Context } from '../../context.js'
 import { readGivenFile } from '../../given-file.js'
-import { identityReport, pairedLines, restoredLines, writeReport } from '../../output/identity-report.js'
+import {
+  identityReport,
+  pairedLines,
+  restoredLines,
+  warnOfExpiry,
+  writeJsonReport,
+} from '../../output/identity-report.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer, type ProgressRenderer } from '../../output/progress-renderer.js'
+import { wrapWords } from '../../output/word-wrap.js'
 import { confirm } from '../../prompts.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
 import { findTokenUrl, hasTokenUrl } from '../../token-url.js'
@@ -23,14 +31,25 @@ export interface PairOptions extends NetworkOptions, TokenOptions, OutputOptions
   readonly force?: true
   readonly yes?: true
   readonly resume?: true
+  readonly as?: string
   readonly rollback?: true
   readonly verify: boolean
 }
 
-export async function runPair(options: PairOptions, context: Context): Promise<void> {
+/**
+ * @param argument a token URL, as --url
+ * @param usualKey an RSA 2048 key whose generation has begun
+ */
+export async function runPair(
+  argument: string | undefined,
+  flags: PairOptions,
+  context: Context,
+  usualKey: Promise<KeyObject> | undefined,
+): Promise<void> {
+  const options = argument === undefined ? flags : { ...flags, url: tokenUrlArgument(argument, flags) }
   const json = options.json === true
   checkCombination(options)
-  const key = await chooseKey(options)
+  const key = await chooseKey(options, usualKey)
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context, (timeoutMs) =>
     nodePortOfCluster(options, clusterRun(progress, timeoutMs, json, context), context),
@@ -39,9 +58,15 @@ export async function runPair(options: PairOptions, context: Context): Promise<v
     if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
     const run = { choice, emit: progress.emit, trace: progress.trace }
     const identity = await walk(options, json, key, run, progress, context)
-    const report = identityReport(identity, context.kyconnect.called(identity, run), context.runtime.now())
-    if (json) await writeReport(report, true, context)
-    else await context.stderr.write(options.rollback === true ? restoredLines(report) : pairedLines(report))
+    const { kyconnect, runtime, stderr } = context
+    const verified = options.verify && options.rollback !== true
+    const report = identityReport(identity, kyconnect.called(identity, run), verified, runtime.now())
+    warnOfExpiry(identity, runtime.now(), progress.emit)
+    if (json) await writeJsonReport(report, context)
+    else {
+      const lines = options.rollback === true ? restoredLines(report) : pairedLines(report)
+      await stderr.write(wrapWords(lines, stderr.columns()))
+    }
   } catch (error) {
     progress.fail()
     const again = (port: number): string =>
@@ -55,21 +80,28 @@ export async function runPair(options: PairOptions, context: Context): Promise<v
 async function walk(
   options: PairOptions,
   json: boolean,
-  key: KeyChoice,
+  key: KeySource,
   run: Parameters<Context['kyconnect']['pair']>[2],
   progress: ProgressRenderer,
   context: Context,
 ): Promise<Identity> {
   const { kyconnect } = context
   const profile = namedProfile(options.profile, context)
-  if (options.rollback === true) return kyconnect.rollback(profile)
+  if (options.rollback === true) {
+    const { value, problem } = await kyconnect.rollback(profile)
+    if (problem !== undefined) run.emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
+    return value
+  }
   const policy = pairPolicy(options, json, context)
-  if (options.resume === true) return kyconnect.resume(profile, policy, run)
+  if (options.resume === true) return kyconnect.resume(profile, options.as, policy, run)
   const { app } = options
   const pair = (tokenUrl: () => Promise<URL>): Promise<Identity> =>
-    kyconnect.pair({ tokenUrl, app, profile, key }, policy, run, context.begunKey)
+    kyconnect.pair({ tokenUrl, app, profile, key }, policy, run)
   if (app !== undefined && (await usesCluster(options, context)))
     return pairWithClusterToken(app, options, clusterRun(progress, run.choice.timeoutMs, json, context), context, pair)
+  if (options.url !== undefined && options.url !== '-') {
+    progress.emit({ type: 'warning', warning: 'token-url-in-arguments' })
+  }
   const { url, cleaned } = await findTokenUrl(options.url, json, context)
   if (cleaned) progress.emit({ type: 'warning', warning: 'token-url-cleaned' })
   return pair(() => Promise.resolve(url))
@@ -87,7 +119,7 @@ function pairPolicy(options: PairOptions, json: boolean, context: Context): Pair
     verify: options.verify,
     otherDomain: async (from, to) =>
       options.yes === true ||
-      confirm(`The identity stored is of ${from}, the new one of ${to}. Replace it?`, json, context),
+      confirm(`The stored identity is of ${from}, the new one of ${to}. Replace it?`, json, context),
     acceptHosts: async (hosts) =>
       options.force === true ||
       confirm(
@@ -96,6 +128,20 @@ function pairPolicy(options: PairOptions, json: boolean, context: Context): Pair
         context,
       ),
   }
+}
+
+/** The argument as token URL; it is not repeated in an error, because it may be a token. @throws UsageError */
+function tokenUrlArgument(argument: string, { url }: PairOptions): string {
+  if (url !== undefined) {
+    throw new UsageError('two token URLs were given, as an argument and with --url', { hints: ['give one of them'] })
+  }
+  if (argument === '-' || /:\/\/|^\s*\{/.test(argument)) return argument
+  throw new UsageError('the argument of pair is not a token URL', {
+    hints: [
+      'to name the App, use --app <name>; to name the identity, use --profile <name>',
+      'to hand over a token URL, pipe it in: kyconnect pair --url -',
+    ],
+  })
 }
 
 /** @throws UsageError */
@@ -111,13 +157,21 @@ function checkCombination(options: PairOptions): void {
     ['--key-file', options.keyFile, '--key-algorithm', options.keyAlgorithm],
   ] as const
   for (const [one, given, other, alsoGiven] of clashes) {
-    if (given !== undefined && alsoGiven !== undefined) throw new UsageError(`${one} and ${other} do not go together`)
+    if (given !== undefined && alsoGiven !== undefined) {
+      throw new UsageError(`${one} and ${other} exclude each other`, { hints: ['give one of them'] })
+    }
   }
-  if (options.app?.trim() === '') throw new UsageError('--app takes the name of an App')
+  if (options.as !== undefined && options.resume === undefined) {
+    throw new UsageError('--as is for --resume only', { hints: ['name the profile with --profile <name>'] })
+  }
+  if (options.app?.trim() === '') throw new UsageError('--app is empty: it takes the name of an App')
 }
 
 /** @throws UsageError, KeyUnsuitableError, FilesError */
-async function chooseKey({ keyFile, keyAlgorithm }: PairOptions): Promise<KeyChoice> {
-  if (keyFile !== undefined) return keyOfFile(await readGivenFile(keyFile, '--key-file'), keyFile)
-  return keyAlgorithm === undefined ? { kind: 'announced' } : keyOfAlgorithm(keyAlgorithm)
+async function chooseKey(
+  { keyFile, keyAlgorithm }: PairOptions,
+  usualKey: Promise<KeyObject> | undefined,
+): Promise<KeySource> {
+  if (keyFile !== undefined) return givenKey(await readGivenFile(keyFile, '--key-file'), keyFile)
+  return generatedKey(keyAlgorithm === undefined ? undefined : parseKeyAlgorithm(keyAlgorithm), usualKey)
 }

@@ -1,6 +1,7 @@
 import type { Context } from '../../context.js'
 import { clusterRun, withClusterToken } from '../../cluster.js'
 import type { TokenOptions } from '../../cluster-options.js'
+import { jsonLine } from '../../output/json-document.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
 import { timeoutMs } from '../../route-choice.js'
@@ -17,10 +18,8 @@ export async function runToken(flags: TokenFlags, context: Context): Promise<voi
   try {
     await withClusterToken(flags.app, flags, run, context, async (tokenUrl) => {
       const { href } = await tokenUrl()
-      // The one place where a token is shown: it is what was asked for.
-      await context.stdout.write(
-        flags.json === true ? `${JSON.stringify({ app: flags.app, url: href })}\n` : `${href}\n`,
-      )
+      // The one place that shows a token: the user asked for it.
+      await context.stdout.write(flags.json === true ? jsonLine({ app: flags.app, url: href }) : `${href}\n`)
     })
   } catch (error) {
     progress.fail()

@@ -1,0 +1,53 @@
+import { ConfirmationNeededError } from '../../../errors.js'
+import type { Metadata } from '../../../identity/identity.js'
+import { oneLine } from '../../../redaction.js'
+import type { Context } from '../../context.js'
+import { jsonLine } from '../../output/json-document.js'
+import type { OutputOptions } from '../../output/output.js'
+import { wrapWords } from '../../output/word-wrap.js'
+import { confirm } from '../../prompts.js'
+
+/** The flags of the command, as they are given. */
+export interface RemoveOptions extends OutputOptions {
+  readonly yes?: true
+}
+
+export async function runRemove(profile: string, options: RemoveOptions, context: Context): Promise<void> {
+  const { kyconnect, stdout, stderr } = context
+  const json = options.json === true
+  const metadata = (await kyconnect.store.summaries()).find((summary) => summary.profile === profile)?.metadata
+  if (options.yes !== true && !(await confirm(question(profile, metadata), json, context))) {
+    throw new ConfirmationNeededError(`the identity "${profile}" was not deleted: nothing confirmed it`, {
+      hints: [`delete it without the question: kyconnect remove ${profile} --yes`],
+    })
+  }
+  const left = await kyconnect.remove(profile)
+  if (json) await stdout.write(jsonLine({ removed: profile, left }))
+  else await stderr.write(wrapWords(removedLines(profile, metadata, left, context), stderr.columns()))
+}
+
+function question(profile: string, metadata: Metadata | undefined): string {
+  return `Delete the key and the certificate of "${profile}"${metadata === undefined ? '' : ` (App ${metadata.app})`}? They cannot be restored.`
+}
+
+function removedLines(
+  profile: string,
+  metadata: Metadata | undefined,
+  left: readonly string[],
+  { runtime }: Context,
+): string {
+  const lines = [`Deleted the identity "${profile}".`]
+  if (metadata !== undefined && metadata.notAfter > runtime.now()) {
+    lines.push(
+      `Copies of the certificate stay valid until ${metadata.notAfter.toISOString().slice(0, 10)}: it was not revoked.`,
+    )
+  }
+  return `${[...lines, ...leftLines(left)].join('\n')}\n`
+}
+
+/** What is said of files that kyconnect did not write and did not delete. */
+export function leftLines(left: readonly string[]): string[] {
+  return left.length === 0
+    ? []
+    : [`Left in its folder, because kyconnect did not write it: ${left.map(oneLine).join(', ')}`]
+}

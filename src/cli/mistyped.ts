@@ -1,0 +1,66 @@
+import type { Command, CommanderError } from 'commander'
+import { UsageError } from '../errors.js'
+
+/** Words that people know from other tools, and the command that does it here. */
+const otherWords = new Map<string, string>(
+  Object.entries({
+    'kyconnect info': ['status', 'show', 'get', 'describe', 'whoami'],
+    'kyconnect remove <profile>': ['delete', 'del', 'unpair', 'logout'],
+    'kyconnect rename <from> <to>': ['mv', 'move'],
+    'kyconnect pair --url -': ['connect', 'login', 'register', 'enroll', 'init'],
+    'kyconnect call <endpoint>': ['curl', 'request', 'fetch', 'http'],
+    'kyconnect call metadata': ['metadata', 'services', 'service'],
+    'kyconnect call events -d @event.json': ['events', 'event', 'publish', 'send'],
+    'kyconnect sandbox': ['start', 'serve', 'mock'],
+  }).flatMap(([command, words]) => words.map((word) => [word, `run: ${command}`] as const)),
+).set('renew', 'kyconnect cannot renew a certificate yet; pair again: kyconnect pair --force --url -')
+
+/** Flags that people know from other tools, and the one that does it here. */
+const otherFlags = new Map([
+  ['-o', 'for output that a program reads, use --json'],
+  ['--output', 'for output that a program reads, use --json'],
+  ['-v', 'to see the exchanges, use --verbose'],
+  ['-p', 'to name the identity, use --profile'],
+  ['-f', 'to replace an identity, use --force'],
+])
+
+/**
+ * What commander says of a command line, as our error, with the right command where we know what was meant. What commander found
+ * is read from its code, never from its message.
+ */
+export function usageError(
+  { code, message }: Pick<CommanderError, 'code' | 'message'>,
+  args: readonly string[],
+  program: Command,
+): UsageError {
+  const words = args.filter((arg) => !arg.startsWith('-'))
+  const word = (words[0] === 'help' ? words[1] : words[0]) ?? ''
+  const command = program.commands.find((one) => one.name() === word || one.aliases().includes(word))
+  // commander shows the program's help for `help <unknown command>`, and counts it as a failure.
+  const isUnknownCommand = code === 'commander.unknownCommand' || code === 'commander.help'
+  const isUnknownOption = code === 'commander.unknownOption'
+  const hint = isUnknownCommand ? hintOfWord(word) : isUnknownOption ? hintOfFlag(args, command ?? program) : undefined
+  const problem = code === 'commander.help' ? 'unknown command' : message.replace(/^error: /, '')
+  return new UsageError(problem, {
+    hints: [
+      ...(hint === undefined ? [] : [hint]),
+      `see kyconnect ${command === undefined ? '' : `${command.name()} `}--help`,
+    ],
+  })
+}
+
+function hintOfWord(word: string): string | undefined {
+  if (!/^https?:\/\//i.test(word)) return otherWords.get(word.toLowerCase())
+  return /[?&]token=/i.test(word)
+    ? 'to pair with a token URL, pipe it in: kyconnect pair --url -'
+    : 'to call a URL of the gateway, run: kyconnect call <url>'
+}
+
+/** The hint for the first flag that the command does not have and another tool has. */
+function hintOfFlag(args: readonly string[], command: Command): string | undefined {
+  return args
+    .map((arg) => /^--\w+|^-\w/.exec(arg)?.[0] ?? '')
+    .filter((flag) => !command.options.some(({ short, long }) => short === flag || long === flag))
+    .map((flag) => otherFlags.get(flag))
+    .find((hint) => hint !== undefined)
+}

@@ -1,0 +1,173 @@
+import type { Command, Option } from 'commander'
+import { errorCodesOf, listExitCodes } from './exit-codes.js'
+import { createProgram } from './main.js'
+
+/**
+ * docs/reference.md, generated from the program itself: `npm run docs` writes it, and a test compares it. It is not part of the
+ * built program.
+ */
+export function referenceMarkdown(): string {
+  const program = createProgram(
+    '',
+    () => Promise.resolve(),
+    () => undefined,
+    undefined,
+  )
+  const commands = program.commands.filter((command) => command.name() !== 'version')
+  return `${[
+    '# Reference',
+    '<!-- Generated from the program: change the sources, then run `npm run docs`. -->',
+    `What every command takes and prints. The [README](../README.md) shows how to use it; the [contract](contract.md) says what the
+services do.`,
+    '## Commands',
+    table(
+      ['command', 'what it does'],
+      commands.map((command) => [`[\`${usage(command)}\`](#${command.name()})`, command.summary()]),
+    ),
+    ...commands.flatMap(commandSections),
+    '## Variables',
+    'A flag takes precedence over its variable, and a variable over what `pair` stored. An empty variable counts as unset.',
+    table(['variable', 'meaning'], variables),
+    '## Exit codes',
+    table(
+      ['code', 'meaning', 'error codes'],
+      listExitCodes().map(({ exitCode, meaning }) => [
+        String(exitCode),
+        meaning,
+        errorCodesOf(exitCode)
+          .map((code) => `\`${code}\``)
+          .join(', '),
+      ]),
+    ),
+    'A program that closes the pipe early (`kyconnect call metadata | head -1`) ends kyconnect quietly, with 0.',
+    '## JSON',
+    json,
+    '## Limits',
+    limits,
+  ].join('\n\n')}\n`
+}
+
+function commandSections(command: Command): string[] {
+  const help = command.createHelp()
+  const groups = new Map<string, Option[]>()
+  for (const option of help.visibleOptions(command)) {
+    const group = option.helpGroupHeading ?? 'Options:'
+    groups.set(group, [...(groups.get(group) ?? []), option])
+  }
+  const aliases = command.aliases().map((alias) => `\`${alias}\``)
+  return [
+    `## ${command.name()}`,
+    `\`kyconnect ${usage(command)}\`${aliases.length === 0 ? '' : `, or ${aliases.join(', ')}`}`,
+    command.description(),
+    ...(command.registeredArguments.length === 0
+      ? []
+      : [
+          table(
+            ['argument', 'meaning'],
+            command.registeredArguments.map((argument) => [`\`${argument.name()}\``, argument.description]),
+          ),
+        ]),
+    ...[...groups].map(([group, options]) =>
+      table(
+        [group.replace(/:$/, ''), 'meaning'],
+        options.map((option) => [`\`${option.flags}\``, describe(option)]),
+      ),
+    ),
+  ]
+}
+
+function usage(command: Command): string {
+  const names = command.registeredArguments.map((argument) => {
+    return argument.required ? `<${argument.name()}>` : `[${argument.name()}]`
+  })
+  return [command.name(), ...names].join(' ')
+}
+
+function describe({ description, defaultValue }: Option): string {
+  return typeof defaultValue === 'string' ? `${description} (default: ${defaultValue})` : description
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map(escapeCell).join(' | ')} |`
+  return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n')
+}
+
+/** `|` ends a cell, and `<…>` outside code is taken for HTML. */
+function escapeCell(text: string): string {
+  const parts = text.split('`').map((part, index) => (index % 2 === 1 ? part : part.replace(/[<*_]/g, '\\$&')))
+  return parts.join('`').replaceAll('|', '\\|')
+}
+
+const variables: [string, string][] = [
+  [
+    '`KYCONNECT_HOME`',
+    'the folder that holds the identities (default: `$XDG_DATA_HOME/kyconnect` or `~/.local/share/kyconnect`; on macOS `~/Library/Application Support/kyconnect`; on Windows `%LOCALAPPDATA%\\kyconnect`)',
+  ],
+  ['`KYCONNECT_PROFILE`', 'as `--profile`'],
+  ['`KYCONNECT_TOKEN_URL`', 'as `--url` of `pair`'],
+  ['`KYCONNECT_NODE_PORT`', 'as `--node-port`'],
+  ['`KYCONNECT_RESOLVE`', 'as `--resolve`; several rules are separated by commas'],
+  ['`KYCONNECT_CA_FILE`', 'as `--ca-file`'],
+  ['`KYCONNECT_INSECURE`', '`1` or `true`: as `--insecure`'],
+  ['`SSL_CERT_FILE`, `NODE_EXTRA_CA_CERTS`', 'PEM files whose certificates are trusted too'],
+  ['`HTTPS_PROXY`, `NO_PROXY`', 'the proxy to use, as `--proxy`; the hosts to reach without it. Lower case works too'],
+  ['`KUBECONFIG`', 'as for kubectl: one kubeconfig, or several'],
+  ['`NO_COLOR`, `FORCE_COLOR`', 'no colours at all; colours outside a terminal too'],
+  [
+    '`XDG_CACHE_HOME`',
+    'where the compiled code is cached (default: `~/.cache`), in `kyconnect/code`; it may be deleted at any time',
+  ],
+]
+
+const json = `With \`--json\`, a command prints one document on stdout. Control and bidi characters in it are escaped.
+
+\`pair\`, \`import\` and \`info\`:
+
+${table(
+  ['key', 'meaning'],
+  [
+    [
+      '`app`, `commonName`',
+      "the App, and the certificate's common name; they differ only on newer clusters, where the common name is an id",
+    ],
+    [
+      '`profile`, `directory`',
+      'the name of the identity, and the folder that holds `key.pem` (null if the store is not a folder)',
+    ],
+    [
+      '`gatewayHost`, `nodePort`',
+      'the host of the gateway, or null if the Connector named none; the NodePort as a number, or null',
+    ],
+    ['`insecure`', 'true if the identity was paired with `--insecure`'],
+    ['`verified`', 'true if the gateway accepted the certificate in this run'],
+    [
+      '`certificate`',
+      '`subject`, `fingerprint` (SHA-256, lower-case hex), `notBefore`, `notAfter` (ISO 8601, UTC), `daysLeft` (negative once it has expired)',
+    ],
+    [
+      '`urls`, `calledUrls`',
+      'the URLs by their wire names (`infoUrl`, `metadataUrl`, `eventsUrl`, `renewCertUrl`, `revokeCertUrl`), as received and as called',
+    ],
+  ],
+)}
+
+\`info\` prints its document even if the gateway does not accept the certificate or cannot be reached; the exit code says which.
+
+\`list\`: \`identities\`, each with \`profile\` and \`usable\`; a usable one has \`app\`, \`commonName\`, \`notBefore\`, \`notAfter\`, \`daysLeft\`,
+\`gatewayHost\`, \`nodePort\` and \`insecure\`, any other has \`problem\`.
+
+\`remove\`: \`removed\`, and \`left\`: the files in its folder that kyconnect did not write. \`rename\`: \`from\`, \`to\`, \`left\`.
+
+\`token\`: \`app\`, \`url\`.
+
+\`call\` prints what the service answered, whatever it is.
+
+On stderr, an error is the last line: \`{"error":{"code","message","hints":[],"exitCode","reason"?,"target"?,"details"?}}\`.
+\`reason\` is the code of the failure below (\`ECONNREFUSED\`, \`CERT_HAS_EXPIRED\`), \`target\` the host, address and port that were called.
+A warning is a line before it: \`{"warning":{"code","message",…}}\`. Decide by codes and fields; messages and hints may change.`
+
+const limits = `- \`call\` passes an answer on while it arrives: at most 1 GiB, for at most an hour. On a terminal, JSON of up to 1 MiB is indented, to a depth of 20.
+- \`call\` follows redirects for GET and HEAD, within the gateway.
+- The body of an event is checked before it is sent: what follows the first JSON document would be ignored by the service, so it is refused. A body of more than 5 MiB is sent unchecked; the service refuses it.
+- The body of a POST or PUT to \`metadata\` is checked for starred credentials (\`********\`), which the Registry would store. A body of more than 5 MiB cannot be checked, and is sent only with \`--allow-starred\`.
+- A token URL is read from at most 64 KiB of standard input.`

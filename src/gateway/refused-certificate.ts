@@ -1,0 +1,32 @@
+import { ClientCertificateRefusedError, NetworkError } from '../errors.js'
+import type { Metadata } from '../identity/identity.js'
+import { brokenConnection } from '../transport/retry.js'
+
+/**
+ * Explains a client certificate that was refused, or may have been, by what is known of it: its dates, and the profile to pair again. Any
+ * other error stays as it is.
+ */
+export function explainRefusal(error: unknown, { notBefore, notAfter, profile }: Metadata, now: Date): unknown {
+  // With TLS 1.3 some gateways only close the connection (docs/contract.md §7).
+  const closed = error instanceof NetworkError && brokenConnection.has(error.reason ?? '')
+  if (!closed && !(error instanceof ClientCertificateRefusedError)) return error
+  const dates =
+    notAfter < now
+      ? `the client certificate expired on ${notAfter.toISOString()}`
+      : notBefore > now
+        ? `by this machine's clock the client certificate is valid only from ${notBefore.toISOString()}`
+        : `the client certificate is valid until ${notAfter.toISOString()}: check that it is from this cluster, and that the cluster's CA has not changed`
+  if (closed) return error.addHint(dates)
+  return error.replaceHints(
+    dates,
+    `pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`,
+  )
+}
+
+/** Whether the gateway refused the certificate, or may have done so by closing the connection. */
+export function mayBeRefusal(error: unknown): boolean {
+  return (
+    error instanceof ClientCertificateRefusedError ||
+    (error instanceof NetworkError && brokenConnection.has(error.reason ?? ''))
+  )
+}

@@ -1,0 +1,163 @@
+import { readdir, rm, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hasErrorCode, IdentityUnusableError, type KyconnectError, NoIdentityError } from '../errors.js'
+import { currentLags, type MakeLink, pointCurrent } from './current-link.js'
+import { filesError, onFiles, replaceOwnFile, syncFolder } from './durable-files.js'
+import { encodeMetadata } from './identity-codec.js'
+import type { Identity, Material, Metadata, Pending } from './identity.js'
+import type { HeldLock } from './lock.js'
+import { tidy } from './mending.js'
+import { deletePending, releaseReserved, writePending } from './pending-folder.js'
+import { isVersion, type Pointer, readPointer, replacePointer } from './pointer.js'
+import { currentPath, type ProfileFolder, versionPath } from './profile-folder.js'
+import type { ProfileChange, Written } from './store.js'
+import { readVersion, writeVersion } from './versions.js'
+
+/**
+ * The changes to one profile, made while its lock is held. Every one has a single point of no return, a rename: before it, a failure
+ * leaves everything as it was; after it, the change holds, and what fails is reported as a problem.
+ */
+export class FolderChange implements ProfileChange {
+  readonly #profile: ProfileFolder
+  readonly #lock: Pick<HeldLock, 'assertHeld'>
+  readonly #makeLink: MakeLink
+
+  constructor(profile: ProfileFolder, lock: Pick<HeldLock, 'assertHeld'>, makeLink: MakeLink) {
+    this.#profile = profile
+    this.#lock = lock
+    this.#makeLink = makeLink
+  }
+
+  async begin(pending: Pending): Promise<void> {
+    await onFiles(`write to ${this.#profile.path}`, () => writePending(this.#profile, pending))
+  }
+
+  async discard(): Promise<void> {
+    await onFiles(`write to ${this.#profile.path}`, () => deletePending(this.#profile))
+  }
+
+  async commit(metadata: Metadata, material: Material): Promise<Written<Identity>> {
+    const profile = this.#profile
+    return onFiles(`store the identity in ${profile.path}`, async () => {
+      const before = await this.#replaceablePointer()
+      await releaseReserved(profile)
+      const version = await writeVersion(profile, metadata, material)
+      const retired = [...(before?.retired ?? []), ...(isVersion(before?.previous) ? [before.previous] : [])]
+      const pointer = { current: version, previous: before?.current ?? null, retired }
+      const late = await this.#point(pointer).catch(async (error: unknown) => {
+        await rm(versionPath(profile, version), { recursive: true, force: true }).catch(() => undefined)
+        throw error
+      })
+      const problem = await this.#afterCommit(late, async () => {
+        await pointCurrent(profile, version, this.#makeLink)
+        await deletePending(profile)
+        await tidy(profile, pointer)
+      })
+      return { value: { metadata, material, directory: currentPath(profile) }, problem }
+    })
+  }
+
+  async amend(change: (metadata: Metadata) => Metadata): Promise<Written<Metadata>> {
+    const profile = this.#profile
+    return onFiles(`store the metadata in ${profile.path}`, async () => {
+      const pointer = await readPointer(profile)
+      if (pointer === undefined) throw noIdentity(profile.profile)
+      const metadata = change((await readVersion(profile, pointer.current)).metadata)
+      await this.#lock.assertHeld()
+      const file = join(versionPath(profile, pointer.current), 'identity.json')
+      const late = await replaceOwnFile(file, encodeMetadata(metadata), `${file}.${profile.randomHex(4)}`)
+      return { value: metadata, problem: late === undefined ? undefined : filesError(late, `sync ${file}`) }
+    })
+  }
+
+  async rollback(): Promise<Written<Identity>> {
+    const profile = this.#profile
+    return onFiles(`restore the identity in ${profile.path}`, async () => {
+      const pointer = await readPointer(profile)
+      if (pointer === undefined) throw noIdentity(profile.profile)
+      const { current, previous } = pointer
+      if (previous === null) {
+        throw new NoIdentityError(`the profile "${profile.profile}" has no previous identity`, {
+          hints: ['only the identity that the last "pair --force" replaced is kept'],
+        })
+      }
+      const identity = await readVersion(profile, previous)
+      const late = await this.#point({ ...pointer, current: previous, previous: current })
+      const problem = await this.#afterCommit(late, () => pointCurrent(profile, previous, this.#makeLink))
+      return { value: identity, problem }
+    })
+  }
+
+  async previous(): Promise<Identity | undefined> {
+    const pointer = await readPointer(this.#profile)
+    return isVersion(pointer?.previous) ? readVersion(this.#profile, pointer.previous) : undefined
+  }
+
+  async remove(): Promise<readonly string[]> {
+    const profile = this.#profile
+    return onFiles(`remove ${profile.path}`, async () => {
+      const pointer = await this.#replaceablePointer()
+      const known =
+        pointer === undefined ? [] : [pointer.current, pointer.previous, ...pointer.retired].filter(isVersion)
+      const ours = pointer !== undefined && !(await currentLags(profile, pointer.current))
+      await this.#lock.assertHeld()
+      // The point of no return: without a pointer there is no identity, whatever else is still there.
+      await unlink(join(profile.path, 'pointer.json')).catch(ignoreMissing)
+      await syncFolder(profile.path)
+      if (ours) await rm(currentPath(profile), { recursive: true, force: true })
+      await deletePending(profile)
+      await tidy(profile, { current: '', previous: null, retired: known }).catch(() => undefined)
+      await rm(join(profile.path, 'pointer.json'), { force: true })
+      const versions = join(profile.path, 'versions')
+      const kept = await readdir(versions).catch((): string[] => [])
+      if (kept.length === 0) await rm(versions, { recursive: true, force: true })
+      return readdir(profile.path)
+    })
+  }
+
+  /** The pointer, or undefined when it is damaged: replacing the identity is what repairs it. */
+  async #replaceablePointer(): Promise<Pointer | undefined> {
+    return readPointer(this.#profile).catch((error: unknown) => {
+      if (error instanceof IdentityUnusableError) return undefined
+      throw error
+    })
+  }
+
+  /** Replaces the pointer: the point of no return. @returns what failed after it @throws what failed before it */
+  async #point(pointer: Pointer): Promise<unknown> {
+    try {
+      // A process that was stopped for long may have lost its lock.
+      await this.#lock.assertHeld()
+      return await replacePointer(this.#profile, pointer)
+    } catch (error) {
+      // A rename that reports a failure may still have happened, on a network file system for instance: what the pointer says counts.
+      const present = await readPointer(this.#profile).catch(() => undefined)
+      if (present?.current === pointer.current) return error
+      throw error
+    }
+  }
+
+  /** What follows a commit. The next command repairs what fails here, so a failure is only reported. */
+  async #afterCommit(late: unknown, work: () => Promise<void>): Promise<KyconnectError | undefined> {
+    let problem = late
+    try {
+      await work()
+    } catch (error) {
+      problem ??= error
+    }
+    return problem === undefined ? undefined : filesError(problem, `finish writing to ${this.#profile.path}`)
+  }
+}
+
+export function noIdentity(profile: string): NoIdentityError {
+  return new NoIdentityError(`no identity is stored under the profile "${profile}"`, {
+    hints: [
+      `get a token URL from the administrator of the cluster, then run: kyconnect pair --profile ${profile} --url -`,
+    ],
+    details: { profile },
+  })
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!hasErrorCode(error, 'ENOENT')) throw error
+}

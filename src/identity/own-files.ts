@@ -1,0 +1,125 @@
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
+import { lstat, open } from 'node:fs/promises'
+import { HomeUnsafeError, IdentityUnusableError, hasErrorCode } from '../errors.js'
+
+/**
+ * Reads the store's own files with the care that ssh takes: a file that is not ours, is not a plain file, or is a key that others may
+ * read, is refused before a byte of it is used.
+ */
+
+/** Bytes. A whole identity has less than a tenth of it. */
+const maxFileBytes = 1024 * 1024
+/** A link is not followed, and a FIFO does not make us wait for a writer. Windows has neither flag: undefined counts as 0 here. */
+const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+/**
+ * The text of a file of ours; undefined when it does not exist.
+ * @param userId ours; undefined where the platform has no user ids
+ * @throws HomeUnsafeError when it is a link, FIFO or device, belongs to another user, or is a key that others may read;
+ *   IdentityUnusableError when it is too large
+ */
+export async function readOwnFile(path: string, userId: number | undefined): Promise<string | undefined> {
+  let file
+  try {
+    file = await open(path, flags)
+  } catch (error) {
+    rethrowUnlessMissing(error, path)
+    return undefined
+  }
+  try {
+    checkOwnFile(path, await file.stat(), userId)
+    return await file.readFile('utf8')
+  } finally {
+    await file.close()
+  }
+}
+
+/** The same, at once: for reading very many small files, where waiting for each costs more than reading it. @throws as readOwnFile */
+export function readOwnFileSync(path: string, userId: number | undefined): string | undefined {
+  let fd
+  try {
+    fd = openSync(path, flags)
+  } catch (error) {
+    rethrowUnlessMissing(error, path)
+    return undefined
+  }
+  try {
+    checkOwnFile(path, fstatSync(fd), userId)
+    return readFileSync(fd, 'utf8')
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** ENOENT means that there is no file; a link cannot be opened (ELOOP), and neither can a socket (ENXIO). */
+function rethrowUnlessMissing(error: unknown, path: string): void {
+  if (hasErrorCode(error, 'ENOENT', 'ENOTDIR')) return
+  if (hasErrorCode(error, 'ELOOP', 'EMLINK', 'ENXIO')) throw notPlain(path)
+  throw error
+}
+
+function checkOwnFile(path: string, found: Stats, userId: number | undefined): void {
+  if (!found.isFile()) throw notPlain(path)
+  if (found.size > maxFileBytes)
+    throw new IdentityUnusableError(`${path} is too large: kyconnect writes no file over ${maxFileBytes / 1024} KiB`)
+  if (userId === undefined) return
+  checkOwner(path, found, userId)
+  if (path.endsWith('key.pem') && (found.mode & 0o077) !== 0) {
+    throw new HomeUnsafeError(
+      `the permissions of ${path} are too open: mode ${octal(found.mode)} lets other users access the private key`,
+      { hints: [`run: chmod 600 ${JSON.stringify(path)}`] },
+    )
+  }
+}
+
+/**
+ * Refuses a folder of ours inside the home that is a link, belongs to another user, or may be written by others.
+ * @returns whether it exists
+ * @throws HomeUnsafeError
+ */
+export async function checkInnerFolder(path: string, userId: number | undefined): Promise<boolean> {
+  let found
+  try {
+    found = await lstat(path)
+  } catch (error) {
+    if (hasErrorCode(error, 'ENOENT', 'ENOTDIR')) return false
+    throw error
+  }
+  if (!found.isDirectory()) {
+    throw new HomeUnsafeError(`${path} is not a folder`, { hints: ['move it away, and run the command again'] })
+  }
+  checkFolder(path, found, userId)
+  return true
+}
+
+/** Refuses a folder that belongs to another user, or that others may write to: they could put their own key there. @throws HomeUnsafeError */
+export function checkFolder(path: string, found: Stats, userId: number | undefined): void {
+  if (userId === undefined) return
+  checkOwner(path, found, userId)
+  if ((found.mode & 0o022) !== 0) {
+    throw new HomeUnsafeError(
+      `the permissions of ${path} are too open: mode ${octal(found.mode)} lets other users write to it`,
+      {
+        hints: [`run: chmod go-w ${JSON.stringify(path)}`],
+      },
+    )
+  }
+}
+
+/** As for ssh, what belongs to root is as good as ours: root could change it anyway. */
+function checkOwner(path: string, { uid }: Stats, userId: number): void {
+  if (uid === userId || uid === 0) return
+  throw new HomeUnsafeError(`${path} belongs to another user (uid ${uid}; this process runs as ${userId})`, {
+    hints: [`run: chown ${userId} ${JSON.stringify(path)}`, 'or name another place with KYCONNECT_HOME'],
+  })
+}
+
+function notPlain(path: string): HomeUnsafeError {
+  return new HomeUnsafeError(`${path} is not a plain file`, {
+    hints: ['a link, FIFO or device there is not from kyconnect: move it away, and run the command again'],
+  })
+}
+
+function octal(mode: number): string {
+  return `0${(mode & 0o777).toString(8)}`
+}

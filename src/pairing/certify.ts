@@ -1,0 +1,62 @@
+import type { KeyObject } from 'node:crypto'
+import { requestSigning } from '../connector/signing.js'
+import type { Identity, Metadata } from '../identity/identity.js'
+import type { ProfileChange, Written } from '../identity/store.js'
+import { fingerprint, subjectLine, verifyChain } from '../pki/chain.js'
+import { createCsr } from '../pki/csr.js'
+import type { DistinguishedName } from '../pki/distinguished-name.js'
+import { keyToPem } from '../pki/key.js'
+import { toPem } from '../pki/pem.js'
+import type { Answer } from '../transport/answer.js'
+import type { HttpClient } from '../transport/client.js'
+
+export interface CertifyRequest {
+  /** Where the CSR goes: a csrUrl with its token, or a renewal's URL behind the gateway. */
+  readonly url: URL
+  readonly key: KeyObject
+  readonly subject: DistinguishedName
+  /** What the new identity is, beside what its certificate says. */
+  readonly about: Omit<Metadata, CertificateFacts>
+}
+
+/** The metadata that comes from the certificate itself. */
+export type CertificateFacts = 'subject' | 'fingerprint' | 'notBefore' | 'notAfter'
+
+export type Certified =
+  | { readonly outcome: 'stored'; readonly written: Written<Identity> }
+  /** The service did not sign; what that means depends on where the CSR was sent. */
+  | { readonly outcome: 'refused'; readonly answer: Answer }
+
+/**
+ * CSR, signing, verification and commit: the step that a pairing and a renewal share. With the 201 the token is consumed, and with the
+ * commit the identity is stored: from each on, nothing is undone.
+ * @param onSigned called as soon as a 201 is seen
+ * @throws CertificateUnverifiedError, AnswerLostError, AnswerMalformedError, FilesError and what the transport throws
+ */
+export async function certify(
+  http: HttpClient,
+  { url, key, subject, about }: CertifyRequest,
+  change: ProfileChange,
+  onSigned: () => void,
+): Promise<Certified> {
+  const answered = await requestSigning(http, url, await createCsr(subject, key), onSigned)
+  if (answered.outcome === 'refused') return answered
+  const { leaf, intermediates, roots } = await verifyChain(answered.certificates, key, subject)
+  const pem = (certificate: typeof leaf): string => toPem('CERTIFICATE', certificate.raw)
+  const written = await change.commit(
+    {
+      ...about,
+      subject: subjectLine(leaf),
+      fingerprint: fingerprint(leaf),
+      notBefore: new Date(leaf.validFrom),
+      notAfter: new Date(leaf.validTo),
+    },
+    {
+      key: keyToPem(key),
+      leaf: pem(leaf),
+      chain: [leaf, ...intermediates].map(pem).join(''),
+      ca: roots.map(pem).join(''),
+    },
+  )
+  return { outcome: 'stored', written }
+}

@@ -1,0 +1,152 @@
+import { tokenRejected } from '../connector/csr-info.js'
+import {
+  AnswerLostError,
+  AnswerMalformedError,
+  CertificateUnverifiedError,
+  FilesError,
+  KyconnectError,
+  TokenRejectedError,
+} from '../errors.js'
+import { IdentityGateway } from '../gateway/gateway.js'
+import type { Identity, Metadata, Pending } from '../identity/identity.js'
+import type { ProfileChange, Written } from '../identity/store.js'
+import type { Answer } from '../transport/answer.js'
+import type { HttpClient } from '../transport/client.js'
+import { refusalError } from '../transport/refusal.js'
+import { certify } from './certify.js'
+import { learnEndpoints } from './endpoints.js'
+import { retryWhileRefused } from './fresh-certificate.js'
+import type { PairDeps, PairPolicy } from './pair.js'
+
+/** A pending pairing on its way to an identity. */
+export interface Finishing {
+  readonly pending: Pending
+  /** Whether an earlier run may have sent the CSR. */
+  readonly sentBefore: boolean
+  /** Of the profile where it is pending. */
+  readonly pendingChange: ProfileChange
+  /** Of the profile where the identity is stored; usually the same. */
+  readonly change: ProfileChange
+}
+
+/** Milliseconds in which a token that was refused cannot have expired: a token lives five minutes (docs/contract.md §4). */
+const surelyAliveMs = 4.5 * 60_000
+
+/** The command that continues a pending pairing. */
+export function resumeCommand(profile: string): string {
+  return `kyconnect pair --resume --profile ${profile}`
+}
+
+/** From a pending pairing, on disk, to the stored identity and its endpoints. */
+export async function finishPairing(
+  finishing: Finishing,
+  policy: PairPolicy,
+  deps: PairDeps,
+  http: HttpClient,
+): Promise<Identity> {
+  const { change } = finishing
+  const { emit, choice, transport, now } = deps
+  const { profile } = finishing.pending
+  emit({ type: 'started', step: 'certificate' })
+  const replaced = await deps.store.has(profile)
+  const { value: identity, problem } = await sign(finishing, deps, http)
+  const { metadata, directory } = identity
+  emit({ type: 'finished', step: 'certificate', notAfter: metadata.notAfter, directory })
+  if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
+  if (replaced) emit({ type: 'notice', notice: 'identity-replaced', profile })
+  warnOfDates(metadata, deps)
+  if (metadata.urls['infoUrl'] === undefined) {
+    emit({ type: 'warning', warning: 'no-management-info', app: metadata.app })
+    return identity
+  }
+  if (!policy.verify) return identity
+
+  emit({ type: 'started', step: 'management-info' })
+  const gateway = new IdentityGateway(identity, choice, transport, now)
+  try {
+    const learned = await retryWhileRefused(metadata, deps, () => learnEndpoints(metadata, gateway, policy, emit))
+    await change.amend(() => learned)
+    emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(learned.urls).length })
+    return { ...identity, metadata: learned }
+  } catch (error) {
+    const explained = gateway.explain(error)
+    throw explained instanceof KyconnectError
+      ? explained.addHint(
+          `the identity is stored${directory === undefined ? '' : ` in ${directory}`}; "kyconnect info --profile ${profile}" completes it`,
+        )
+      : explained
+  } finally {
+    await gateway.close()
+  }
+}
+
+/**
+ * Has the CSR signed, and stores the identity. A pending pairing whose token is consumed is forgotten; any other is kept, and the error
+ * says how to continue.
+ */
+async function sign(
+  { pending, sentBefore, pendingChange, change }: Finishing,
+  deps: PairDeps,
+  http: HttpClient,
+): Promise<Written<Identity>> {
+  const { csrUrl, subject, key, profile, app, commonName, gatewayHost, connectorHost, urls, route, insecure } = pending
+  const known = { profile, app, commonName, gatewayHost, connectorHost, urls, route, insecure }
+  const about = { ...known, acceptedHosts: [], pairedAt: deps.now() }
+  const token = { consumed: false }
+  try {
+    const certified = await certify(http, { url: csrUrl, key, subject, about }, change, () => (token.consumed = true))
+    if (certified.outcome === 'refused') throw refusalOf(certified.answer, pending, sentBefore, deps.now())
+    if (pendingChange !== change) await pendingChange.discard().catch(() => undefined)
+    return certified.written
+  } catch (error) {
+    throw await afterFailure(error, token.consumed, pending.profile, pendingChange)
+  }
+}
+
+/** What a refusal of the CSR means for its token. */
+function refusalOf(answer: Answer, { createdAt }: Pending, sentBefore: boolean, now: Date): KyconnectError {
+  if (answer.status !== 403) return refusalError(answer, 'the certificate signing request')
+  if (!sentBefore && answer.attempts === 1) return tokenRejected(answer)
+  const alive = now.getTime() - createdAt.getTime() < surelyAliveMs
+  const context = {
+    hints: ['get a new token URL from the administrator, then run: kyconnect pair --url -'],
+    details: { status: answer.status, host: answer.url.host, attempts: answer.attempts },
+  }
+  // It was sent before, and the token cannot have expired yet: so it was consumed by a 201 that did not arrive.
+  return alive
+    ? new AnswerLostError('the certificate was signed, but the answer was lost: the token is consumed', context)
+    : new TokenRejectedError(
+        'the one-time token was refused when the CSR was sent again: it is older than 5 minutes, or the first answer was lost',
+        context,
+      )
+}
+
+async function afterFailure(
+  error: unknown,
+  consumed: boolean,
+  profile: string,
+  pendingChange: ProfileChange,
+): Promise<unknown> {
+  if (consumed || error instanceof TokenRejectedError || error instanceof AnswerLostError) {
+    // The error to report is the one that ended the pairing, not one of tidying up.
+    await pendingChange.discard().catch(() => undefined)
+    if (error instanceof CertificateUnverifiedError || error instanceof AnswerMalformedError)
+      error.addHint(
+        'nothing was stored, and the token is consumed: inform the administrator, and ask for a new token URL',
+      )
+    if (error instanceof FilesError)
+      error.addHint(
+        'the certificate is lost, and the token is consumed: free some space, then pair again with a new token URL',
+      )
+    return error
+  }
+  return error instanceof KyconnectError
+    ? error.addHint(`the pairing waits for 5 minutes; continue with: ${resumeCommand(profile)}`)
+    : error
+}
+
+function warnOfDates({ notBefore, notAfter }: Metadata, { emit, now }: PairDeps): void {
+  const at = now()
+  if (notBefore > at) emit({ type: 'warning', warning: 'not-yet-valid-by-our-clock', notBefore })
+  if (notAfter < at) emit({ type: 'warning', warning: 'expired-by-our-clock', notAfter })
+}

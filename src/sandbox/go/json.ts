@@ -1,0 +1,253 @@
+/**
+ * JSON as Go reads and writes it. The services quote Go's parser in their answers and escape `<`, `>` and `&` (docs/contract.md §3), and
+ * they return a spec with its numbers, escapes and order of keys as sent (§9), which JSON.parse does not keep.
+ */
+
+interface Leaf {
+  /** The value as it was written, one latin1 character per byte. */
+  readonly raw: string
+}
+export type JsonNode =
+  | {
+      readonly kind: 'object'
+      readonly members: readonly { readonly name: string; readonly raw: string; readonly value: JsonNode }[]
+    }
+  | { readonly kind: 'array'; readonly items: readonly JsonNode[] }
+  | ({ readonly kind: 'string'; readonly value: string } & Leaf)
+  | ({ readonly kind: 'number' | 'bool' | 'null' } & Leaf)
+
+/** The message is the one of Go's parser. */
+export class JsonSyntaxError extends Error {}
+
+/** The text ended inside a value. `blank`: it ended before any value, after white space alone. */
+class JsonEnd extends Error {
+  constructor(readonly blank: boolean) {
+    super()
+  }
+}
+
+/** Reads one value and nothing else, like json.Unmarshal. @throws JsonSyntaxError */
+export function unmarshal(bytes: Buffer): JsonNode {
+  try {
+    const scanner = new Scanner(bytes.toString('latin1'))
+    const value = scanner.value(0)
+    scanner.skipSpace()
+    if (scanner.at < scanner.text.length) scanner.fail('after top-level value')
+    return value
+  } catch (error) {
+    if (error instanceof JsonEnd) throw new JsonSyntaxError('unexpected end of JSON input')
+    throw error
+  }
+}
+
+/**
+ * Reads the first value from at most `maxBytes` bytes, like json.Decoder on a limited reader; 'too large' when the value is longer.
+ *
+ * @throws JsonSyntaxError
+ */
+export function decodeFirst(bytes: Buffer, maxBytes: number): JsonNode | 'too large' {
+  try {
+    return new Scanner(bytes.toString('latin1', 0, maxBytes)).value(0)
+  } catch (error) {
+    if (!(error instanceof JsonEnd)) throw error
+    if (bytes.length > maxBytes) return 'too large'
+    throw new JsonSyntaxError(error.blank ? 'EOF' : 'unexpected EOF')
+  }
+}
+
+/** Go's limit is 10000; recursion that deep would overflow the stack here. */
+const MAX_DEPTH = 1000
+
+class Scanner {
+  at = 0
+  constructor(readonly text: string) {}
+
+  fail(context: string): never {
+    const character = this.text[this.at]
+    if (character === undefined) throw new JsonEnd(this.text.trim() === '')
+    throw new JsonSyntaxError(`invalid character ${quoteCharacter(character)} ${context}`)
+  }
+
+  skipSpace(): void {
+    while (' \t\r\n'.includes(this.text[this.at] ?? '-')) this.at++
+  }
+
+  value(depth: number): JsonNode {
+    this.skipSpace()
+    const start = this.at
+    const first = this.text[start]
+    if ((first === '{' || first === '[') && depth >= MAX_DEPTH) throw new JsonSyntaxError('exceeded max depth')
+    if (first === '{') return this.object(depth + 1)
+    if (first === '[') return this.array(depth + 1)
+    if (first === '"') {
+      const raw = this.string()
+      return { kind: 'string', value: decodeString(raw), raw }
+    }
+    if (first === 't') return this.literal('true', 'bool')
+    if (first === 'f') return this.literal('false', 'bool')
+    if (first === 'n') return this.literal('null', 'null')
+    if (first === '-' || isDigit(first)) return this.number()
+    return this.fail('looking for beginning of value')
+  }
+
+  private object(depth: number): JsonNode {
+    const members: { name: string; raw: string; value: JsonNode }[] = []
+    this.at++
+    this.skipSpace()
+    if (this.text[this.at] === '}') {
+      this.at++
+      return { kind: 'object', members }
+    }
+    for (;;) {
+      this.skipSpace()
+      if (this.text[this.at] !== '"') this.fail('looking for beginning of object key string')
+      const raw = this.string()
+      this.skipSpace()
+      if (this.text[this.at] !== ':') this.fail('after object key')
+      this.at++
+      members.push({ name: decodeString(raw), raw, value: this.value(depth) })
+      if (this.endOf('}', 'after object key:value pair')) return { kind: 'object', members }
+    }
+  }
+
+  private array(depth: number): JsonNode {
+    const items: JsonNode[] = []
+    this.at++
+    this.skipSpace()
+    if (this.text[this.at] === ']') {
+      this.at++
+      return { kind: 'array', items }
+    }
+    for (;;) {
+      items.push(this.value(depth))
+      if (this.endOf(']', 'after array element')) return { kind: 'array', items }
+    }
+  }
+
+  /** Steps over a comma (gives false) or the closing bracket (gives true). */
+  private endOf(close: string, context: string): boolean {
+    this.skipSpace()
+    const next = this.text[this.at]
+    if (next !== ',' && next !== close) this.fail(context)
+    this.at++
+    return next === close
+  }
+
+  private string(): string {
+    const start = this.at++
+    for (;;) {
+      const character = this.text[this.at]
+      if (character === undefined || character < ' ') this.fail('in string literal')
+      this.at++
+      if (character === '"') return this.text.slice(start, this.at)
+      if (character === '\\') this.escape()
+    }
+  }
+
+  private escape(): void {
+    const character = this.text[this.at]
+    if (character === undefined || !'"\\/bfnrtu'.includes(character)) this.fail('in string escape code')
+    this.at++
+    for (let digit = 0; character === 'u' && digit < 4; digit++, this.at++) {
+      if (!/[0-9A-Fa-f]/.test(this.text[this.at] ?? '')) this.fail('in \\u hexadecimal character escape')
+    }
+  }
+
+  private literal(word: string, kind: 'bool' | 'null'): JsonNode {
+    for (const expected of word) {
+      if (this.text[this.at] !== expected) this.fail(`in literal ${word} (expecting '${expected}')`)
+      this.at++
+    }
+    return { kind, raw: word }
+  }
+
+  private number(): JsonNode {
+    const start = this.at
+    if (this.text[this.at] === '-') this.at++
+    if (this.text[this.at] === '0') this.at++
+    else this.digits('in numeric literal')
+    if (this.text[this.at] === '.') {
+      this.at++
+      this.digits('after decimal point in numeric literal')
+    }
+    if (/[eE]/.test(this.text[this.at] ?? '')) {
+      this.at++
+      if (/[+-]/.test(this.text[this.at] ?? '')) this.at++
+      this.digits('in exponent of numeric literal')
+    }
+    return { kind: 'number', raw: this.text.slice(start, this.at) }
+  }
+
+  private digits(context: string): void {
+    if (!isDigit(this.text[this.at])) this.fail(context)
+    while (isDigit(this.text[this.at])) this.at++
+  }
+}
+
+function isDigit(character: string | undefined): boolean {
+  return character !== undefined && character >= '0' && character <= '9'
+}
+
+function quoteCharacter(character: string): string {
+  if (character === "'") return "'\\''"
+  if (character === '"') return "'\"'"
+  const code = character.charCodeAt(0)
+  if (code < 0x20 || code === 0x7f) {
+    const short = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\b': '\\b', '\f': '\\f', '\v': '\\v', '\x07': '\\a' }[
+      character
+    ]
+    return `'${short ?? `\\x${code.toString(16).padStart(2, '0')}`}'`
+  }
+  if ((code > 0x7f && code <= 0xa0) || code === 0xad) return `'\\u00${code.toString(16)}'`
+  return `'${character === '\\' ? '\\\\' : character}'`
+}
+
+/** The string in a valid literal. Bytes that are not UTF-8 and lone surrogates become U+FFFD. */
+function decodeString(raw: string): string {
+  const text = Buffer.from(raw, 'latin1').toString('utf8')
+  if (!text.includes('\\')) return text.slice(1, -1)
+  const decoded: unknown = JSON.parse(text)
+  return String(decoded).replace(/\p{Surrogate}/gu, '\uFFFD')
+}
+
+/** Escapes the characters of a JSON text that Go escapes for the sake of HTML. */
+function escapeHtml(json: string): string {
+  return json.replace(
+    /[<>&\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
+/** Writes a value of JavaScript as json.Marshal would. */
+export function marshal(value: unknown): string {
+  return escapeHtml(JSON.stringify(value))
+}
+
+/** Writes an object from JSON texts, in this order; members without a text are left out. */
+export function marshalObject(members: readonly (readonly [name: string, json: string | undefined])[]): string {
+  return `{${members.flatMap(([name, json]) => (json === undefined ? [] : [`${marshal(name)}:${json}`])).join(',')}}`
+}
+
+/** Writes a value as it was sent, without white space and with Go's escapes (json.RawMessage). */
+export function compact(node: JsonNode): string {
+  const parts: string[] = []
+  const write = (value: JsonNode): void => {
+    if (value.kind === 'object') {
+      parts.push('{')
+      value.members.forEach((member, index) => {
+        parts.push(index === 0 ? '' : ',', member.raw, ':')
+        write(member.value)
+      })
+      parts.push('}')
+    } else if (value.kind === 'array') {
+      parts.push('[')
+      value.items.forEach((item, index) => {
+        if (index > 0) parts.push(',')
+        write(item)
+      })
+      parts.push(']')
+    } else parts.push(value.raw)
+  }
+  write(node)
+  return escapeHtml(Buffer.from(parts.join(''), 'latin1').toString('utf8'))
+}

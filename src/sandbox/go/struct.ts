@@ -1,0 +1,90 @@
+import type { JsonNode } from './json.js'
+
+/** A Go type that a service unmarshals into. A value that does not fit is refused with Go's message; an unknown field is ignored. */
+export type GoType =
+  | { readonly kind: 'string' }
+  /** json.RawMessage or interface{}: any value. */
+  | { readonly kind: 'any' }
+  | { readonly kind: 'map'; readonly of: GoType }
+  | { readonly kind: 'slice'; readonly of: GoType }
+  | { readonly kind: 'struct'; readonly name: string; readonly fields: Readonly<Record<string, GoType>> }
+
+export const goString: GoType = { kind: 'string' }
+export const goAny: GoType = { kind: 'any' }
+
+function typeName(type: GoType): string {
+  switch (type.kind) {
+    case 'string':
+      return 'string'
+    case 'any':
+      return 'json.RawMessage'
+    case 'map':
+      return `map[string]${typeName(type.of)}`
+    case 'slice':
+      return `[]${typeName(type.of)}`
+    case 'struct':
+      return type.name
+  }
+}
+
+/** The error of json.Unmarshal for a value that does not fit the type; undefined when it fits. null fits every type. */
+export function typeError(node: JsonNode, type: GoType, struct = '', path: readonly string[] = []): string | undefined {
+  if (node.kind === 'null' || type.kind === 'any') return undefined
+  const fits = { string: 'string', map: 'object', slice: 'array', struct: 'object' }[type.kind] === node.kind
+  if (!fits) {
+    const where = path.length === 0 ? 'value' : `struct field ${struct}.${path.join('.')}`
+    return `json: cannot unmarshal ${node.kind} into Go ${where} of type ${typeName(type)}`
+  }
+  if (type.kind === 'struct' && node.kind === 'object') {
+    const inner = type.name.slice(type.name.lastIndexOf('.') + 1)
+    for (const member of node.members) {
+      const field = Object.entries(type.fields).find(([name]) => sameKey(name, member.name))
+      const error = field && typeError(member.value, field[1], inner, [...path, field[0]])
+      if (error !== undefined) return error
+    }
+  }
+  if (type.kind === 'map' && node.kind === 'object')
+    return firstError(
+      node.members.map(({ value }) => value),
+      type.of,
+      struct,
+      path,
+    )
+  if (type.kind === 'slice' && node.kind === 'array') return firstError(node.items, type.of, struct, path)
+  return undefined
+}
+
+function firstError(
+  nodes: readonly JsonNode[],
+  type: GoType,
+  struct: string,
+  path: readonly string[],
+): string | undefined {
+  for (const node of nodes) {
+    const error = typeError(node, type, struct, path)
+    if (error !== undefined) return error
+  }
+  return undefined
+}
+
+/** Go matches keys case-insensitively. */
+export function sameKey(name: string, key: string): boolean {
+  return name === key || name.toLowerCase() === key.toLowerCase()
+}
+
+/** The value of a field, which may be null; the last one when the field is repeated. */
+export function fieldOf(node: JsonNode | undefined, name: string): JsonNode | undefined {
+  return node?.kind === 'object' ? node.members.findLast((member) => sameKey(name, member.name))?.value : undefined
+}
+
+/** The value of a string field; '' for null and for an absent field, as in Go. */
+export function textOf(node: JsonNode | undefined, name: string): string {
+  const value = fieldOf(node, name)
+  return value?.kind === 'string' ? value.value : ''
+}
+
+/** The value of a pointer field; undefined for null and for an absent field. */
+export function pointerOf(node: JsonNode | undefined, name: string): JsonNode | undefined {
+  const value = fieldOf(node, name)
+  return value?.kind === 'null' ? undefined : value
+}

@@ -1,0 +1,49 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+
+/** A port on the loopback address. Closing it ends its connections. */
+export interface Port {
+  readonly number: number
+  readonly server: Server
+  /** Ends the connection from a peer at once. Node offers no such way through an HTTP/2 session, which waits for its peer. */
+  drop(peer: Peer): void
+  close(): Promise<void>
+}
+
+/** The other end of a connection. */
+export interface Peer {
+  readonly remoteAddress?: string | undefined
+  readonly remotePort?: number | undefined
+}
+
+const keyOf = ({ remoteAddress, remotePort }: Peer): string => `${remoteAddress ?? ''}:${remotePort ?? 0}`
+
+/** Listens on 127.0.0.1 only. 0 is any free port. Rejects with the system's error. */
+export function openPort(number: number): Promise<Port> {
+  const sockets = new Map<string, Socket>()
+  const server = createServer((socket) => {
+    const key = keyOf(socket)
+    sockets.set(key, socket)
+    socket.on('close', () => sockets.delete(key))
+    // A client may reset its connection at any time.
+    socket.on('error', () => undefined)
+  })
+  const drop = (peer: Peer): void => void sockets.get(keyOf(peer))?.destroy()
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => {
+        resolve()
+      })
+      for (const socket of sockets.values()) socket.destroy()
+    })
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: '127.0.0.1', port: number }, () => {
+      server.off('error', reject)
+      resolve({ number: portOf(server.address()), server, drop, close })
+    })
+  })
+}
+
+function portOf(address: AddressInfo | string | null): number {
+  return typeof address === 'object' && address !== null ? address.port : 0
+}

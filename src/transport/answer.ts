@@ -1,0 +1,33 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
+import type { KyconnectError } from '../errors.js'
+
+export interface Request {
+  readonly method: string
+  readonly url: URL
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Buffer | Readable
+}
+
+/** An answer read whole, within the limits. */
+export interface Answer {
+  readonly status: number
+  /** Lower case; empty when there is none. */
+  readonly contentType: string
+  readonly body: string
+  /** The URL as it was called. */
+  readonly url: URL
+  /** How often the request was sent. */
+  readonly attempts: number
+}
+
+/** An answer whose body is still to come. */
+export interface StreamedAnswer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly contentType: string
+  readonly body: AsyncIterable<Uint8Array>
+  readonly url: URL
+  /** Why a redirect was not followed. */
+  readonly notFollowed?: KyconnectError
+}

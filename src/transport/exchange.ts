@@ -1,0 +1,94 @@
+import { AnswerMalformedError, type KyconnectError, TimeoutError } from '../errors.js'
+import type { Target } from './route.js'
+
+export type Phase = 'connecting' | 'waiting for the answer' | 'reading the answer'
+
+/** One request and its answer: a time limit over its phases, the caller's abort signal beside it, and what its socket reported. */
+export class Exchange {
+  readonly target: Target
+  phase: Phase = 'connecting'
+  /** What the socket reported first. undici reports the last error only, and after the alert that refuses a certificate comes a plain end. */
+  socketError: Error | undefined
+  readonly #controller = new AbortController()
+  readonly #timeoutMs: number
+  readonly #outer: AbortSignal
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(target: Target, timeoutMs: number, outer: AbortSignal) {
+    this.target = target
+    this.#timeoutMs = timeoutMs
+    this.#outer = outer
+    if (outer.aborted) this.#abort()
+    outer.addEventListener('abort', this.#abort, { once: true })
+    this.restartTimeout()
+  }
+
+  /** Aborted by the time limit, by the caller, or by `fail`; its reason is the error that the exchange ends with. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Whether any of the request may have reached the server. */
+  get requestSent(): boolean {
+    return this.phase !== 'connecting'
+  }
+
+  restartTimeout(): void {
+    this.pauseTimeout()
+    this.#timer = setTimeout(() => {
+      this.fail(this.timeoutError())
+    }, this.#timeoutMs)
+  }
+
+  pauseTimeout(): void {
+    clearTimeout(this.#timer)
+  }
+
+  fail(error: KyconnectError): void {
+    this.#controller.abort(error)
+  }
+
+  end(): void {
+    this.pauseTimeout()
+    this.#outer.removeEventListener('abort', this.#abort)
+  }
+
+  timeoutError(): TimeoutError {
+    const { url, address, port, proxy } = this.target
+    return new TimeoutError(`${url.host} timed out after ${this.#timeoutMs / 1000} s while ${this.phase}`, {
+      hints:
+        this.phase === 'connecting'
+          ? [
+              proxy === null
+                ? `check that ${address}:${port} can be reached from this machine (address, port, firewall)`
+                : `check that the proxy ${proxy.hostname} is up and may connect to ${address}:${port}`,
+              'wait longer with --timeout <seconds>',
+            ]
+          : ['try again later, or wait longer with --timeout <seconds>'],
+      reason: 'TIMEOUT',
+      target: { host: url.hostname, address, port },
+      requestSent: this.requestSent,
+      details: { phase: this.phase },
+    })
+  }
+
+  /** Ends the exchange on a status that HTTP does not have: undici takes anything below 200 for an interim answer, and waits on. */
+  checkInterim(status: number): void {
+    if (status >= 100) return
+    this.fail(notHttp(this.target, `status ${String(status).padStart(3, '0')}`))
+  }
+
+  readonly #abort = (): void => {
+    this.#controller.abort(this.#outer.reason)
+  }
+}
+
+/** What answers does not speak HTTP. */
+export function notHttp(target: Target, problem: string, cause?: unknown): AnswerMalformedError {
+  return new AnswerMalformedError(`the answer of ${target.url.host} is not valid HTTP: ${problem}`, {
+    cause,
+    reason: 'NOT_HTTP',
+    target: { host: target.url.hostname, address: target.address, port: target.port },
+    hints: ['check the address and port, and what runs there'],
+  })
+}

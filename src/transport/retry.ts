@@ -1,0 +1,44 @@
+import { KyconnectError } from '../errors.js'
+import type { Answer } from './answer.js'
+
+/**
+ * When a request may be sent again: `never`; `until-201`: until a 201 was seen; `idempotent`: always, as for any read. The endpoint
+ * declares it, the client carries it out.
+ */
+export type Retry = 'never' | 'until-201' | 'idempotent'
+
+export const maxAttempts = 3
+const firstPauseMs = 200
+
+/** Milliseconds to wait after an attempt. */
+export function pauseMs(attempt: number): number {
+  return firstPauseMs * attempt
+}
+
+/**
+ * Whether another attempt is allowed and may help: a gateway in between failed, or a connection that existed broke. A connection that
+ * could not be made, and a time limit, are reported at once.
+ * @param status what was seen of the answer, if anything
+ */
+export function mayRetry(
+  retry: Retry,
+  status: number | undefined,
+  outcome: Omit<Answer, 'attempts'> | KyconnectError,
+): boolean {
+  if (retry === 'never' || (retry === 'until-201' && status === 201)) return false
+  return outcome instanceof KyconnectError ? brokenConnection.has(outcome.reason ?? '') : gatewayFailed(outcome.status)
+}
+
+/** Reasons of a connection that existed and broke. */
+export const brokenConnection: ReadonlySet<string> = new Set([
+  'ECONNRESET',
+  'EPIPE',
+  'UND_ERR_SOCKET',
+  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
+  'HPE_INVALID_EOF_STATE',
+])
+
+/** A gateway in front of the service failed: whether the service got the request is unknown. */
+export function gatewayFailed(status: number): boolean {
+  return status === 502 || status === 503 || status === 504
+}

@@ -1,0 +1,35 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { wrapWords } from '../../src/cli/output/word-wrap.js'
+
+test('no line is wider than the terminal, unless it is one word, and no word is lost or broken', () => {
+  const word = fc.stringMatching(/^[a-z:/.]{1,30}$/)
+  fc.assert(
+    fc.property(
+      fc.array(word, { minLength: 1 }),
+      fc.integer({ min: 1, max: 60 }),
+      fc.nat(8),
+      (words, columns, indent) => {
+        const text = `${' '.repeat(indent)}${words.join(' ')}`
+        const lines = wrapWords(text, columns).split('\n')
+        for (const line of lines) {
+          const content = line.trimStart()
+          if (line.length > columns) expect(content).not.toContain(' ')
+        }
+        expect(lines.flatMap((line) => line.trim().split(' '))).toEqual(expect.arrayContaining(words))
+        expect(lines.join(' ').split(/ +/).filter(Boolean)).toEqual(words)
+      },
+    ),
+  )
+})
+
+test('a pipe gets its lines as they are', () => {
+  const text = 'word '.repeat(100)
+  expect(wrapWords(text, undefined)).toBe(text)
+  expect(wrapWords(text, 0)).toBe(text)
+})
+
+test('blanks that align columns stay, and a line that continues is indented', () => {
+  expect(wrapWords('  next         one two three', 22)).toBe('  next         one two\n      three')
+  expect(wrapWords('abc https://example.com/', 20)).toBe('abc\nhttps://example.com/')
+})

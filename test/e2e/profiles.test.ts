@@ -1,0 +1,161 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { temporaryFolder } from '../support/certificates.js'
+import { jsonError, kyconnect, plainEnvironment, program, type Run } from '../support/kyconnect.js'
+import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
+
+let sandbox: SandboxProcess
+let folder: Awaited<ReturnType<typeof temporaryFolder>>
+let home = ''
+
+beforeAll(async () => {
+  ;[sandbox, folder] = await Promise.all([
+    startSandboxProcess(['--app', 'demo', '--app', 'shop']),
+    temporaryFolder('profiles'),
+  ])
+  home = join(folder.path, 'home')
+})
+afterAll(async () => {
+  await sandbox.stop()
+  await folder.remove()
+})
+
+function go(args: readonly string[], input = ''): Promise<Run> {
+  return kyconnect(args, { env: { KYCONNECT_HOME: home }, input })
+}
+
+async function pair(app: string, profile: string): Promise<void> {
+  const done = await kyconnect(['pair', '--profile', profile, '--url', '-'], {
+    env: { ...sandbox.ready.env, KYCONNECT_HOME: home },
+    input: await sandbox.tokenUrl(app),
+  })
+  expect(done.code, done.stderr).toBe(0)
+}
+
+describe('list', () => {
+  test('says that nothing is stored, and is not a failure', async () => {
+    expect(await go(['list'])).toMatchObject({ code: 0, stdout: '', stderr: 'no identity is stored on this machine\n' })
+    expect(await go(['list', '--json'])).toMatchObject({ code: 0, stdout: '{"identities":[]}\n', stderr: '' })
+  })
+
+  test('shows each profile with its App, its validity and its cluster, and asks no service', async () => {
+    await pair('demo', 'demo')
+    await pair('shop', 'a-longer-name')
+    const port = sandbox.ready.gatewayPort
+    for (const command of ['list', 'ls']) {
+      const done = await go([command])
+      expect([done.code, done.stderr]).toEqual([0, ''])
+      const [heading, ...rows] = done.stdout.trimEnd().split('\n')
+      expect(heading).toMatch(/^PROFILE +APP +VALID UNTIL +DAYS LEFT +CLUSTER$/)
+      expect(rows).toEqual([
+        expect.stringMatching(
+          new RegExp(`^a-longer-name +shop +\\d{4}-\\d\\d-\\d\\d +91 +gateway\\.kyma\\.local:${port}$`),
+        ),
+        expect.stringMatching(/^demo +demo +/),
+      ])
+      expect(rows.map((row) => row.search(/\d{4}-/))).toEqual(Array(2).fill(heading?.indexOf('VALID')))
+    }
+    const { identities } = JSON.parse((await go(['ls', '--json'])).stdout) as { identities: unknown[] }
+    expect(identities).toMatchObject([
+      { profile: 'a-longer-name', usable: true, app: 'shop', daysLeft: 91 },
+      {
+        profile: 'demo',
+        usable: true,
+        app: 'demo',
+        gatewayHost: 'gateway.kyma.local',
+        nodePort: port,
+        insecure: false,
+      },
+    ])
+  })
+
+  test('shows an identity that cannot be used, and all others', async () => {
+    await pair('demo', 'broken')
+    await writeFile(join(home, 'broken', 'current', 'identity.json'), '{')
+    const done = await go(['list'])
+    expect([done.code, done.stdout]).toEqual([0, expect.stringMatching(/^broken +unusable: [^]*\ndemo +demo/m)])
+    const { identities } = JSON.parse((await go(['list', '--json'])).stdout) as { identities: unknown[] }
+    expect(identities).toContainEqual({ profile: 'broken', usable: false, problem: expect.any(String) as string })
+  })
+})
+
+describe('rename', () => {
+  test('stores the identity under the new profile, whole and usable', async () => {
+    await pair('demo', 'before')
+    const key = await readFile(join(home, 'before', 'current', 'key.pem'))
+    const done = await go(['rename', 'before', 'after'])
+    expect([done.code, done.stdout, done.stderr]).toEqual([0, '', 'Renamed the identity "before" to "after".\n'])
+    expect(await readFile(join(home, 'after', 'current', 'key.pem'))).toEqual(key)
+    expect((await go(['info', 'after', '--offline'])).stdout).toContain('profile      after')
+    expect((await go(['call', 'metadata', '--profile', 'after'])).code).toBe(0)
+    expect((await go(['info', 'before', '--offline'])).code).toBe(5)
+    expect(await readdir(home)).not.toContain('before')
+    expect((await go(['rename', 'after', 'before', '--json'])).stdout).toBe(
+      '{"from":"after","to":"before","left":[]}\n',
+    )
+  })
+
+  test('refuses a profile that is taken, one that is missing, and one that is not a name', async () => {
+    const taken = await go(['rename', 'before', 'demo', '--json'])
+    expect([taken.code, jsonError(taken).code]).toEqual([2, 'ERR_PROFILE_EXISTS'])
+    expect(jsonError(await go(['rename', 'none', 'other', '--json'])).code).toBe('ERR_NO_IDENTITY')
+    expect(jsonError(await go(['rename', 'before', '../x', '--json'])).code).toBe('ERR_PROFILE_NAME')
+    expect((await go(['rename', 'before'])).code).toBe(2)
+    expect((await go(['info', 'before', '--offline'])).code).toBe(0)
+  })
+})
+
+describe('remove', () => {
+  /** Runs it on a terminal and answers the question. */
+  async function onTerminal(args: readonly string[], answer: string): Promise<{ code: number | null; screen: string }> {
+    const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(' ')
+    const child = spawn('script', ['-qec', command, '/dev/null'], {
+      env: plainEnvironment({ KYCONNECT_HOME: home, TERM: 'xterm-256color' }),
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    let screen = ''
+    child.stdout.on('data', (chunk: Buffer) => {
+      if (!screen.includes('(y/N)') && `${screen}${chunk.toString()}`.includes('(y/N)')) child.stdin.write(answer)
+      screen += chunk.toString()
+    })
+    const [code] = (await once(child, 'close')) as [number | null]
+    return { code, screen }
+  }
+
+  test('needs a yes: without a terminal that is --yes, and nothing is deleted before', async () => {
+    await pair('demo', 'goner')
+    for (const command of ['remove', 'rm']) {
+      const refused = await go([command, 'goner', '--json'])
+      expect([refused.code, jsonError(refused).code]).toEqual([2, 'ERR_CONFIRMATION_NEEDED'])
+      expect(jsonError(refused).hint).toContain('kyconnect remove goner --yes')
+    }
+    expect((await go(['info', 'goner', '--offline'])).code).toBe(0)
+    const done = await go(['rm', 'goner', '-y'])
+    expect([done.code, done.stdout]).toEqual([0, ''])
+    expect(done.stderr).toMatch(/^Deleted the identity "goner"\.\nCopies of the certificate stay valid until \d{4}-/)
+    expect(await readdir(home)).not.toContain('goner')
+    expect(jsonError(await go(['remove', 'goner', '-y', '--json'])).code).toBe('ERR_NO_IDENTITY')
+  })
+
+  test('asks on a terminal, and no is the default', async () => {
+    await pair('demo', 'asked')
+    const kept = await onTerminal(['remove', 'asked'], '\r')
+    expect([kept.code, kept.screen]).toEqual([
+      2,
+      expect.stringContaining('Delete the key and the certificate of "asked"'),
+    ])
+    expect(await readdir(home)).toContain('asked')
+    const deleted = await onTerminal(['remove', 'asked'], 'y\r')
+    expect([deleted.code, deleted.screen]).toEqual([0, expect.stringContaining('Deleted the identity "asked".')])
+    expect(await readdir(home)).not.toContain('asked')
+  })
+
+  test('deletes an identity that cannot be used', async () => {
+    const done = await go(['remove', 'broken', '-y', '--json'])
+    expect([done.code, done.stdout], done.stderr).toEqual([0, '{"removed":"broken","left":[]}\n'])
+    expect(await readdir(home)).not.toContain('broken')
+  })
+})
