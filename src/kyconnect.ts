@@ -35,6 +35,8 @@ export interface RunOptions {
 
 /** How one run uses a cluster. */
 export interface ClusterRun extends Pick<RunOptions, 'emit' | 'trace'> {
+  /** Of the flag: null for `none`. The proxy-url of a kubeconfig counts before it. */
+  readonly proxy: URL | null | undefined
   /** Milliseconds for an answer. */
   readonly timeoutMs: number
   /** Milliseconds for a plugin of the kubeconfig to give credentials: a person may have to log in. */
@@ -183,7 +185,7 @@ export class Kyconnect {
   }
 
   /**
-   * Opens a cluster. One that was opened before keeps its credentials: a plugin of the kubeconfig runs once.
+   * Opens a cluster; close it after use. One that was opened before keeps its credentials: a plugin of the kubeconfig runs once.
    * @throws UsageError when the kubeconfig cannot be used as it is
    */
   async openCluster(choice: ClusterChoice, run: ClusterRun): Promise<KubernetesApi> {
@@ -191,7 +193,16 @@ export class Kyconnect {
     const opening =
       this.#clusters.get(key) ?? openCluster(choice, { ...this.#runtime, ...run, redactor: this.#redactor })
     this.#clusters.set(key, opening)
-    return new KubernetesApi(await opening, { ...run, redactor: this.#redactor })
+    const { proxy, noProxy, rootFiles, systemRootFiles } = routeEnvironment(this.#runtime)
+    return new KubernetesApi(await opening, {
+      ...run,
+      proxy: { url: run.proxy === undefined ? (proxy ?? null) : run.proxy, except: noProxy },
+      rootFiles,
+      systemRootFiles,
+      redactor: this.#redactor,
+      monotonic: this.#runtime.monotonic,
+      sleep,
+    })
   }
 
   /** Makes sure that an App exists in a cluster, or warns. */

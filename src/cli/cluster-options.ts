@@ -10,6 +10,7 @@ export interface ClusterOptions {
   readonly context?: string
   readonly gatewayService?: string
   readonly nodePort?: string
+  readonly proxy?: string
 }
 
 /** The further flags of a command that gets a token from a cluster. */

@@ -2,13 +2,16 @@ import { X509Certificate } from 'node:crypto'
 import { KyconnectError, NetworkError } from '../errors.js'
 import type { Identity } from '../identity/identity.js'
 import type { ClusterRun } from '../kyconnect.js'
+import type { KubernetesApi } from '../kubernetes/api.js'
 import { kubectlDelete } from '../kubernetes/token-request-failure.js'
 import type { Owner } from '../kubernetes/token-request-object.js'
 import type { Emit } from '../progress.js'
 import type { ClusterOptions, TokenOptions } from './cluster-options.js'
 import { clusterChoice, gatewayService, tokenSpec } from './cluster-options.js'
 import type { Context } from './context.js'
+import type { OutputOptions } from './output/output.js'
 import type { ProgressRenderer } from './output/progress-renderer.js'
+import { parseProxy } from './route-choice.js'
 import { parseTokenUrl } from './token-url-text.js'
 
 /** A person may have to log in. */
@@ -16,12 +19,19 @@ const pluginTimeoutMs = 60_000
 
 /** How a command uses a cluster. A plugin of the kubeconfig may ask its questions on a terminal. */
 export function clusterRun(
+  { proxy, json }: Pick<ClusterOptions, 'proxy'> & OutputOptions,
   { emit, trace }: Pick<ProgressRenderer, 'emit' | 'trace'>,
   timeoutMs: number,
-  json: boolean,
   { stdin }: Context,
 ): ClusterRun {
-  return { emit, trace, timeoutMs, pluginTimeoutMs, isInteractive: stdin.isTerminal && !json }
+  return {
+    emit,
+    trace,
+    proxy: proxy === undefined ? undefined : parseProxy(proxy),
+    timeoutMs,
+    pluginTimeoutMs,
+    isInteractive: stdin.isTerminal && json !== true,
+  }
 }
 
 /** Gets a token URL from a cluster for `use`, and cleans up in the cluster afterwards, whatever happens. */
@@ -55,6 +65,7 @@ export async function withClusterToken<T>(
       const command = `kubectl ${kubectlDelete(api, app)}`
       emit({ type: 'warning', warning: 'token-request-left', cause: error.message, command })
     })
+    await api.close()
   }
 }
 
@@ -66,22 +77,22 @@ export async function pairWithClusterToken(
   context: Context,
   pair: (tokenUrl: () => Promise<URL>) => Promise<Identity>,
 ): Promise<Identity> {
-  let warned = false
+  const seen = { ownerIgnored: false }
   const emit: Emit = (event) => {
-    if (event.type === 'warning' && event.warning === 'owner-ignored') warned = true
+    if (event.type === 'warning' && event.warning === 'owner-ignored') seen.ownerIgnored = true
     run.emit(event)
   }
   const identity = await withClusterToken(app, options, { ...run, emit }, context, pair)
   const { owner } = tokenSpec(app, options)
-  if (owner !== undefined && !warned && !isCarried(owner, identity.material.leaf))
+  if (owner !== undefined && !seen.ownerIgnored && !isCarried(owner, identity.material.leaf))
     emit({ type: 'warning', warning: 'owner-ignored', ...owner, by: 'connector' })
   return identity
 }
 
 /** Whether a certificate has the tenant as its O and the group as its OU, as in central mode (docs/contract.md §4). */
 function isCarried({ tenant, group }: Owner, certificate: string): boolean {
-  const { O, OU } = new X509Certificate(certificate).toLegacyObject().subject
-  return [O].flat().includes(tenant) && [OU].flat().includes(group)
+  const { subject } = new X509Certificate(certificate).toLegacyObject()
+  return subject.O === tenant && subject.OU === group
 }
 
 /** The NodePort of the gateway, as its Service in the cluster has it. */
@@ -91,7 +102,12 @@ export async function nodePortOfCluster(
   { kyconnect }: Context,
 ): Promise<number> {
   const service = gatewayService(options.gatewayService)
-  return kyconnect.nodePort(await kyconnect.openCluster(clusterChoice(options), run), service)
+  const api = await kyconnect.openCluster(clusterChoice(options), run)
+  try {
+    return await kyconnect.nodePort(api, service)
+  } finally {
+    await api.close()
+  }
 }
 
 /** For a hint that only makes an error more helpful. */
@@ -126,15 +142,17 @@ export async function hintFromCluster(
     /^(?:ENOTFOUND|EAI_)/.test(error.reason ?? '') && (isGateway || host.startsWith('connector-service.'))
   if (!isRefused && !isUnknown) return
   if (options.isTokenOfCluster !== true && !isNamed(options)) return
+  const run = {
+    trace: undefined,
+    emit: () => undefined,
+    proxy: options.proxy === undefined ? undefined : parseProxy(options.proxy),
+    timeoutMs: hintTimeoutMs,
+    pluginTimeoutMs: hintTimeoutMs,
+    isInteractive: false,
+  }
+  let api: KubernetesApi | undefined
   try {
-    const run = {
-      trace: undefined,
-      emit: () => undefined,
-      timeoutMs: hintTimeoutMs,
-      pluginTimeoutMs: hintTimeoutMs,
-      isInteractive: false,
-    }
-    const api = await kyconnect.openCluster(clusterChoice(options), run)
+    api = await kyconnect.openCluster(clusterChoice(options), run)
     if (isRefused) {
       const found = await kyconnect.nodePort(api, gatewayService(options.gatewayService))
       error.addHint(`the cluster's gateway is behind NodePort ${found}: ${again(found)}`)
@@ -148,6 +166,8 @@ export async function hintFromCluster(
     }
   } catch (failure) {
     if (!(failure instanceof KyconnectError)) throw failure
+  } finally {
+    await api?.close()
   }
 }
 

@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { ClusterAccessError, errorCodeOf, KyconnectError } from '../errors.js'
+import { ClusterAccessError, errorCodeOf, type KyconnectError } from '../errors.js'
 import { parseJsonObject, valueOf } from '../json.js'
 import type { ClientCertificate, Credentials } from './cluster.js'
 import type { ExecCredential, ExecCluster } from './exec-credential.js'

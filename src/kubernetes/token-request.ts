@@ -1,4 +1,4 @@
-import { AnswerMalformedError, KyconnectError } from '../errors.js'
+import { AnswerMalformedError, KyconnectError, NetworkError, TimeoutError } from '../errors.js'
 import { member, text } from '../json.js'
 import type { Emit } from '../progress.js'
 import { apiRefusal } from './api-failure.js'
@@ -64,7 +64,7 @@ const maxLooks = 3
 export async function requestToken(api: KubernetesApi, spec: TokenSpec, deps: TokenRequestDeps): Promise<IssuedToken> {
   const end = deps.monotonic() + spec.waitMs
   const created = await replaceTokenRequest(api, spec, deps)
-  const discard = (): Promise<void> => remove(api, spec.app, created.uid, AbortSignal.timeout(cleanUpTimeoutMs))
+  const discard = (): Promise<void> => remove(api, spec.app, created.uid, cleanUpSignal(api))
   try {
     if (spec.owner !== undefined && !created.hasOwner)
       deps.emit({ type: 'warning', warning: 'owner-ignored', ...spec.owner, by: 'cluster' })
@@ -75,6 +75,19 @@ export async function requestToken(api: KubernetesApi, spec: TokenSpec, deps: To
     })
     throw error
   }
+}
+
+/** For cleaning up, whatever has become of the command. */
+function cleanUpSignal({ cluster }: KubernetesApi): AbortSignal {
+  const controller = new AbortController()
+  setTimeout(() => {
+    controller.abort(
+      new TimeoutError(
+        `the Kubernetes API at ${cluster.server.host} did not answer within ${cleanUpTimeoutMs / 1000} s`,
+      ),
+    )
+  }, cleanUpTimeoutMs).unref()
+  return controller.signal
 }
 
 /** Says in an error that a TokenRequest is, or may be, left in the cluster. */
@@ -118,7 +131,8 @@ async function create(
   const body = newTokenRequest(app, api.cluster.namespace, mark, owner)
   const request: ApiRequest = { verb: 'create', kind: tokenRequests, name: app, body }
   const answer = await api.request(request, deps.signal).catch(async (error: unknown) => {
-    await cleanUp(error)
+    const wasSent = !(error instanceof NetworkError || error instanceof TimeoutError) || error.requestSent
+    if (wasSent) await cleanUp(error)
     throw error
   })
   if (answer.status >= 400) {
@@ -156,7 +170,7 @@ async function removeMarked(
   mark: string,
   { sleep }: Pick<TokenRequestDeps, 'sleep'>,
 ): Promise<void> {
-  const signal = AbortSignal.timeout(cleanUpTimeoutMs)
+  const signal = cleanUpSignal(api)
   const request: ApiRequest = { verb: 'get', kind: tokenRequests, name: app }
   for (let look = 1; ; look++) {
     const { status, body } = await api.request(request, signal)

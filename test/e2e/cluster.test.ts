@@ -291,7 +291,7 @@ describe('what a cluster refuses', () => {
       await pair(['--node-port', '30443'], { KUBECONFIG: down }),
       8,
       'ERR_NETWORK',
-      /cannot be reached.*ECONNREFUSED/,
+      /cannot be reached: connection refused/,
     )
     const wrong = join(folder.path, 'wrong')
     await writeFile(wrong, kubeconfigText(`https://localhost:${cluster.port}`, ca, 'x'))

@@ -7,6 +7,7 @@ import { openCluster } from '../../src/kubernetes/kubeconfig.js'
 import { applications } from '../../src/kubernetes/resource.js'
 import type { ProgressEvent } from '../../src/progress.js'
 import { Redactor } from '../../src/redaction.js'
+import { noProxy } from '../../src/transport/proxy.js'
 import { kubectls, startKubectl } from '../sandbox/kubernetes/kubectl.js'
 import { makeServerCertificate, type ServerCertificate, temporaryFolder } from '../support/certificates.js'
 import { alternativeName, type FakeCluster, startFakeCluster } from '../support/fake-cluster.js'
@@ -114,8 +115,21 @@ async function askOurs(KUBECONFIG: string): Promise<Outcome> {
   const deps = kubeconfigDeps(folder.path, { environment, emit: (event) => events.push(event) })
   try {
     const found = await openCluster({ kubeconfig: undefined, context: undefined, namespace: undefined }, deps)
-    const api = new KubernetesApi(found, { redactor: new Redactor(), trace: undefined, timeoutMs: 20_000 })
-    await api.requestOk({ verb: 'get', kind: applications, name: 'demo' }, deps.signal)
+    const api = new KubernetesApi(found, {
+      redactor: new Redactor(),
+      trace: undefined,
+      timeoutMs: 20_000,
+      proxy: noProxy,
+      rootFiles: [],
+      systemRootFiles: [],
+      monotonic: () => performance.now(),
+      sleep: () => Promise.resolve(),
+    })
+    try {
+      await api.requestOk({ verb: 'get', kind: applications, name: 'demo' }, deps.signal)
+    } finally {
+      await api.close()
+    }
     return { works: true, events }
   } catch (error) {
     if (error instanceof KyconnectError) return { works: false, error, events }

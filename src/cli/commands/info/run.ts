@@ -70,13 +70,9 @@ export async function runInfo(argument: string | undefined, options: InfoOptions
 }
 
 /** How the gateway is reached; `auto` as NodePort is read from the cluster. */
-async function runOptions(
-  options: InfoOptions,
-  progress: ProgressRenderer,
-  context: Context,
-): Promise<RunOptions> {
+async function runOptions(options: InfoOptions, progress: ProgressRenderer, context: Context): Promise<RunOptions> {
   const choice = await routeChoice(options, context, (timeoutMs) =>
-    nodePortOfCluster(options, clusterRun(progress, timeoutMs, options.json === true, context), context),
+    nodePortOfCluster(options, clusterRun(options, progress, timeoutMs, context), context),
   )
   return { choice, emit: progress.emit, trace: progress.trace }
 }

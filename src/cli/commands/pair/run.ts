@@ -52,7 +52,7 @@ export async function runPair(
   const key = await chooseKey(options, usualKey)
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context, (timeoutMs) =>
-    nodePortOfCluster(options, clusterRun(progress, timeoutMs, json, context), context),
+    nodePortOfCluster(options, clusterRun(options, progress, timeoutMs, context), context),
   )
   try {
     if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
@@ -98,7 +98,13 @@ async function walk(
   const pair = (tokenUrl: () => Promise<URL>): Promise<Identity> =>
     kyconnect.pair({ tokenUrl, app, profile, key }, policy, run)
   if (app !== undefined && (await usesCluster(options, context)))
-    return pairWithClusterToken(app, options, clusterRun(progress, run.choice.timeoutMs, json, context), context, pair)
+    return pairWithClusterToken(
+      app,
+      options,
+      clusterRun(options, progress, run.choice.timeoutMs, context),
+      context,
+      pair,
+    )
   if (options.url !== undefined && options.url !== '-') {
     progress.emit({ type: 'warning', warning: 'token-url-in-arguments' })
   }

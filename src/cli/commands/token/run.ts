@@ -14,7 +14,7 @@ export interface TokenFlags extends TokenOptions, OutputOptions {
 
 export async function runToken(flags: TokenFlags, context: Context): Promise<void> {
   const progress = await createProgressRenderer({ json: flags.json === true, verbose: flags.verbose === true }, context)
-  const run = clusterRun(progress, timeoutMs(flags.timeout), flags.json === true, context)
+  const run = clusterRun(flags, progress, timeoutMs(flags.timeout), context)
   try {
     await withClusterToken(flags.app, flags, run, context, async (tokenUrl) => {
       const { href } = await tokenUrl()
