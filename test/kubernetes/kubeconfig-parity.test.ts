@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -9,36 +10,45 @@ import type { ProgressEvent } from '../../src/progress.js'
 import { Redactor } from '../../src/redaction.js'
 import { noProxy } from '../../src/transport/proxy.js'
 import { kubectls, startKubectl } from '../sandbox/kubernetes/kubectl.js'
-import { makeServerCertificate, type ServerCertificate, temporaryFolder } from '../support/certificates.js'
-import { alternativeName, type FakeCluster, startFakeCluster } from '../support/fake-cluster.js'
+import { temporaryFolder } from '../support/certificates.js'
 import { kubeconfigDeps, writeOwnFile } from '../support/kubeconfigs.js'
+import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
 
-/** One kubeconfig, read by kubectl and by us: both get an answer of the cluster, or neither does. */
+/** One kubeconfig, read by kubectl and by us: both get an answer of the sandbox's API, or neither does. */
 
-let cluster: FakeCluster
+/** What the sandbox's own kubeconfig says. */
+interface Access {
+  readonly server: string
+  /** PEM. */
+  readonly ca: string
+  readonly token: string
+  /** PEM. */
+  readonly client: { readonly cert: string; readonly key: string }
+}
+
+const alternativeName = 'kubernetes.default.svc'
+let cluster: Access
+let sandbox: SandboxProcess
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
-let client: ServerCertificate
-let other: ServerCertificate
+let otherKey: string
 beforeAll(async () => {
-  ;[cluster, folder] = await Promise.all([startFakeCluster(), temporaryFolder('parity')])
-  ;[client, other] = await Promise.all(
-    ['client', 'other'].map((name) => makeServerCertificate(folder.path, cluster.authority, [name])),
-  ).then(([one, two]) => {
-    if (one === undefined || two === undefined) throw new Error('no certificates')
-    return [one, two] as const
-  })
-  const { bearer, ca } = cluster
+  ;[sandbox, folder] = await Promise.all([startSandboxProcess(['--app', 'demo']), temporaryFolder('parity')])
+  cluster = await readAccess(sandbox.ready.kubeconfig)
+  otherKey = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    .privateKey.export({ type: 'pkcs8', format: 'pem' })
+    .toString()
+  const { token, ca } = cluster
   const credential = (status: object): string =>
     JSON.stringify({ kind: 'ExecCredential', apiVersion: 'client.authentication.k8s.io/v1beta1', status })
   const script = (lines: string): string => `#!/bin/sh\n${lines}\n`
-  const { cert, key } = client
+  const { cert, key } = cluster.client
   const files: readonly (readonly [string, string, number?])[] = [
     ['ca.pem', ca],
     ['client.crt', cert],
     ['client.key', key],
-    ['token', `${bearer}\n`],
+    ['token', `${token}\n`],
     ['empty', ''],
-    ['bin/get-token', script(`printf '%s' '${credential({ token: bearer })}'`), 0o700],
+    ['bin/get-token', script(`printf '%s' '${credential({ token })}'`), 0o700],
     [
       'bin/get-certificate',
       script(`printf '%s' '${credential({ clientCertificateData: cert, clientKeyData: key })}'`),
@@ -52,23 +62,35 @@ beforeAll(async () => {
     [
       'bin/needs-cluster',
       script(
-        `case "$KUBERNETES_EXEC_INFO" in *'"server":"https://localhost:${cluster.port}"'*) printf '%s' '${credential({ token: bearer })}';; *) exit 1;; esac`,
+        `case "$KUBERNETES_EXEC_INFO" in *'"server":"${cluster.server}"'*) printf '%s' '${credential({ token })}';; *) exit 1;; esac`,
       ),
       0o700,
     ],
     // The first credentials have expired when they are given.
     [
       'bin/expiring',
-      script(`printf '%s' '${credential({ token: bearer, expirationTimestamp: '2000-01-01T00:00:00Z' })}'`),
+      script(`printf '%s' '${credential({ token, expirationTimestamp: '2000-01-01T00:00:00Z' })}'`),
       0o700,
     ],
   ]
   for (const [name, content, mode] of files) await writeOwnFile(join(folder.path, 'kube', name), content, mode)
 })
 afterAll(async () => {
-  await cluster.stop()
+  await sandbox.stop()
   await folder.remove()
 })
+
+async function readAccess(kubeconfig: string): Promise<Access> {
+  const text = await readFile(kubeconfig, 'utf8')
+  const field = (name: string): string => new RegExp(`^ *${name}: (.*)$`, 'm').exec(text)?.[1] ?? ''
+  const pem = (name: string): string => Buffer.from(field(name), 'base64').toString()
+  return {
+    server: field('server'),
+    ca: pem('certificate-authority-data'),
+    token: field('token'),
+    client: { cert: pem('client-certificate-data'), key: pem('client-key-data') },
+  }
+}
 
 interface Parts {
   readonly cluster?: object
@@ -91,12 +113,12 @@ function config({ cluster: ofCluster, user, context, whole }: Parts): string {
       {
         name: 'c',
         cluster: {
-          server: `https://localhost:${cluster.port}`,
+          server: cluster.server,
           ...(ofCluster ?? { 'certificate-authority-data': base64(cluster.ca) }),
         },
       },
     ],
-    users: [{ name: 'u', user: user ?? { token: cluster.bearer } }],
+    users: [{ name: 'u', user: user ?? { token: cluster.token } }],
     contexts: [{ name: 'x', context: { cluster: 'c', user: 'u', ...context } }],
     'current-context': 'x',
     ...whole,
@@ -158,7 +180,7 @@ const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
   ['a password', () => ({ user: { username: 'me', password: 'x' } }), /does not accept the credentials/],
   [
     'a token and a password',
-    () => ({ user: { token: cluster.bearer, username: 'me', password: 'x' } }),
+    () => ({ user: { token: cluster.token, username: 'me', password: 'x' } }),
     /a token and a password cannot be combined/,
   ],
   ['no user', () => ({ context: { user: '' } }), /does not accept the credentials/],
@@ -190,15 +212,9 @@ const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
     /a CA and insecure-skip-tls-verify cannot be combined/,
   ],
   [
-    'an address that the certificate is not for',
-    () => ({ cluster: { server: `https://127.0.0.1:${cluster.port}`, 'certificate-authority': 'ca.pem' } }),
-    /certificate/,
-  ],
-  [
     'tls-server-name',
     () => ({
       cluster: {
-        server: `https://127.0.0.1:${cluster.port}`,
         'tls-server-name': alternativeName,
         'certificate-authority': 'ca.pem',
       },
@@ -211,7 +227,7 @@ const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
   ],
   [
     'no scheme, with a CA',
-    () => ({ cluster: { server: `localhost:${cluster.port}`, 'certificate-authority': 'ca.pem' } }),
+    () => ({ cluster: { server: new URL(cluster.server).host, 'certificate-authority': 'ca.pem' } }),
     /its server is not an https URL/,
   ],
   [
@@ -220,7 +236,9 @@ const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
   ],
   [
     'a client certificate as data',
-    () => ({ user: { 'client-certificate-data': base64(client.cert), 'client-key-data': base64(client.key) } }),
+    () => ({
+      user: { 'client-certificate-data': base64(cluster.client.cert), 'client-key-data': base64(cluster.client.key) },
+    }),
   ],
   [
     'a client certificate without its key',
@@ -229,7 +247,7 @@ const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
   ],
   [
     'a client certificate with another key',
-    () => ({ user: { 'client-certificate-data': base64(client.cert), 'client-key-data': base64(other.key) } }),
+    () => ({ user: { 'client-certificate-data': base64(cluster.client.cert), 'client-key-data': base64(otherKey) } }),
     /do not match/,
   ],
   [
@@ -242,7 +260,7 @@ const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
     () => ({
       user: {
         'client-certificate': 'client.crt',
-        'client-certificate-data': base64(client.cert),
+        'client-certificate-data': base64(cluster.client.cert),
         'client-key': 'client.key',
       },
     }),
@@ -293,7 +311,7 @@ const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
     () => ({ user: exec('bin/get-token', { apiVersion: 'client.authentication.k8s.io/v9' }) }),
     /the apiVersion of its exec plugin is not one of/,
   ],
-  ['a plugin and a token', () => ({ user: { token: cluster.bearer, ...exec('/nowhere') } })],
+  ['a plugin and a token', () => ({ user: { token: cluster.token, ...exec('/nowhere') } })],
   [
     'an auth-provider and a plugin',
     () => ({ user: { 'auth-provider': { name: 'oidc' }, ...exec('bin/get-token') } }),
@@ -323,7 +341,7 @@ const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
       whole: {
         clusters: [
           { name: 'broken' },
-          { name: 'c', cluster: { server: `https://localhost:${cluster.port}`, 'certificate-authority': 'ca.pem' } },
+          { name: 'c', cluster: { server: cluster.server, 'certificate-authority': 'ca.pem' } },
         ],
       },
     }),
@@ -333,7 +351,7 @@ const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
     () => ({
       whole: {
         users: [
-          { name: 'u', user: { token: cluster.bearer } },
+          { name: 'u', user: { token: cluster.token } },
           { name: 'u', user: { token: 'x' } },
         ],
       },
@@ -341,7 +359,7 @@ const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
     /users\[1\] repeats the name "u"/,
   ],
   ['a list that is a mapping', () => ({ whole: { clusters: {} } }), /clusters is not a list/],
-  ['groups without a user', () => ({ user: { token: cluster.bearer, 'as-groups': ['admins'] } }), /need "as"/],
+  ['groups without a user', () => ({ user: { token: cluster.token, 'as-groups': ['admins'] } }), /need "as"/],
 ]
 
 describe('a kubeconfig with', () => {
@@ -364,7 +382,7 @@ describe('a kubeconfig with', () => {
     ['Sometimes', false],
   ])('interactiveMode %s, for client.authentication.k8s.io/v1: works %s', async (interactiveMode, works) => {
     const apiVersion = 'client.authentication.k8s.io/v1'
-    const status = JSON.stringify({ kind: 'ExecCredential', apiVersion, status: { token: cluster.bearer } })
+    const status = JSON.stringify({ kind: 'ExecCredential', apiVersion, status: { token: cluster.token } })
     await writeOwnFile(join(folder.path, 'kube', 'bin', 'get-v1'), `#!/bin/sh\nprintf '%s' '${status}'\n`, 0o700)
     const user = exec('bin/get-v1', { apiVersion, ...(interactiveMode === undefined ? {} : { interactiveMode }) })
     const path = await writeOwnFile(
@@ -395,7 +413,7 @@ describe('a kubeconfig with', () => {
     const insecure = config({ cluster: { 'insecure-skip-tls-verify': true } })
     const path = await writeOwnFile(join(folder.path, 'kube', 'insecure'), insecure)
     expect((await askOurs(path)).events).toEqual([
-      { type: 'warning', warning: 'cluster-insecure', context: 'x', server: `https://localhost:${cluster.port}` },
+      { type: 'warning', warning: 'cluster-insecure', context: 'x', server: cluster.server },
     ])
     const secure = await writeOwnFile(join(folder.path, 'kube', 'secure'), config({}))
     expect((await askOurs(secure)).events).toEqual([])

@@ -4,8 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
-import { TLSSocket } from 'node:tls'
-import { type Authority, makeAuthority, makeServerCertificate, temporaryFolder } from './certificates.js'
+import { makeAuthority, makeServerCertificate, temporaryFolder } from './certificates.js'
 
 const group = 'applicationconnector.kyma-project.io'
 const bearer = 'dG9rZW4tb2YtdGhlLWZha2UtY2x1c3Rlcg'
@@ -38,6 +37,8 @@ export interface ClusterFaults {
   creation?: 'silence' | 'reset' | { readonly status: number; readonly body: (created: object) => object | string }
   /** The TokenRequest appears this many milliseconds after the request for it. */
   creationDelayMs?: number
+  /** The request is never answered. */
+  hold?: (line: string) => boolean
   /** The CRD has no context: the API server drops it. */
   prunesContext?: boolean
   /** The number of watches that are cut at once. */
@@ -50,11 +51,6 @@ export interface ClusterFaults {
 export interface FakeCluster {
   readonly kubeconfig: string
   readonly port: number
-  /** PEM of the CA of its certificate, and of client certificates. */
-  readonly ca: string
-  /** Signs client certificates. */
-  readonly authority: Authority
-  readonly bearer: string
   /** One line per request: method and path with its query. */
   readonly requests: string[]
   /** The bodies of the DELETE requests. */
@@ -71,13 +67,10 @@ export interface FakeCluster {
   stop(): Promise<void>
 }
 
-/** A second name in its certificate. */
-export const alternativeName = 'api.cluster.test'
-
 export async function startFakeCluster(): Promise<FakeCluster> {
   const folder = await temporaryFolder('cluster')
   const authority = await makeAuthority(folder.path, 'cluster-ca', 'ec')
-  const { cert, key } = await makeServerCertificate(folder.path, authority, ['localhost', alternativeName])
+  const { cert, key } = await makeServerCertificate(folder.path, authority, ['localhost'])
   const ca = await readFile(authority.certificateFile)
   const sockets = new Set<Socket>()
   const watches = new Set<{ response: ServerResponse; name: string | null }>()
@@ -105,8 +98,7 @@ export async function startFakeCluster(): Promise<FakeCluster> {
     }
   }
 
-  const tls = { cert, key, ca, requestCert: true, rejectUnauthorized: false }
-  const server = https.createServer(tls, (request, response) => {
+  const server = https.createServer({ cert, key }, (request, response) => {
     void serve(request, response)
   })
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -119,15 +111,13 @@ export async function startFakeCluster(): Promise<FakeCluster> {
       response.writeHead(status, { 'content-type': typeof body === 'string' ? 'text/plain' : 'application/json' })
       response.end(typeof body === 'string' ? body : JSON.stringify(body))
     }
+    if (fake.faults.hold?.(`${method} ${pathname}${searchParams.size === 0 ? '' : '?'}`) === true) return
     const other = fake.faults.answer?.(method, pathname, searchParams)
     if (other !== undefined) {
       reply(other.status, other.body)
       return
     }
-    const { authorization } = request.headers
-    const hasCertificate = request.socket instanceof TLSSocket && request.socket.authorized
-    const isAuthentic = authorization === undefined ? hasCertificate : authorization === `Bearer ${bearer}`
-    if (!isAuthentic) {
+    if (request.headers.authorization !== `Bearer ${bearer}`) {
       reply(401, status(401, 'Unauthorized', 'Unauthorized'))
       return
     }
@@ -240,9 +230,6 @@ export async function startFakeCluster(): Promise<FakeCluster> {
   await writeFile(kubeconfig, kubeconfigText(`https://localhost:${port}`, ca, bearer), { mode: 0o600 })
   const fake: FakeCluster = {
     kubeconfig,
-    ca: ca.toString(),
-    authority,
-    bearer,
     deletions: [],
     port,
     requests: [],
