@@ -13,6 +13,7 @@ import { kubectls, startKubectl } from '../sandbox/kubernetes/kubectl.js'
 import { temporaryFolder } from '../support/certificates.js'
 import { kubeconfigDeps, writeOwnFile } from '../support/kubeconfigs.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
+import { startTinyproxy } from '../support/tinyproxy.js'
 
 /** One kubeconfig, read by kubectl and by us: both get an answer of the sandbox's API, or neither does. */
 
@@ -167,6 +168,21 @@ async function askKubectl(program: string, kubeconfig: string): Promise<{ works:
 
 /** By name: the kubeconfig, and the error that is ours where it fails. Made when the cluster is there. */
 const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
+  [
+    'a proxy-url where nothing listens',
+    () => ({ cluster: { 'proxy-url': 'http://127.0.0.1:1', 'certificate-authority': 'ca.pem' } }),
+    /the proxy http:\/\/127\.0\.0\.1:1 cannot be reached: ECONNREFUSED/,
+  ],
+  [
+    'a SOCKS proxy where nothing listens',
+    () => ({ cluster: { 'proxy-url': 'socks5://127.0.0.1:1', 'certificate-authority': 'ca.pem' } }),
+    /its proxy-url has the scheme socks5/,
+  ],
+  [
+    'a proxy-url that is not one',
+    () => ({ cluster: { 'proxy-url': '::', 'certificate-authority': 'ca.pem' } }),
+    /its proxy-url is not a valid URL/,
+  ],
   ['a token', () => ({})],
   ['a wrong token', () => ({ user: { token: 'wrong' } }), /does not accept the credentials/],
   ['a token file, relative', () => ({ user: { tokenFile: 'token' } })],
@@ -407,6 +423,35 @@ describe('a kubeconfig with', () => {
     const path = [first, join(folder.path, 'nowhere'), second].join(delimiter)
     expect((await askOurs(path)).error).toBeUndefined()
     for (const program of kubectls) expect(await askKubectl(program, path)).toMatchObject({ works: true })
+  })
+
+  test('proxy-url, without and with credentials', async () => {
+    const ca = { 'certificate-authority': 'ca.pem' }
+    const proxies = await Promise.all([startTinyproxy(), startTinyproxy({ credentials: ['me', 'pa55'] })])
+    try {
+      const [open, guarded] = proxies
+      const { host } = new URL(cluster.server)
+      for (const [url, proxy, works] of [
+        [open.url, open, true],
+        [`http://me:pa55@127.0.0.1:${guarded.port}`, guarded, true],
+        [`http://me:wrong@127.0.0.1:${guarded.port}`, guarded, false],
+      ] as const) {
+        const text = config({ cluster: { ...ca, 'proxy-url': url } })
+        const path = await writeOwnFile(join(folder.path, 'kube', 'proxy'), text)
+        const before = (await proxy.tunnels()).length
+        const { error } = await askOurs(path)
+        if (works) expect(error).toBeUndefined()
+        else {
+          expect(error?.message).toContain(`the proxy http://127.0.0.1:${guarded.port} refused the credentials`)
+          expect(error?.hints).toEqual(['check the proxy-url of the cluster in the kubeconfig (context "x")'])
+          expect(`${String(error?.message)} ${JSON.stringify(error?.details)}`).not.toContain('wrong')
+        }
+        expect((await proxy.tunnels()).slice(before)).toEqual([host])
+        for (const program of kubectls) expect(await askKubectl(program, path)).toMatchObject({ works })
+      }
+    } finally {
+      await Promise.all(proxies.map((proxy) => proxy.stop()))
+    }
   })
 
   test('insecure-skip-tls-verify is warned of; one that is checked is not', async () => {
