@@ -18,7 +18,7 @@ const banned: [RegExp, string][] = [
   [/\b(?:comes|come|came) of\b/i, '"the result is"'],
   [/\bin vain\b/i, 'say what failed'],
   [/\bof (?:its|their|his|our) own\b/i, '"its own …"'],
-  [/\bstands\b/i, '"is"'],
+  [/\bstands\b(?! (?:in )?for\b)/i, '"is"'],
   [/\bwhat is (?:\w+ ){1,3}is\b/i, 'say it with a subject, a verb and an object'],
 ]
 

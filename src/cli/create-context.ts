@@ -1,3 +1,4 @@
+import { Writable } from 'node:stream'
 import { isatty } from 'node:tty'
 import { errorCodeOf, FilesError, InterruptedError, type KyconnectError, TerminatedError } from '../errors.js'
 import { Kyconnect } from '../kyconnect.js'
@@ -13,17 +14,34 @@ export async function createContext(): Promise<Context> {
   delete process.env['KYCONNECT_TOKEN_URL']
   // Node would print a warning about it at each connection, and it changes nothing here: every connection says itself what it checks.
   delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
+  const stderr = separateFromNode()
   return {
     runtime,
     kyconnect: await Kyconnect.open(runtime),
     stdin: { isTerminal: isatty(0), stream: () => process.stdin },
     stdout: outputOf(1, () => process.stdout),
-    stderr: outputOf(2, () => process.stderr),
+    stderr: outputOf(2, stderr),
     stopped,
     hideArguments: () => {
       process.title = 'kyconnect'
     },
   }
+}
+
+/**
+ * Node's modules print what they do to process.stderr when NODE_DEBUG is set, and what they do may hold credentials. kyconnect writes to
+ * the file descriptor itself; only a spinner or a question needs the stream, which is kept for them.
+ */
+function separateFromNode(): () => NodeJS.WriteStream {
+  if ((process.env['NODE_DEBUG'] ?? '') === '') return () => process.stderr
+  const { stderr } = process
+  const sink = new Writable({
+    write: (_chunk, _encoding, done) => {
+      done()
+    },
+  })
+  Object.defineProperty(process, 'stderr', { value: sink })
+  return () => stderr
 }
 
 /** The first signal lets the work under way end in good order; a second one ends the process at once. */

@@ -18,8 +18,10 @@ export function translateFailure(error: unknown, route: Route, exchange: Exchang
   if (signal.aborted && signal.reason instanceof KyconnectError) return signal.reason
   if (error instanceof KyconnectError) return error
   const code = errorCodeOf(error)
-  if (/^(?:HPE_|UND_ERR_HEADERS_OVERFLOW)/.test(code) && !brokenConnection.has(code))
-    return notHttp(target, error instanceof Error ? error.message : code, error)
+  // undici's parser errors have a name, and their code is undefined. A body that ends early is a closed socket instead.
+  const isMalformed = code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
+  if (error instanceof Error && (error.name === 'HTTPParserError' || isMalformed))
+    return notHttp(target, error.message, error)
   if (code === 'UND_ERR_SOCKET' && error instanceof Error && /^bad (?:response|upgrade)$/.test(error.message))
     return notHttp(target, 'an upgrade or interim answer that was not asked for', error)
   return networkFailure(exchange.socketError ?? error, route, target, exchange.requestSent)

@@ -30,13 +30,7 @@ export function mayRetry(
 }
 
 /** Reasons of a connection that existed and broke. */
-export const brokenConnection: ReadonlySet<string> = new Set([
-  'ECONNRESET',
-  'EPIPE',
-  'UND_ERR_SOCKET',
-  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
-  'HPE_INVALID_EOF_STATE',
-])
+export const brokenConnection: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
 
 /** A gateway in front of the service failed: whether the service got the request is unknown. */
 export function gatewayFailed(status: number): boolean {

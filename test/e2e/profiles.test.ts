@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
@@ -105,6 +105,34 @@ describe('rename', () => {
     expect(jsonError(await go(['rename', 'before', '../x', '--json'])).code).toBe('ERR_PROFILE_NAME')
     expect((await go(['rename', 'before'])).code).toBe(2)
     expect((await go(['info', 'before', '--offline'])).code).toBe(0)
+  })
+})
+
+describe('import', () => {
+  test('stores a copy of an identity, usable at once, and leaves the copy as it is', async () => {
+    const copy = join(folder.path, 'copy')
+    await cp(join(home, 'demo', 'current'), copy, { recursive: true, dereference: true })
+    const before = await readdir(copy)
+    const done = await go(['import', copy, '--profile', 'imported'])
+    expect([done.code, done.stdout]).toEqual([0, ''])
+    expect(done.stderr).toMatch(/^Imported the identity of the App "demo"\.\n {2}valid until/)
+    expect((await go(['call', 'metadata', '--profile', 'imported'])).code).toBe(0)
+    expect(await readdir(copy)).toEqual(before)
+    const taken = await go(['import', copy, '--json'])
+    expect([taken.code, jsonError(taken).code]).toEqual([2, 'ERR_PROFILE_EXISTS'])
+    const replaced = await go(['import', copy, '--profile', 'imported', '--force', '--json'])
+    expect(JSON.parse(replaced.stdout)).toMatchObject({ app: 'demo', profile: 'imported', verified: false })
+  })
+
+  test('is what the error names for a folder that was copied without its pointer', async () => {
+    await cp(join(home, 'demo', 'current'), join(home, 'lost', 'current'), { recursive: true, dereference: true })
+    const done = await go(['info', 'lost', '--json'])
+    expect([done.code, jsonError(done).hint]).toEqual([5, expect.stringContaining('kyconnect import')])
+  })
+
+  test('refuses a folder that holds no identity', async () => {
+    const done = await go(['import', folder.path, '--json'])
+    expect([done.code, done.stdout]).toEqual([5, ''])
   })
 })
 

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { exitCodeMeanings, exitCodes } from '../../src/cli/exit-codes.js'
@@ -45,6 +45,27 @@ test('its recipe for curl works without server-ca.pem too', async () => {
       env: { ...trusted, PATH: `${folder.path}:${process.env['PATH'] ?? ''}` },
     })
     expect([done.code, done.stdout], done.stderr).toEqual([0, expect.stringMatching(/client\.crt: OK\n\[\]/)])
+  } finally {
+    await sandbox.stop()
+    await folder.remove()
+  }
+})
+
+test('its example for a program runs as it is, with the NodePort, the CA and the resolve rules that pair stored', async () => {
+  const example = /^```js\n([^]*?)^```$/m.exec(readme)?.[1] ?? ''
+  const [folder, sandbox] = await Promise.all([temporaryFolder('library'), startSandboxProcess()])
+  try {
+    const home = join(folder.path, 'home')
+    const paired = await kyconnect(['pair', '--url', '-'], {
+      env: { ...sandbox.ready.env, KYCONNECT_HOME: home },
+      input: await sandbox.tokenUrl(),
+    })
+    expect(paired.code, paired.stderr).toBe(0)
+    await mkdir(join(folder.path, 'node_modules'))
+    await symlink(root, join(folder.path, 'node_modules', 'kyconnect'), 'dir')
+    await writeFile(join(folder.path, 'example.mjs'), example)
+    const done = await run(process.execPath, ['example.mjs'], { cwd: folder.path, env: { KYCONNECT_HOME: home } })
+    expect([done.code, done.stdout.trim()], done.stderr).toEqual([0, '[]'])
   } finally {
     await sandbox.stop()
     await folder.remove()
