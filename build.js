@@ -19,7 +19,7 @@ const chunks = new Map([
   ['inquirer', 'inquirer.js'],
   ['yocto-spinner', 'spinner.js'],
   ['./peculiar.js', 'peculiar.js'],
-  ['./client-node.js', 'client-node.js'],
+  ['./yaml.js', 'yaml.js'],
   ['../../../sandbox/sandbox.js', 'sandbox.js'],
   ['./session.js', 'runs.js'],
 ])
@@ -94,16 +94,6 @@ const noHttp2 = {
   },
 }
 
-/** The Kubernetes client's 700 models and their API classes: of all that, only what reads a kubeconfig is used. */
-const noModels = {
-  name: 'no-models',
-  setup(bundle) {
-    bundle.onLoad({ filter: /client-node[\\/]dist[\\/]gen[\\/]index\.js$/ }, () => ({
-      contents: 'export const createConfiguration = undefined, ServerConfiguration = undefined',
-    }))
-  },
-}
-
 const common = {
   absWorkingDir: root,
   bundle: true,
@@ -147,12 +137,7 @@ const bundles = await Promise.all([
     // The packages' ES modules: without what is not used they load in half the time.
     mainFields: ['module', 'main'],
   }),
-  build({
-    ...common,
-    entryPoints: [at('src/kubernetes/client-node.ts')],
-    plugins: [chunksApart, noModels],
-    outfile: at('dist/client-node.js'),
-  }),
+  build({ ...common, entryPoints: [at('src/kubernetes/yaml.ts')], outfile: at('dist/yaml.js') }),
   build({ ...common, entryPoints: [at('src/sandbox/sandbox.ts')], outfile: at('dist/sandbox.js') }),
   build({
     ...common,

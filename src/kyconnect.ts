@@ -10,7 +10,7 @@ import { completeRoute, parseProxyUrl, type RouteChoice, type RouteEnvironment }
 import type { IdentityStore, Written } from './identity/store.js'
 import { KubernetesApi } from './kubernetes/api.js'
 import { ensureApplication } from './kubernetes/application.js'
-import type { ClusterChoice } from './kubernetes/cluster.js'
+import type { Cluster, ClusterChoice } from './kubernetes/cluster.js'
 import { nodeAddress, readNodePort, type ServiceName } from './kubernetes/gateway-service.js'
 import { hasCluster, openCluster } from './kubernetes/kubeconfig.js'
 import { type IssuedToken, requestToken, type TokenSpec } from './kubernetes/token-request.js'
@@ -33,6 +33,18 @@ export interface RunOptions {
   readonly trace: ((line: string) => void) | undefined
 }
 
+/** How one run uses a cluster. */
+export interface ClusterRun extends Pick<RunOptions, 'emit' | 'trace'> {
+  /** Of the flag: null for `none`. The proxy-url of a kubeconfig counts before it. */
+  readonly proxy: URL | null | undefined
+  /** Milliseconds for an answer. */
+  readonly timeoutMs: number
+  /** Milliseconds for a plugin of the kubeconfig to give credentials: a person may have to log in. */
+  readonly pluginTimeoutMs: number
+  /** Whether a plugin of the kubeconfig may ask its questions on standard input. */
+  readonly isInteractive: boolean
+}
+
 /** A run that changes nothing about how services are reached and reports nothing. */
 export const plainRun: RunOptions = {
   choice: {
@@ -52,6 +64,8 @@ export class Kyconnect {
   readonly store: IdentityStore
   readonly #redactor = new Redactor()
   readonly #runtime: Runtime
+  /** By choice. */
+  readonly #clusters = new Map<string, Promise<Cluster>>()
 
   constructor(runtime: Runtime, store: IdentityStore) {
     this.#runtime = runtime
@@ -165,18 +179,30 @@ export class Kyconnect {
     })
   }
 
-  /** Whether there is a cluster to ask: a kubeconfig, or a pod's service account. */
+  /** Whether this machine knows a cluster: by a kubeconfig, or by the service account of a pod. */
   hasCluster(choice: ClusterChoice): Promise<boolean> {
     return hasCluster(choice, this.#runtime)
   }
 
-  /** @throws UsageError when there is none, or no such context */
-  async openCluster(
-    choice: ClusterChoice,
-    { trace, timeoutMs }: Pick<RunOptions, 'trace'> & { readonly timeoutMs: number },
-  ): Promise<KubernetesApi> {
-    const cluster = await openCluster(choice, this.#runtime)
-    return new KubernetesApi(cluster, { redactor: this.#redactor, trace, timeoutMs })
+  /**
+   * Opens a cluster; close it after use. One that was opened before keeps its credentials: a plugin of the kubeconfig runs once.
+   * @throws UsageError when the kubeconfig cannot be used as it is
+   */
+  async openCluster(choice: ClusterChoice, run: ClusterRun): Promise<KubernetesApi> {
+    const key = JSON.stringify(choice)
+    const opening =
+      this.#clusters.get(key) ?? openCluster(choice, { ...this.#runtime, ...run, redactor: this.#redactor })
+    this.#clusters.set(key, opening)
+    const { proxy, noProxy, rootFiles, systemRootFiles } = routeEnvironment(this.#runtime)
+    return new KubernetesApi(await opening, {
+      ...run,
+      proxy: { url: run.proxy === undefined ? (proxy ?? null) : run.proxy, except: noProxy },
+      rootFiles,
+      systemRootFiles,
+      redactor: this.#redactor,
+      monotonic: this.#runtime.monotonic,
+      sleep,
+    })
   }
 
   /** Makes sure that an App exists in a cluster, or warns. */

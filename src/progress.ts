@@ -29,6 +29,7 @@ export type StepFinished = { readonly type: 'finished' } & (
 export type Notice = { readonly type: 'notice' } & (
   | { readonly notice: 'identity-replaced'; readonly profile: string }
   | { readonly notice: 'application-created'; readonly app: string }
+  | { readonly notice: 'plugin-message'; readonly plugin: string; readonly line: string }
   | { readonly notice: 'waiting-for-gateway'; readonly seconds: number }
 )
 
@@ -44,6 +45,7 @@ export type Warning = { readonly type: 'warning' } & (
       readonly notAfter: Date
       readonly daysLeft: number
     }
+  | { readonly warning: 'cluster-insecure'; readonly context: string; readonly server: string }
   | { readonly warning: 'expired-by-our-clock'; readonly notAfter: Date }
   | { readonly warning: 'foreign-hosts-ignored'; readonly hosts: readonly string[] }
   | { readonly warning: 'insecure' }
@@ -51,6 +53,13 @@ export type Warning = { readonly type: 'warning' } & (
   | { readonly warning: 'not-durable'; readonly cause: string }
   | { readonly warning: 'not-yet-valid-by-our-clock'; readonly notBefore: Date }
   | { readonly warning: 'other-app-replaced'; readonly profile: string; readonly from: string; readonly to: string }
+  | {
+      readonly warning: 'owner-ignored'
+      readonly tenant: string
+      readonly group: string
+      /** Seen in the TokenRequest of the cluster, or in the certificate at the end. */
+      readonly by: 'cluster' | 'connector'
+    }
   | { readonly warning: 'paired-insecurely' }
   | { readonly warning: 'token-request-left'; readonly cause: string; readonly command: string }
   | { readonly warning: 'token-request-replaced'; readonly app: string; readonly validUntil: Date }

@@ -4,13 +4,16 @@ import { type ServiceName, usualGatewayService } from '../kubernetes/gateway-ser
 import type { TokenSpec } from '../kubernetes/token-request.js'
 import { parseSeconds } from './route-choice.js'
 
-/** What every command that asks a cluster takes. */
+/** The flags of every command that uses a cluster. */
 export interface ClusterOptions {
   readonly kubeconfig?: string
   readonly context?: string
+  readonly gatewayService?: string
+  readonly nodePort?: string
+  readonly proxy?: string
 }
 
-/** What a command that asks for a token takes beside it. */
+/** The further flags of a command that gets a token from a cluster. */
 export interface TokenOptions extends ClusterOptions {
   readonly namespace?: string
   readonly tenant?: string
@@ -19,18 +22,17 @@ export interface TokenOptions extends ClusterOptions {
   readonly createApp?: true
 }
 
-const waitSeconds = '60'
+const defaultWaitSeconds = '60'
 
 export function clusterChoice(options: TokenOptions): ClusterChoice {
   return { kubeconfig: options.kubeconfig, context: options.context, namespace: options.namespace }
 }
 
 /** @throws UsageError */
-export function tokenSpec(app: string, { tenant, group, wait = waitSeconds }: TokenOptions): TokenSpec {
-  const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?'
-  if (app.length > 253 || !new RegExp(`^${label}(\\.${label})*$`).test(app)) {
+export function tokenSpec(app: string, { tenant, group, wait = defaultWaitSeconds }: TokenOptions): TokenSpec {
+  if (!isSubdomain(app)) {
     throw new UsageError(`${JSON.stringify(app.slice(0, 100))} cannot be the name of an App in a cluster`, {
-      hints: ['lower-case letters, digits, "-" and "." (RFC 1123), as kubectl get applications shows them'],
+      hints: ['use lower-case letters, digits, "-" and "." (RFC 1123): kubectl get applications shows the names'],
     })
   }
   if ((tenant === undefined) !== (group === undefined))
@@ -40,6 +42,15 @@ export function tokenSpec(app: string, { tenant, group, wait = waitSeconds }: To
     owner: tenant === undefined || group === undefined ? undefined : { tenant, group },
     waitMs: parseSeconds(wait, '--wait') * 1000,
   }
+}
+
+const maxNameLength = 253
+
+/** A name as Kubernetes takes it for an object: labels of RFC 1123, joined by dots. */
+function isSubdomain(name: string): boolean {
+  const isLabel = (label: string): boolean =>
+    /^[a-z0-9-]+$/.test(label) && !label.startsWith('-') && !label.endsWith('-')
+  return name.length <= maxNameLength && name.split('.').every(isLabel)
 }
 
 /** @throws UsageError */

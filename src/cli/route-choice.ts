@@ -104,8 +104,8 @@ function parseRule(text: string, name: string): ResolveRule {
   })
 }
 
-/** null for `none`. The text may hold credentials, so that no error repeats it. */
-function parseProxy(text: string): URL | null {
+/** null for `none`. The text may hold credentials, so that no error repeats it. @throws UsageError */
+export function parseProxy(text: string): URL | null {
   if (text === 'none') return null
   const url = parseProxyUrl(text)
   if (url !== undefined) return url

@@ -1,28 +1,31 @@
 import {
+  ClientCertificateRefusedError,
   ClusterAccessError,
-  errorCodeOf,
-  type KyconnectError,
+  KyconnectError,
   NetworkError,
   RequestRefusedError,
   ServerCertificateError,
   ServiceFailedError,
+  TimeoutError,
 } from '../errors.js'
+import { withoutBrackets } from '../transport/route.js'
 import type { ApiRequest } from './api.js'
 import type { Cluster } from './cluster.js'
 import { statusMessage } from './status.js'
 import { resourceName } from './resource.js'
 
-/** A refusal of the API server: who may not do what, and where. */
+/** A refusal by the API server: what was asked, and where. */
 export function apiRefusal(status: number, body: object, request: ApiRequest, cluster: Cluster): KyconnectError {
-  const { verb, kind, name } = request
+  const { verb, kind, name, namespace = cluster.namespace } = request
   const resource = resourceName(kind)
-  const where = kind.namespaced ? ` in the namespace "${cluster.namespace}"` : ''
+  const where = kind.namespaced ? ` in the namespace "${namespace}"` : ''
+  const option = kind.namespaced ? ` -n ${namespace}` : ''
   const what = `${verb} ${resource}${name === undefined ? '' : ` "${name}"`}${where}`
-  const words = statusMessage(body)
-  const saying = words === '' ? '' : `: ${words}`
-  const details = { status, verb, resource, namespace: cluster.namespace, context: cluster.context }
+  const message = statusMessage(body)
+  const cause = message === '' ? '' : `: ${message}`
+  const details = { status, verb, resource, namespace, context: cluster.context }
   if (status >= 500) {
-    return new ServiceFailedError(`the Kubernetes API failed to ${what} (${status})${saying}`, {
+    return new ServiceFailedError(`the Kubernetes API failed to ${what} (${status})${cause}`, {
       details,
       hints: ['try again later'],
     })
@@ -33,61 +36,72 @@ export function apiRefusal(status: number, body: object, request: ApiRequest, cl
         `the Kubernetes API does not accept the credentials of the context "${cluster.context}" (401): it refused to ${what}`,
         {
           details,
-          hints: [`log in again, or check with: kubectl --context ${cluster.context} get ${resource}`],
+          hints: [`log in again, or check it with: kubectl --context ${cluster.context} get ${resource}`],
         },
       )
     case 403:
-      return new RequestRefusedError(`the Kubernetes API forbids to ${what} (403)${saying}`, {
+      return new RequestRefusedError(`the Kubernetes API forbids to ${what} (403)${cause}`, {
         details,
         hints: [
-          `the account needs the right to ${verb} ${resource}${where}`,
-          `check with: kubectl --context ${cluster.context} auth can-i ${verb} ${resource}${kind.namespaced ? ` -n ${cluster.namespace}` : ''}`,
+          `get the right to ${verb} ${resource}${where} for the account`,
+          `check it with: kubectl --context ${cluster.context} auth can-i ${verb} ${resource}${option}`,
         ],
       })
     default:
-      return new RequestRefusedError(`the Kubernetes API refused to ${what} (${status})${saying}`, {
+      return new RequestRefusedError(`the Kubernetes API refused to ${what} (${status})${cause}`, {
         details,
-        hints: [
-          `check with: kubectl --context ${cluster.context} get ${resource}${kind.namespaced ? ` -n ${cluster.namespace}` : ''}`,
-        ],
+        hints: [`check it with: kubectl --context ${cluster.context} get ${resource}${option}`],
       })
   }
 }
 
-const certificateCode =
-  /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_|CRL_|ERROR_IN_CERT_|ERR_OSSL_X509)/
-
-/** What Node says when the API server cannot be reached or trusted. */
-export function apiFailure(error: unknown, { server, context }: Cluster): KyconnectError {
-  const cause = error instanceof AggregateError ? (error.errors[0] as unknown) : error
-  const code = errorCodeOf(cause)
-  const why = code === '' && cause instanceof Error ? cause.message : code
-  const port = server.port === '' ? 443 : Number(server.port)
+/** What an error of the transport means for a cluster. Others stay as they are. */
+export function apiFailure(error: unknown, { server, context, connection }: Cluster): unknown {
+  if (!(error instanceof KyconnectError)) return error
+  const { reason, target, message } = error
   const about = {
-    reason: why,
-    target: { host: server.hostname, address: server.hostname, port },
-    details: { context },
+    ...(reason === undefined ? {} : { reason }),
+    ...(target === undefined ? {} : { target }),
+    details: { ...error.details, context },
+    cause: error,
   }
-  if (certificateCode.test(code)) {
-    return new ServerCertificateError(
-      `the certificate of the Kubernetes API at ${server.host} is not trusted (${code})`,
+  if (error instanceof ServerCertificateError && !/alert/i.test(reason ?? '')) {
+    return new ClusterAccessError(
+      `the certificate of the Kubernetes API at ${server.host} is not trusted: ${reason ?? message}`,
       {
         ...about,
-        hints: [`check the cluster's CA in the kubeconfig (context "${context}")`],
+        hints: [`check the CA of the cluster, and its tls-server-name, in the kubeconfig (context "${context}")`],
       },
     )
   }
-  if (/ALERT/.test(code)) {
-    return new ClusterAccessError(`the Kubernetes API at ${server.host} refused the TLS connection (${code})`, {
+  if (error instanceof ServerCertificateError || error instanceof ClientCertificateRefusedError) {
+    return new ClusterAccessError(
+      `the Kubernetes API at ${server.host} refused the TLS connection: ${reason ?? message}`,
+      {
+        ...about,
+        hints: [`check the client certificate in the kubeconfig (context "${context}")`],
+      },
+    )
+  }
+  if (error instanceof TimeoutError) {
+    return new TimeoutError(`the Kubernetes API did not answer: ${message}`, {
       ...about,
-      hints: [`check the client certificate in the kubeconfig (context "${context}")`],
+      requestSent: error.requestSent,
+      hints: [`check that the cluster is up (context "${context}"), or wait longer with --timeout <seconds>`],
     })
   }
-  return new NetworkError(`the Kubernetes API at ${server.host} cannot be reached: ${why}`, {
+  if (!(error instanceof NetworkError)) return error
+  const isProxy = target !== undefined && target.host !== withoutBrackets(server.hostname)
+  return new NetworkError(`the Kubernetes API at ${server.host} cannot be reached: ${message}`, {
     ...about,
-    hints: [
-      `is the cluster up? (context "${context}")`,
-      `without a cluster, get a token URL from its administrator: kyconnect pair --url -`,
-    ],
+    requestSent: error.requestSent,
+    hints: isProxy
+      ? connection.proxy === undefined
+        ? error.hints
+        : [`check the proxy-url of the cluster in the kubeconfig (context "${context}")`]
+      : [
+          `check that the cluster is up (context "${context}")`,
+          'without a cluster, get a token URL from its administrator: kyconnect pair --url -',
+        ],
   })
 }

@@ -1,83 +1,107 @@
-import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
-import { AnswerMalformedError, KyconnectError, TimeoutError } from '../errors.js'
-import type { Redactor } from '../redaction.js'
-import { apiFailure, apiRefusal } from './api-failure.js'
-import type { Cluster } from './cluster.js'
+import { AnswerMalformedError, KyconnectError } from '../errors.js'
 import { parseJsonObject } from '../json.js'
-import { resourceName, type ResourceKind, resourcePath } from './resource.js'
+import type { Redactor } from '../redaction.js'
+import { HttpClient } from '../transport/client.js'
+import type { ProxySettings } from '../transport/proxy.js'
+import type { Retry } from '../transport/retry.js'
+import { type Route, withoutBrackets } from '../transport/route.js'
+import { apiFailure, apiRefusal } from './api-failure.js'
+import type { ClientCertificate, Cluster } from './cluster.js'
+import { type ResourceKind, resourcePath } from './resource.js'
 
 export interface ApiDeps {
   readonly redactor: Redactor
-  /** Takes the lines of --verbose; undefined: nobody listens. */
+  /** Takes the lines of --verbose; undefined without that flag. */
   readonly trace: ((line: string) => void) | undefined
   /** Milliseconds for a whole answer. */
   readonly timeoutMs: number
+  /** For a cluster whose kubeconfig names no proxy. */
+  readonly proxy: ProxySettings
+  /** For a cluster whose kubeconfig names no CA: see {@link Route.trust}. */
+  readonly rootFiles: readonly string[]
+  readonly systemRootFiles: readonly string[]
+  /** Milliseconds on a clock that only goes forward. */
+  readonly monotonic: () => number
+  readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>
 }
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'delete'
 
-/** What is asked, for the path and for the words of an error. */
+/** What is requested: for the path, and for the words of an error. */
 export interface ApiRequest {
   readonly verb: Verb
   readonly kind: ResourceKind
+  /** Default: the cluster's. */
+  readonly namespace?: string
   readonly name?: string
   readonly query?: Readonly<Record<string, string>>
   readonly body?: object
 }
 
-/** An answer of the API server: an object, whatever its status. */
+/** An answer of the API server, whatever its status. */
 export interface ApiAnswer {
   readonly status: number
+  /** Empty where a refusal is not a JSON object. */
   readonly body: object
 }
 
 const methods = { get: 'GET', list: 'GET', watch: 'GET', create: 'POST', delete: 'DELETE' } as const
-/** Bytes of an answer, and of one event of a watch. */
-const largest = 4 * 1024 * 1024
+const retries: Readonly<Record<Verb, Retry>> = {
+  get: 'idempotent',
+  list: 'idempotent',
+  watch: 'never',
+  create: 'never',
+  delete: 'never',
+}
+/** One event of a watch, or a refused watch. */
+const maxEventChars = 4 * 1024 * 1024
+const connections = 2
 
-/**
- * The little that is asked of a cluster's API server, over HTTPS as the Kubernetes client sets it up (TLS, proxy, credentials).
- * Errors hold no header: there are credentials in them.
- */
+/** The few requests that a cluster's API server gets. Close it after use. Errors hold no header: there are credentials in them. */
 export class KubernetesApi {
   readonly cluster: Cluster
   readonly #deps: ApiDeps
+  #client: { readonly http: HttpClient; readonly certificate: ClientCertificate | undefined } | undefined
 
   constructor(cluster: Cluster, deps: ApiDeps) {
     this.cluster = cluster
     this.#deps = deps
   }
 
-  /** The same API for another namespace. */
-  inNamespace(namespace: string): KubernetesApi {
-    return new KubernetesApi({ ...this.cluster, namespace }, this.#deps)
-  }
-
   /**
-   * Asks, and reads the answer whole, a refusal too.
-   * @throws NetworkError, TimeoutError, ServerCertificateError, ClusterAccessError, ServiceFailedError, AnswerMalformedError
+   * Sends a request and reads the answer whole, a refusal too.
+   * @throws NetworkError, TimeoutError, ClusterAccessError, ServiceFailedError, AnswerMalformedError; the reason of the signal
    */
   async request(request: ApiRequest, signal: AbortSignal): Promise<ApiAnswer> {
-    const over = AbortSignal.timeout(this.#deps.timeoutMs)
-    try {
-      const response = await this.#send(request, AbortSignal.any([signal, over]))
-      const text = await readText(response, this.#place)
-      this.#deps.redactor.learn(text)
-      const status = response.statusCode ?? 0
-      const body = parseJsonObject(text)
-      if (status >= 500) throw apiRefusal(status, body ?? {}, request, this.cluster)
-      // What is no JSON here is the path nobody serves: the kind is not installed.
-      if (body === undefined && status < 400)
-        throw new AnswerMalformedError(
-          `the Kubernetes API at ${this.#place} answered ${status} with what is no JSON object`,
-        )
-      return { status, body: body ?? {} }
-    } catch (error) {
-      throw this.#translateError(error, signal, over)
+    const { http, headers, url } = await this.#prepare(request, signal)
+    const { verb, body } = request
+    const answer = await http
+      .send(
+        {
+          method: methods[verb],
+          url,
+          headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+          signal,
+        },
+        retries[verb],
+      )
+      .catch((error: unknown) => {
+        throw apiFailure(error, this.cluster)
+      })
+    const object = parseJsonObject(answer.body)
+    if (answer.status >= 500) throw apiRefusal(answer.status, object ?? {}, request, this.cluster)
+    // A refusal without JSON is that of a path that the API server does not know: the kind is not installed.
+    if (object === undefined && answer.status < 400) {
+      throw new AnswerMalformedError(
+        `the answer of the Kubernetes API at ${this.cluster.server.host} is not a JSON object (${answer.status})`,
+        { hints: [`check the server of the cluster in the kubeconfig (context "${this.cluster.context}")`] },
+      )
     }
+    return { status: answer.status, body: object ?? {} }
   }
 
-  /** Asks for what has to be there. @throws as ask, and RequestRefusedError for any 4xx */
+  /** Requests what has to be there. @throws as request; RequestRefusedError for any 4xx */
   async requestOk(request: ApiRequest, signal: AbortSignal): Promise<object> {
     const { status, body } = await this.request(request, signal)
     if (status >= 400) throw apiRefusal(status, body, request, this.cluster)
@@ -85,34 +109,24 @@ export class KubernetesApi {
   }
 
   /**
-   * Watches: gives each event as it comes, until the server ends the watch or the signal is aborted. That a watch breaks off is
-   * no error: the caller looks again.
-   * @throws RequestRefusedError and what `ask` throws when the watch is not granted
+   * Watches: yields each event as it comes, until the server ends the watch or the signal is aborted. A watch that breaks off is not an
+   * error: the caller looks again.
+   * @throws RequestRefusedError, and as request, when the watch is not granted
    */
   async *watch(request: ApiRequest, signal: AbortSignal): AsyncGenerator<object> {
-    const over = new AbortController()
-    const timer = setTimeout(() => {
-      over.abort()
-    }, this.#deps.timeoutMs)
-    let response: IncomingMessage
-    try {
-      response = await this.#send(request, AbortSignal.any([signal, over.signal]))
-      const status = response.statusCode ?? 0
-      if (status !== 200) {
-        const body = parseJsonObject(await readText(response, this.#place)) ?? {}
-        throw apiRefusal(status, body, request, this.cluster)
-      }
-    } catch (error) {
-      throw this.#translateError(error, signal, over.signal)
-    } finally {
-      clearTimeout(timer)
-    }
+    const { http, headers, url } = await this.#prepare(request, signal)
+    const { status, body } = await http
+      .stream({ method: 'GET', url, headers, signal }, 'forever')
+      .catch((error: unknown) => {
+        throw apiFailure(error, this.cluster)
+      })
+    const decoder = new TextDecoder()
     let rest = ''
-    response.setEncoding('utf8')
     try {
-      for await (const chunk of response) {
-        rest += String(chunk)
-        if (rest.length > largest) return
+      for await (const chunk of body) {
+        rest += decoder.decode(chunk, { stream: true })
+        if (rest.length > maxEventChars) break
+        if (status !== 200) continue
         const lines = rest.split('\n')
         rest = lines.pop() ?? ''
         for (const line of lines) {
@@ -122,82 +136,72 @@ export class KubernetesApi {
           yield event
         }
       }
-    } catch {
-      // Broken off: by the network, a proxy, or the signal, which the caller knows of.
-    } finally {
-      response.destroy()
+    } catch (error) {
+      // Broken off by the network, by a proxy, or by the signal, which the caller knows of.
+      if (!(error instanceof KyconnectError)) throw error
     }
+    if (status !== 200) throw apiRefusal(status, parseJsonObject(rest) ?? {}, request, this.cluster)
   }
 
-  get #place(): string {
-    return this.cluster.server.host
+  /** Ends all connections. */
+  async close(): Promise<void> {
+    await this.#client?.http.close()
+    this.#client = undefined
   }
 
-  async #send({ verb, kind, name, query = {}, body }: ApiRequest, signal: AbortSignal): Promise<IncomingMessage> {
-    const { server, namespace } = this.cluster
-    const path = resourcePath(kind, namespace, verb === 'get' || verb === 'delete' ? name : undefined)
-    const search = new URLSearchParams(query).toString()
-    const full = `${server.pathname.endsWith('/') ? server.pathname.slice(0, -1) : server.pathname}${path}${search === '' ? '' : `?${search}`}`
-    const options = await this.cluster.authenticate()
+  async #prepare(
+    { verb, kind, namespace, name, query = {} }: ApiRequest,
+    signal: AbortSignal,
+  ): Promise<{ http: HttpClient; headers: Readonly<Record<string, string | string[]>>; url: URL }> {
+    const { headers, clientCertificate } = await this.cluster.credentials()
     signal.throwIfAborted()
-    const { trace } = this.#deps
-    trace?.(`> ${methods[verb]} ${server.origin}${full}`)
-    const text = body === undefined ? undefined : JSON.stringify(body)
-    const credentials: OutgoingHttpHeaders = Object.fromEntries(Object.entries(options.headers ?? {}))
-    // Loaded only now: everything else here takes undici.
-    const { request: httpsRequest } = await import('node:https')
-    return new Promise((resolve, reject) => {
-      const request = httpsRequest({
-        ...options,
-        method: methods[verb],
-        host: server.hostname.replace(/^\[|\]$/g, ''),
-        port: server.port === '' ? 443 : server.port,
-        path: full,
-        signal,
-        headers: {
-          ...credentials,
-          accept: 'application/json',
-          'user-agent': 'kyconnect',
-          ...(text === undefined
-            ? {}
-            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
-        },
-      })
-      request.once('error', reject)
-      request.once('response', (response) => {
-        trace?.(`< ${response.statusCode ?? 0} ${resourceName(kind)}`)
-        // What breaks off while a body is read is told by the body.
-        request.on('error', () => undefined)
-        resolve(response)
-      })
-      request.end(text)
+    const { server } = this.cluster
+    const url = new URL(server)
+    const path = resourcePath(
+      kind,
+      namespace ?? this.cluster.namespace,
+      verb === 'get' || verb === 'delete' ? name : undefined,
+    )
+    url.pathname = `${server.pathname.replace(/\/$/, '')}${path}`
+    url.search = new URLSearchParams(query).toString()
+    return { http: await this.#open(clientCertificate), headers: { ...headers, accept: 'application/json' }, url }
+  }
+
+  /** A renewed certificate needs connections of its own. */
+  async #open(certificate: ClientCertificate | undefined): Promise<HttpClient> {
+    const same =
+      this.#client?.certificate?.chain === certificate?.chain && this.#client?.certificate?.key === certificate?.key
+    if (this.#client !== undefined && same) return this.#client.http
+    await this.close()
+    const { redactor, trace, monotonic, sleep } = this.#deps
+    const http = new HttpClient(this.#route(certificate), {
+      redactor,
+      trace,
+      // Each request has its own: cleaning up goes on after an interruption.
+      signal: new AbortController().signal,
+      now: monotonic,
+      sleep,
     })
+    this.#client = { http, certificate }
+    return http
   }
 
-  #translateError(error: unknown, signal: AbortSignal, over: AbortSignal): KyconnectError {
-    if (signal.aborted && signal.reason instanceof KyconnectError) return signal.reason
-    if (error instanceof KyconnectError) return error
-    if (over.aborted) {
-      return new TimeoutError(
-        `the Kubernetes API at ${this.#place} did not answer within ${this.#deps.timeoutMs / 1000} s`,
-        {
-          hints: [
-            `check that the cluster of the context "${this.cluster.context}" is up, or wait longer with --timeout <seconds>`,
-          ],
-        },
-      )
+  #route(clientCertificate: ClientCertificate | undefined): Route {
+    const { server, connection } = this.cluster
+    const { ca, insecure, serverName, proxy } = connection
+    const { timeoutMs, rootFiles, systemRootFiles } = this.#deps
+    return {
+      nodePort: null,
+      gatewayHost: null,
+      clientCertificate: clientCertificate ?? null,
+      certificateHosts: [withoutBrackets(server.hostname)],
+      resolve: [],
+      trust: { ca: ca ?? null, caOnly: ca !== undefined, rootFiles, systemRootFiles, insecure },
+      ...(serverName === undefined ? {} : { serverName }),
+      // As for kubectl, NO_PROXY does not count for the proxy of a kubeconfig.
+      proxy: proxy === undefined ? this.#deps.proxy : { url: proxy, except: [] },
+      timeoutMs,
+      connections,
     }
-    return apiFailure(error, this.cluster)
   }
-}
-
-async function readText(response: IncomingMessage, place: string): Promise<string> {
-  let text = ''
-  response.setEncoding('utf8')
-  for await (const chunk of response) {
-    text += String(chunk)
-    if (text.length > largest)
-      throw new AnswerMalformedError(`the answer of the Kubernetes API at ${place} is too large: not read further`)
-  }
-  return text
 }

@@ -5,10 +5,10 @@ import { apiRefusal } from './api-failure.js'
 import { applications } from './resource.js'
 
 /**
- * Sees to it that the App exists, as an Application of the cluster: pairing works without one, but the App's own paths answer 404
- * then (docs/contract.md §1). Whoever may not look is not stopped.
- * @param create whether one that is missing is created
- * @throws RequestRefusedError when it cannot be created
+ * Makes sure that the cluster has an Application for the App, or warns: pairing works without one, but the App's own paths then answer
+ * 404 (docs/contract.md §1). An account without the right to look can still pair.
+ * @param create whether a missing one is created
+ * @throws RequestRefusedError when it cannot be created; and as KubernetesApi.request
  */
 export async function ensureApplication(
   api: KubernetesApi,
@@ -35,7 +35,7 @@ export async function ensureApplication(
       spec: { description: app, labels: {}, services: [], ...owner },
     },
   }
-  const made = await api.request(creation, deps.signal)
-  if (made.status < 400) deps.emit({ type: 'notice', notice: 'application-created', app })
-  else if (made.status !== 409) throw apiRefusal(made.status, made.body, creation, api.cluster)
+  const created = await api.request(creation, deps.signal)
+  if (created.status < 400) deps.emit({ type: 'notice', notice: 'application-created', app })
+  else if (created.status !== 409) throw apiRefusal(created.status, created.body, creation, api.cluster)
 }

@@ -1,28 +1,46 @@
-import type { RequestOptions } from 'node:https'
-
-/** Which cluster is meant: flags of the command line, as kubectl's. */
+/** Which cluster is meant: the flags are those of kubectl. */
 export interface ClusterChoice {
-  /** A file; default: KUBECONFIG (several files), ~/.kube/config, else the service account of a pod. */
+  /** A file; default: KUBECONFIG, which may name several, then ~/.kube/config, then the service account of a pod. */
   readonly kubeconfig: string | undefined
   readonly context: string | undefined
   readonly namespace: string | undefined
 }
 
-/** Where a kubeconfig is looked for. */
-export interface KubeconfigLocation {
-  readonly environment: Readonly<Record<string, string | undefined>>
-  readonly userHome: string
-}
-
 /** A cluster as a kubeconfig describes it. */
 export interface Cluster {
-  /** As it is shown: the name of the context. */
+  /** The name of the context. */
   readonly context: string
+  /** An https URL, perhaps with a path. */
   readonly server: URL
   readonly namespace: string
+  readonly connection: ClusterConnection
   /**
-   * TLS, proxy and credentials for one request; asked anew for each, as tokens are renewed.
+   * The credentials for one request. Ask again for each: tokens are renewed.
    * @throws ClusterAccessError
    */
-  readonly authenticate: () => Promise<RequestOptions>
+  readonly credentials: () => Promise<Credentials>
+}
+
+/** How the API server is reached and recognised. */
+export interface ClusterConnection {
+  /** PEM: the only CAs that are trusted; undefined: those that this machine trusts. */
+  readonly ca: string | undefined
+  /** The kubeconfig says that the server's certificate is not to be checked. */
+  readonly insecure: boolean
+  /** The name that the server's certificate must be for; undefined: the host of the URL. */
+  readonly serverName: string | undefined
+  /** undefined: as the environment says. */
+  readonly proxy: URL | undefined
+}
+
+export interface Credentials {
+  /** Authorization and impersonation. */
+  readonly headers: Readonly<Record<string, string | string[]>>
+  readonly clientCertificate: ClientCertificate | undefined
+}
+
+/** PEM. */
+export interface ClientCertificate {
+  readonly chain: string
+  readonly key: string
 }

@@ -3,13 +3,13 @@ import type { KubernetesApi } from './api.js'
 import { member, objects, text, valueOf } from '../json.js'
 import { nodes, services } from './resource.js'
 
-/** Where the gateway's Service lies. */
+/** The Service of the gateway. */
 export interface ServiceName {
   readonly namespace: string
   readonly name: string
 }
 
-/** Kyma's own (docs/contract.md §0). */
+/** As Kyma names it (docs/contract.md §0). */
 export const usualGatewayService: ServiceName = {
   namespace: 'kyma-system',
   name: 'application-connector-ingress-nginx-ingress-controller',
@@ -18,18 +18,18 @@ export const usualGatewayService: ServiceName = {
 const gatewayPort = 443
 
 /**
- * The NodePort of the gateway, as its Service has it.
- * @throws UsageError with the way out when the Service has none: a ClusterIP, a LoadBalancer; RequestRefusedError
+ * The NodePort of the gateway, from its Service.
+ * @throws UsageError when the Service needs none (a LoadBalancer), or cannot be reached from outside (a ClusterIP); and as
+ * KubernetesApi.requestOk
  */
 export async function readNodePort(api: KubernetesApi, service: ServiceName, signal: AbortSignal): Promise<number> {
-  const there = api.inNamespace(service.namespace)
-  const found = await there.requestOk({ verb: 'get', kind: services, name: service.name }, signal)
+  const found = await api.requestOk({ verb: 'get', kind: services, ...service }, signal)
   const shown = `${service.namespace}/${service.name}`
   const spec = member(found, 'spec')
   const type = text(spec, 'type') ?? 'ClusterIP'
   if (type === 'LoadBalancer') {
     throw new UsageError(
-      `the gateway's Service ${shown} is a LoadBalancer: its own port 443 is called, not a NodePort`,
+      `the gateway's Service ${shown} is a LoadBalancer: it is reached at port 443, without a NodePort`,
       {
         hints: [`leave --node-port out${addressHint(found)}`],
       },
@@ -44,11 +44,11 @@ export async function readNodePort(api: KubernetesApi, service: ServiceName, sig
     })
   }
   throw new UsageError(
-    `the gateway's Service ${shown} is a ${type}: it has no NodePort, and is not reached from outside the cluster by itself`,
+    `the gateway's Service ${shown} is a ${type}: it has no NodePort, and cannot be reached from outside the cluster`,
     {
       hints: [
-        `is another Service its way in? name it with --gateway-service <namespace>/<name>`,
-        `or leave --node-port out`,
+        'if another Service leads to it, name that with --gateway-service <namespace>/<name>',
+        'or leave --node-port out',
       ],
     },
   )
@@ -60,14 +60,14 @@ function addressHint(service: object): string {
   return ip === undefined ? '' : `; where its name does not resolve: --resolve '<gateway>:443:${ip}'`
 }
 
-/** An address of the cluster's node, for a local cluster; undefined when nobody tells. */
+/** The address of a local cluster's node; undefined when it is not known. */
 export async function nodeAddress(api: KubernetesApi, signal: AbortSignal): Promise<string | undefined> {
-  const { status, body } = await api.request({ verb: 'list', kind: nodes }, signal)
+  const { status, body } = await api.request({ verb: 'list', kind: nodes, query: { limit: '1' } }, signal)
   const addresses =
     status < 400 ? objects(body, 'items').flatMap((node) => objects(member(node, 'status'), 'addresses')) : []
   const internal = addresses.find((address) => text(address, 'type') === 'InternalIP')
   if (internal !== undefined) return text(internal, 'address')
-  // A local cluster's API server is on its node.
+  // The API server of a local cluster runs on its node.
   const host = api.cluster.server.hostname
   return /^[\d.]+$/.test(host) ? host : undefined
 }

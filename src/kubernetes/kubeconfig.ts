@@ -1,138 +1,176 @@
 import { access } from 'node:fs/promises'
-import type { RequestOptions } from 'node:https'
 import { delimiter, join, resolve } from 'node:path'
-import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
 import { ClusterAccessError, errorCodeOf, UsageError } from '../errors.js'
-import { oneLine } from '../redaction.js'
-import type { Cluster, ClusterChoice, KubeconfigLocation } from './cluster.js'
+import type { Cluster, ClusterChoice, ClusterConnection } from './cluster.js'
+import { type CredentialDeps, credentialSource } from './credentials.js'
+import type { ExecCluster } from './exec-credential.js'
+import { anonymous, type ClusterEntry, type Kubeconfig, readKubeconfig } from './kubeconfig-file.js'
+import { checkCluster, checkUser, invalidEntry } from './kubeconfig-rules.js'
+import { fileProblem, readLocalFile } from './local-file.js'
+import { readServiceAccount, serviceAccountToken } from './service-account.js'
 
-const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token'
-/** Milliseconds that a plugin may take to come up with credentials: a person may have to log in. */
-const pluginTime = 60_000
-const longestSaying = 300
+/** Where kubeconfigs are looked for. */
+export interface KubeconfigLocation {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly userHome: string
+}
 
-/** Whether there is a cluster to ask: told without loading anything. */
-export async function hasCluster(choice: ClusterChoice, runtime: KubeconfigLocation): Promise<boolean> {
+export type KubeconfigDeps = KubeconfigLocation & CredentialDeps
+
+/** Whether there is a cluster: a kubeconfig, or the service account of a pod. Nothing is read for that. */
+export async function hasCluster(choice: ClusterChoice, location: KubeconfigLocation): Promise<boolean> {
   if (choice.kubeconfig !== undefined || choice.context !== undefined) return true
-  return (await kubeconfigFiles(choice, runtime)).length > 0 || isThere(serviceAccountToken)
+  return (await kubeconfigFiles(choice, location)).length > 0 || isThere(serviceAccountToken)
 }
 
 /**
- * Finds the cluster of a choice.
- * @throws UsageError when there is no kubeconfig, or no such context in it
+ * Finds the cluster of a choice. Warns when the kubeconfig says that the cluster's certificate is not to be checked.
+ * @throws UsageError when there is no kubeconfig, or it cannot be used as it is; ClusterAccessError when its CA file cannot be read
  */
-export async function openCluster(choice: ClusterChoice, runtime: KubeconfigLocation): Promise<Cluster> {
-  const files = await kubeconfigFiles(choice, runtime)
-  const { KubeConfig: Config } = await import('./client-node.js')
-  const config = new Config()
-  if (files.length > 0) await mergeFiles(config, files, Config)
-  else if (await isThere(serviceAccountToken)) config.loadFromCluster()
-  else {
-    throw new UsageError('there is no kubeconfig, and this is no pod of a cluster', {
-      hints: [
-        'name one with --kubeconfig <file> or KUBECONFIG',
-        'or get a token URL from the administrator: kyconnect pair --url -',
-      ],
-    })
-  }
-  return choose(config, choice)
+export async function openCluster(choice: ClusterChoice, deps: KubeconfigDeps): Promise<Cluster> {
+  const files = await kubeconfigFiles(choice, deps)
+  if (files.length > 0) return chooseContext(await mergeFiles(files, deps.signal), choice, deps)
+  if (await isThere(serviceAccountToken)) return chooseContext(await readServiceAccount(deps), choice, deps)
+  throw new UsageError('no kubeconfig found, and not running in a pod', {
+    hints: [
+      'name one with --kubeconfig <file> or KUBECONFIG',
+      'or get a token URL from the administrator: kyconnect pair --url -',
+    ],
+  })
 }
 
-function choose(config: KubeConfig, choice: ClusterChoice): Cluster {
-  const names = config.getContexts().map(({ name }) => name)
-  const name = choice.context ?? config.getCurrentContext()
-  if (!name || !names.includes(name)) {
-    const known = names.length === 0 ? 'there is none in it' : `there are: ${names.slice(0, 20).join(', ')}`
-    throw new UsageError(
-      name ? `the kubeconfig has no context ${JSON.stringify(name)}` : 'the kubeconfig names no current context',
-      { hints: [known, `choose one with --context <name>`] },
-    )
+async function chooseContext(config: Kubeconfig, choice: ClusterChoice, deps: KubeconfigDeps): Promise<Cluster> {
+  const name = choice.context ?? config.currentContext
+  const context = name === undefined ? undefined : config.contexts.get(name)
+  if (name === undefined || context === undefined) throw noSuchContext(name, [...config.contexts.keys()])
+  const cluster = context.cluster === undefined ? undefined : config.clusters.get(context.cluster)
+  if (context.cluster === undefined) throw invalidEntry('context', name, 'it names no cluster')
+  if (cluster === undefined)
+    throw invalidEntry('context', name, `the kubeconfig has no cluster ${JSON.stringify(context.cluster)}`)
+  const user = context.user === undefined ? anonymous : config.users.get(context.user)
+  if (user === undefined)
+    throw invalidEntry('context', name, `the kubeconfig has no user ${JSON.stringify(context.user)}`)
+  checkCluster(context.cluster, cluster)
+  checkUser(context.user ?? '', user)
+  const server = serverOf(context.cluster, cluster)
+  const ca = await readCa(context.cluster, cluster, deps.signal)
+  const connection: ClusterConnection = {
+    ca,
+    insecure: cluster.insecure,
+    serverName: cluster.serverName,
+    proxy: proxyOf(context.cluster, cluster),
   }
-  config.setCurrentContext(name)
-  const cluster = config.getCurrentCluster()
-  if (cluster === null || !URL.canParse(cluster.server)) {
-    throw new UsageError(`the context ${JSON.stringify(name)} leads to no cluster`, {
-      hints: ['check it with: kubectl config view'],
-    })
-  }
-  const server = new URL(cluster.server)
-  if (server.protocol !== 'https:') {
-    throw new UsageError(
-      `the cluster of the context ${JSON.stringify(name)} is not reached by https: ${server.origin}`,
-      {
-        hints: ['credentials are sent over https only'],
-      },
-    )
-  }
+  if (cluster.insecure)
+    deps.emit({ type: 'warning', warning: 'cluster-insecure', context: name, server: server.origin })
   return {
     context: name,
     server,
-    namespace: choice.namespace ?? (config.getContextObject(name)?.namespace || 'default'),
-    authenticate: () => authenticate(config, name),
+    namespace: choice.namespace ?? context.namespace ?? 'default',
+    connection,
+    credentials: credentialSource(user, { context: name, user: context.user ?? '' }, execCluster(cluster, ca), deps),
   }
 }
 
-/** What the library throws may quote the kubeconfig, so nothing of it is passed on but a plugin's own words. */
-async function authenticate(config: KubeConfig, context: string): Promise<RequestOptions> {
-  const options: RequestOptions = {}
-  let timer: NodeJS.Timeout | undefined
-  const tooLong = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`no answer for ${pluginTime / 1000} s`))
-    }, pluginTime)
-  })
-  try {
-    await Promise.race([config.applyToHTTPSOptions(options), tooLong])
-    return options
-  } catch (error) {
-    const said = error instanceof Error ? oneLine(error.message).slice(0, longestSaying) : ''
-    throw new ClusterAccessError(`no credentials for the context "${context}": ${said === '' ? 'they failed' : said}`, {
-      hints: [
-        `check them with: kubectl --context ${context} auth can-i create tokenrequests.applicationconnector.kyma-project.io`,
-      ],
-    })
-  } finally {
-    clearTimeout(timer)
+const maxShownNames = 20
+
+function noSuchContext(name: string | undefined, names: readonly string[]): UsageError {
+  const known =
+    names.length === 0
+      ? 'the kubeconfig has no contexts: check it with: kubectl config view'
+      : `choose one of its contexts with --context <name>: ${names.slice(0, maxShownNames).join(', ')}`
+  return new UsageError(
+    name === undefined
+      ? 'the kubeconfig has no current context'
+      : `the kubeconfig has no context ${JSON.stringify(name)}`,
+    { hints: [known] },
+  )
+}
+
+function serverOf(name: string, { server }: ClusterEntry): URL {
+  if (server === undefined) throw invalidEntry('cluster', name, 'it has no server')
+  const url = URL.canParse(server) ? new URL(server) : undefined
+  if (url?.protocol === 'https:') return url
+  throw invalidEntry(
+    'cluster',
+    name,
+    'its server is not an https URL',
+    'use the https URL of the API server: credentials are sent over https only',
+  )
+}
+
+/** kubectl takes SOCKS proxies too. */
+function proxyOf(name: string, { proxyUrl }: ClusterEntry): URL | undefined {
+  if (proxyUrl === undefined) return undefined
+  if (!URL.canParse(proxyUrl)) throw invalidEntry('cluster', name, 'its proxy-url is not a valid URL')
+  const url = new URL(proxyUrl)
+  if (url.protocol === 'http:' || url.protocol === 'https:') return url
+  throw invalidEntry(
+    'cluster',
+    name,
+    `its proxy-url has the scheme ${url.protocol.slice(0, -1)}: only http and https proxies are supported`,
+    'use an HTTP proxy with CONNECT',
+  )
+}
+
+async function readCa(
+  name: string,
+  { caFile, caData }: ClusterEntry,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (caFile === undefined && caData === undefined) return undefined
+  const pem =
+    caFile === undefined
+      ? Buffer.from(caData ?? '', 'base64').toString('utf8')
+      : await readLocalFile(caFile, signal).catch((error: unknown) => {
+          signal.throwIfAborted()
+          throw new ClusterAccessError(
+            `the certificate-authority ${caFile} of the cluster "${name}" cannot be read: ${fileProblem(error)}`,
+            {
+              reason: errorCodeOf(error),
+              hints: ['check the path: a relative one is relative to the folder of the kubeconfig'],
+            },
+          )
+        })
+  if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
+  throw invalidEntry('cluster', name, 'its CA is not a certificate in PEM')
+}
+
+/** What a plugin learns of the cluster when its provideClusterInfo says so. */
+function execCluster(cluster: ClusterEntry, ca: string | undefined): ExecCluster {
+  return {
+    server: cluster.server,
+    ...(cluster.serverName === undefined ? {} : { 'tls-server-name': cluster.serverName }),
+    ...(cluster.insecure ? { 'insecure-skip-tls-verify': true } : {}),
+    ...(ca === undefined ? {} : { 'certificate-authority-data': Buffer.from(ca).toString('base64') }),
+    ...(cluster.proxyUrl === undefined ? {} : { 'proxy-url': cluster.proxyUrl }),
+    config: cluster.execConfig ?? null,
   }
 }
 
-async function kubeconfigFiles({ kubeconfig }: ClusterChoice, runtime: KubeconfigLocation): Promise<string[]> {
+async function kubeconfigFiles({ kubeconfig }: ClusterChoice, location: KubeconfigLocation): Promise<string[]> {
   if (kubeconfig !== undefined) return [resolve(kubeconfig)]
-  const listed = (runtime.environment['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '')
+  const listed = (location.environment['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '')
   if (listed.length > 0) return listed.map((file) => resolve(file))
-  const usual = join(runtime.userHome, '.kube', 'config')
+  const usual = join(location.userHome, '.kube', 'config')
   return (await isThere(usual)) ? [usual] : []
 }
 
-/** As kubectl merges: of two things with one name the first counts, and so does the first current context; a file that is not there is passed over when there are others. */
-async function mergeFiles(config: KubeConfig, files: readonly string[], Config: new () => KubeConfig): Promise<void> {
-  const there = files.length === 1 ? files : await existing(files)
-  if (there.length === 0) {
-    throw new UsageError(`none of the files of KUBECONFIG is there: ${files.join(', ')}`, {
+/** As kubectl merges: the first entry of a name counts, as does the first current context; of several files, missing ones are skipped. */
+async function mergeFiles(files: readonly string[], signal: AbortSignal): Promise<Kubeconfig> {
+  const present = files.length === 1 ? files : await existing(files)
+  if (present.length === 0) {
+    throw new UsageError(`none of the files of KUBECONFIG exists: ${files.join(', ')}`, {
       hints: ['check KUBECONFIG, or name one with --kubeconfig <file>'],
     })
   }
-  for (const file of there) {
-    const one = load(new Config(), file)
-    const missing = <T extends { name: string }>(list: readonly T[], known: readonly T[]): T[] =>
-      list.filter((item) => !known.some(({ name }) => name === item.name))
-    for (const cluster of missing(one.clusters, config.clusters)) config.addCluster(cluster)
-    for (const user of missing(one.users, config.users)) config.addUser(user)
-    for (const context of missing(one.contexts, config.contexts)) config.addContext(context)
-    if (!config.currentContext) config.setCurrentContext(one.currentContext)
-  }
-}
-
-function load(config: KubeConfig, file: string): KubeConfig {
-  try {
-    config.loadFromFile(file)
-    return config
-  } catch (error) {
-    const code = errorCodeOf(error)
-    const reason = code === '' ? '' : ` (${code})`
-    throw new UsageError(`${JSON.stringify(file)} cannot be read as a kubeconfig${reason}`, {
-      hints: ['check it with: kubectl config view', 'name another with --kubeconfig <file> or KUBECONFIG'],
-    })
+  const configs = await Promise.all(present.map((file) => readKubeconfig(file, signal)))
+  const first = <T>(of: (config: Kubeconfig) => ReadonlyMap<string, T>): ReadonlyMap<string, T> =>
+    new Map(configs.toReversed().flatMap((config) => [...of(config)]))
+  return {
+    clusters: first(({ clusters }) => clusters),
+    users: first(({ users }) => users),
+    contexts: first(({ contexts }) => contexts),
+    currentContext: configs.find(({ currentContext }) => currentContext !== undefined)?.currentContext,
   }
 }
 
@@ -141,7 +179,7 @@ async function existing(files: readonly string[]): Promise<string[]> {
   return found.flat()
 }
 
-async function isThere(path: string): Promise<boolean> {
+function isThere(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
     () => false,

@@ -1,4 +1,4 @@
-/** A kind of object of the Kubernetes API, and where it lies. */
+/** A kind of object in the Kubernetes API, and its place in the paths. */
 export interface ResourceKind {
   /** Empty for the core group. */
   readonly group: string

@@ -1,25 +1,39 @@
-import { KyconnectError, RequestRefusedError, ServiceFailedError, TimeoutError } from '../errors.js'
-import type { Emit } from '../progress.js'
-import type { ApiRequest, KubernetesApi } from './api.js'
-import { apiRefusal } from './api-failure.js'
+import { AnswerMalformedError, KyconnectError, NetworkError, TimeoutError } from '../errors.js'
 import { member, text } from '../json.js'
-import { statusMessage } from './status.js'
-import { resourceName, tokenRequests } from './resource.js'
+import type { Emit } from '../progress.js'
+import { apiRefusal } from './api-failure.js'
+import type { ApiRequest, KubernetesApi } from './api.js'
+import { tokenRequests } from './resource.js'
+import {
+  deletedByAnother,
+  isInstalled,
+  kubectlDelete,
+  noTokenUrl,
+  tokenRefused,
+  tokenRequestRefusal,
+} from './token-request-failure.js'
+import {
+  markOf,
+  newTokenRequest,
+  type Owner,
+  parseTokenRequest,
+  type TokenRequestObject,
+  uidOf,
+} from './token-request-object.js'
 
-/** For which App a token is wanted. */
+/** The App that a token is wanted for. */
 export interface TokenSpec {
   readonly app: string
-  /** Central mode: both or neither (docs/contract.md §1). */
-  readonly owner: { readonly tenant: string; readonly group: string } | undefined
+  readonly owner: Owner | undefined
   /** Milliseconds to wait for the controller. */
   readonly waitMs: number
 }
 
-/** A token URL out of a cluster, and the way to tidy up after it. */
+/** A token URL from a cluster, and the way to clean up after it. */
 export interface IssuedToken {
   /** As the controller wrote it, unparsed. */
   readonly url: string
-  /** Deletes the TokenRequest, if it is still ours. Works after an interruption too. @throws what the API says */
+  /** Deletes the TokenRequest, unless another one has its name by now. Works after an interruption too. @throws as KubernetesApi.request */
   readonly discard: () => Promise<void>
 }
 
@@ -33,101 +47,144 @@ export interface TokenRequestDeps {
   readonly emit: Emit
 }
 
-/** Tells ours from others' where its UID was not learned: the answer to its creation may be lost. */
-const mark = 'kyconnect/request'
-const triesToCreate = 5
+const maxCreations = 5
 const firstPauseMs = 200
-const longestPauseMs = 5000
-/** Milliseconds for tidying up, also after Ctrl-C. */
-const tidyTime = 10_000
-
-interface Watched {
-  readonly uid: string
-  readonly version: string
-}
+const maxPauseMs = 5000
+/** For cleaning up, also after Ctrl-C. */
+const cleanUpTimeoutMs = 10_000
+/** How often a creation without an answer is looked for: the API server may still be at work on it. */
+const maxLooks = 3
 
 /**
- * Asks a cluster for a one-time token URL: deletes a TokenRequest of that name that is there (what it says may be stale), creates
- * one, and watches it until its URL is there (docs/contract.md §1). Whatever goes wrong, the one that was created is deleted.
- * @throws RequestRefusedError, ServiceFailedError when the controller said something else than OK, TimeoutError when it said nothing
+ * Asks a cluster for a one-time token URL: deletes a TokenRequest of that name, whose status may be stale, creates one, and watches it
+ * until its URL is there (docs/contract.md §1). Whatever goes wrong, the created one is deleted.
+ * @throws RequestRefusedError also when the controller reports success without a URL; ServiceFailedError when its state is not OK in
+ * time; TimeoutError when it has no state in time; and as KubernetesApi.request
  */
 export async function requestToken(api: KubernetesApi, spec: TokenSpec, deps: TokenRequestDeps): Promise<IssuedToken> {
   const end = deps.monotonic() + spec.waitMs
-  const created = await createAnew(api, spec, deps)
-  const discard = (): Promise<void> => remove(api, spec.app, created.uid, AbortSignal.timeout(tidyTime))
+  const created = await replaceTokenRequest(api, spec, deps)
+  const discard = (): Promise<void> => remove(api, spec.app, created.uid, cleanUpSignal(api))
   try {
+    if (spec.owner !== undefined && !created.hasOwner)
+      deps.emit({ type: 'warning', warning: 'owner-ignored', ...spec.owner, by: 'cluster' })
     return { url: await awaitUrl(api, spec, created, end, deps), discard }
   } catch (error) {
     await discard().catch((failure: unknown) => {
-      if (error instanceof KyconnectError && failure instanceof KyconnectError)
-        error.addHint(
-          `its TokenRequest could not be deleted (${failure.message}): kubectl ${kubectlDelete(api, spec.app)}`,
-        )
+      addLeftHint(error, failure, api, spec.app)
     })
     throw error
   }
 }
 
-/** The arguments with which kubectl deletes it. */
-export function kubectlDelete({ cluster }: KubernetesApi, app: string): string {
-  return `--context ${cluster.context} -n ${cluster.namespace} delete ${resourceName(tokenRequests)} ${app}`
+/** For cleaning up, whatever has become of the command. */
+function cleanUpSignal({ cluster }: KubernetesApi): AbortSignal {
+  const controller = new AbortController()
+  setTimeout(() => {
+    controller.abort(
+      new TimeoutError(
+        `the Kubernetes API at ${cluster.server.host} did not answer within ${cleanUpTimeoutMs / 1000} s`,
+      ),
+    )
+  }, cleanUpTimeoutMs).unref()
+  return controller.signal
 }
 
-async function createAnew(api: KubernetesApi, spec: TokenSpec, deps: TokenRequestDeps): Promise<Watched> {
-  const marked = deps.randomHex(8)
-  const request: ApiRequest = {
-    verb: 'create',
-    kind: tokenRequests,
-    name: spec.app,
-    body: {
-      apiVersion: `${tokenRequests.group}/${tokenRequests.version}`,
-      kind: 'TokenRequest',
-      metadata: { name: spec.app, namespace: api.cluster.namespace, annotations: { [mark]: marked } },
-      ...(spec.owner === undefined ? {} : { context: spec.owner }),
-    },
+/** Says in an error that a TokenRequest is, or may be, left in the cluster. */
+function addLeftHint(error: unknown, failure: unknown, api: KubernetesApi, app: string): void {
+  if (error instanceof KyconnectError && failure instanceof KyconnectError) {
+    error.addHint(
+      `delete its TokenRequest, which could not be deleted (${failure.message}): kubectl ${kubectlDelete(api, app)}`,
+    )
   }
+}
+
+async function replaceTokenRequest(
+  api: KubernetesApi,
+  spec: TokenSpec,
+  deps: TokenRequestDeps,
+): Promise<TokenRequestObject> {
   for (let attempt = 1; ; attempt++) {
-    await removeOld(api, spec.app, deps)
-    const { status, body } = await api.request(request, deps.signal).catch(async (error: unknown) => {
-      await removeMarked(api, spec.app, marked).catch(() => undefined)
-      throw error
-    })
-    if (status < 400) {
-      const created = watchedOf(body)
-      if (created !== undefined) return created
-      throw new ServiceFailedError('the Kubernetes API created a TokenRequest without a name or version')
-    }
-    // Somebody else's, in the meantime, or the old one is being deleted still.
-    if (status !== 409 || attempt >= triesToCreate) throw refusal(status, body, request, api)
+    await removeOld(api, spec.app, attempt === 1, deps)
+    const outcome = await create(api, spec, deps)
+    if (!('conflict' in outcome)) return outcome
+    if (attempt >= maxCreations) throw outcome.conflict
     await deps.sleep(firstPauseMs * attempt, deps.signal)
   }
 }
 
-async function removeOld(api: KubernetesApi, app: string, deps: TokenRequestDeps): Promise<void> {
+/**
+ * Creates the TokenRequest. Its creation is the point from which something is left to clean up: unless the API server itself says that
+ * nothing was created, the object is looked for and deleted before an error is thrown.
+ * @returns a conflict when the name is taken: another program was faster, or the old object is still being deleted
+ */
+async function create(
+  api: KubernetesApi,
+  { app, owner }: TokenSpec,
+  deps: TokenRequestDeps,
+): Promise<TokenRequestObject | { readonly conflict: KyconnectError }> {
+  const mark = deps.randomHex(8)
+  const cleanUp = (error: unknown): Promise<void> =>
+    removeMarked(api, app, mark, deps).catch((failure: unknown) => {
+      addLeftHint(error, failure, api, app)
+    })
+  const body = newTokenRequest(app, api.cluster.namespace, mark, owner)
+  const request: ApiRequest = { verb: 'create', kind: tokenRequests, name: app, body }
+  const answer = await api.request(request, deps.signal).catch(async (error: unknown) => {
+    const wasSent = !(error instanceof NetworkError || error instanceof TimeoutError) || error.requestSent
+    if (wasSent) await cleanUp(error)
+    throw error
+  })
+  if (answer.status >= 400) {
+    const refusal = tokenRequestRefusal(answer.status, answer.body, request, api)
+    // Anything but a Status may come from a proxy in between, while the API server has created the object.
+    if (text(answer.body, 'kind') !== 'Status') await cleanUp(refusal)
+    else if (answer.status === 409) return { conflict: refusal }
+    throw refusal
+  }
+  const created = parseTokenRequest(answer.body, app)
+  if (created !== undefined) return created
+  const error = new AnswerMalformedError(
+    'the Kubernetes API answered the creation of a TokenRequest without its name, UID or version',
+    { hints: [`check that ${api.cluster.server.origin} is the API server of the cluster`] },
+  )
+  await cleanUp(error)
+  throw error
+}
+
+async function removeOld(api: KubernetesApi, app: string, warn: boolean, deps: TokenRequestDeps): Promise<void> {
   const request: ApiRequest = { verb: 'get', kind: tokenRequests, name: app }
   const { status, body } = await api.request(request, deps.signal)
-  if (status === 404) {
-    if (!isInstalled(body)) throw refusal(status, body, request, api)
-    return
-  }
-  if (status >= 400) throw refusal(status, body, request, api)
-  const old = member(body, 'status')
-  const expires = Date.parse(text(old, 'expireAfter') ?? '')
-  if (text(old, 'state') === 'OK' && expires > deps.now().getTime()) {
-    deps.emit({ type: 'warning', warning: 'token-request-replaced', app, validUntil: new Date(expires) })
-  }
-  await remove(api, app, text(member(body, 'metadata'), 'uid'), deps.signal)
+  if (status === 404 && isInstalled(body)) return
+  if (status >= 400) throw tokenRequestRefusal(status, body, request, api)
+  const old = parseTokenRequest(body, app)
+  if (warn && old?.state === 'OK' && old.expiresAt !== undefined && old.expiresAt > deps.now())
+    deps.emit({ type: 'warning', warning: 'token-request-replaced', app, validUntil: old.expiresAt })
+  await remove(api, app, old?.uid, deps.signal)
 }
 
-/** Deletes what was created without our learning of it. */
-async function removeMarked(api: KubernetesApi, app: string, marked: string): Promise<void> {
-  const signal = AbortSignal.timeout(tidyTime)
-  const { body } = await api.request({ verb: 'get', kind: tokenRequests, name: app }, signal)
-  const metadata = member(body, 'metadata')
-  if (text(member(metadata, 'annotations'), mark) === marked) await remove(api, app, text(metadata, 'uid'), signal)
+/** Deletes the object with our mark: its creation was not answered, or oddly, and it may still be on its way. */
+async function removeMarked(
+  api: KubernetesApi,
+  app: string,
+  mark: string,
+  { sleep }: Pick<TokenRequestDeps, 'sleep'>,
+): Promise<void> {
+  const signal = cleanUpSignal(api)
+  const request: ApiRequest = { verb: 'get', kind: tokenRequests, name: app }
+  for (let look = 1; ; look++) {
+    const { status, body } = await api.request(request, signal)
+    if (status < 400) {
+      if (markOf(body) === mark) await remove(api, app, uidOf(body), signal)
+      return
+    }
+    if (status !== 404) throw apiRefusal(status, body, request, api.cluster)
+    if (look === maxLooks) return
+    await sleep(firstPauseMs * look, signal)
+  }
 }
 
-/** Deletes exactly this object: gone already, or another in its place, is fine. */
+/** Deletes exactly this object. One that is gone already, or another one of its name, is left alone. */
 async function remove(api: KubernetesApi, app: string, uid: string | undefined, signal: AbortSignal): Promise<void> {
   const request: ApiRequest = {
     verb: 'delete',
@@ -141,8 +198,8 @@ async function remove(api: KubernetesApi, app: string, uid: string | undefined, 
 
 async function awaitUrl(
   api: KubernetesApi,
-  { app, waitMs }: TokenSpec,
-  created: Watched,
+  { app, owner, waitMs }: TokenSpec,
+  created: TokenRequestObject,
   end: number,
   deps: TokenRequestDeps,
 ): Promise<string> {
@@ -151,50 +208,49 @@ async function awaitUrl(
     over.abort()
   }, end - deps.monotonic())
   const signal = AbortSignal.any([deps.signal, over.signal])
-  let { version } = created
-  let last: string | undefined
-  /** The URL, when this is our object and it has one. @throws RequestRefusedError when it is not there any more */
-  const look = (object: object): string | undefined => {
-    const found = watchedOf(object)
+  let version = created.resourceVersion
+  let state: string | undefined
+  /** The URL, if the object has one. @throws RequestRefusedError when it is not our object, or when it will never have a URL */
+  const readUrl = (object: object): string | undefined => {
+    const found = parseTokenRequest(object, app)
     if (found?.uid !== created.uid) throw deletedByAnother(app)
-    version = found.version
-    const status = member(object, 'status')
-    const state = text(status, 'state')
-    if (state === 'OK') return text(status, 'url')
-    last = state ?? last
+    version = found.resourceVersion
+    if (found.state === 'OK' && found.url === undefined) throw tokenRefused(api, app, owner)
+    if (found.state === 'OK') return found.url
+    state = found.state ?? state
     return undefined
   }
   try {
     for (let drops = 0; ; drops++) {
-      const url = await watchOnce(api, app, version, created.uid, look, signal)
+      const url = await watchOnce(api, app, version, created.uid, readUrl, signal)
       if (url !== undefined) return url
       if (signal.aborted) break
-      // The watch ended, or was too old: what was missed is in the object itself.
-      await deps.sleep(Math.min(firstPauseMs * 2 ** drops, longestPauseMs), signal).catch(() => undefined)
+      // The watch ended, or its version was too old: the object itself holds what was missed.
+      await deps.sleep(Math.min(firstPauseMs * 2 ** drops, maxPauseMs), signal)
       const request: ApiRequest = { verb: 'get', kind: tokenRequests, name: app }
       const { status, body } = await api.request(request, signal)
       if (status === 404) throw deletedByAnother(app)
-      if (status >= 400) throw refusal(status, body, request, api)
-      const present = look(body)
+      if (status >= 400) throw tokenRequestRefusal(status, body, request, api)
+      const present = readUrl(body)
       if (present !== undefined) return present
     }
   } catch (error) {
-    // What is aborted by our own clock fails in its own way.
+    // After our own time limit, everything under way fails with an error of its own.
     if (!over.signal.aborted || deps.signal.aborted) throw error
   } finally {
     clearTimeout(timer)
   }
   deps.signal.throwIfAborted()
-  throw waitedInVain(api, app, last, waitMs)
+  throw noTokenUrl(api, app, state, waitMs)
 }
 
-/** One watch, from a version on, to its end. @returns the URL when it came */
+/** One watch, from a version to its end. @returns the URL, if it came */
 async function watchOnce(
   api: KubernetesApi,
   app: string,
   version: string,
   uid: string,
-  look: (object: object) => string | undefined,
+  readUrl: (object: object) => string | undefined,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const query = {
@@ -208,12 +264,12 @@ async function watchOnce(
     switch (text(event, 'type')) {
       case 'ADDED':
       case 'MODIFIED': {
-        const url = look(object)
+        const url = readUrl(object)
         if (url !== undefined) return url
         break
       }
       case 'DELETED':
-        if (watchedOf(object)?.uid === uid) throw deletedByAnother(app)
+        if (uidOf(object) === uid) throw deletedByAnother(app)
         break
       case 'ERROR':
         // 410 Gone: the version is too old to watch from.
@@ -223,62 +279,4 @@ async function watchOnce(
     }
   }
   return undefined
-}
-
-function watchedOf(object: object): Watched | undefined {
-  const metadata = member(object, 'metadata')
-  const [uid, version] = [text(metadata, 'uid'), text(metadata, 'resourceVersion')]
-  return uid === undefined || version === undefined ? undefined : { uid, version }
-}
-
-/** The API server names the object that it did not find; a kind that it does not know it cannot name. */
-function isInstalled(body: object): boolean {
-  return text(member(body, 'details'), 'name') !== undefined
-}
-
-function refusal(status: number, body: object, request: ApiRequest, api: KubernetesApi): KyconnectError {
-  if (status === 404 && statusMessage(body).startsWith('namespaces ')) {
-    return new RequestRefusedError(`there is no namespace "${api.cluster.namespace}" in the cluster (404)`, {
-      hints: ['name the one that TokenRequests are made in with --namespace <name>'],
-      details: { status, namespace: api.cluster.namespace, context: api.cluster.context },
-    })
-  }
-  if (status === 404 && !isInstalled(body)) {
-    return new RequestRefusedError(
-      `the cluster of the context "${api.cluster.context}" knows no TokenRequests (404): Kyma's Application Connector is not installed there`,
-      {
-        hints: [
-          `is it the right cluster? kubectl --context ${api.cluster.context} get crd ${resourceName(tokenRequests)}`,
-          `choose another with --context <name>`,
-        ],
-        details: { status, context: api.cluster.context },
-      },
-    )
-  }
-  return apiRefusal(status, body, request, api.cluster)
-}
-
-function deletedByAnother(app: string): RequestRefusedError {
-  return new RequestRefusedError(
-    `the TokenRequest "${app}" was deleted or replaced by somebody else while we waited for it`,
-    {
-      hints: ['run the command again', 'does another program pair the same App?'],
-    },
-  )
-}
-
-function waitedInVain(api: KubernetesApi, app: string, last: string | undefined, waitMs: number): KyconnectError {
-  const { context, namespace } = api.cluster
-  const seconds = waitMs / 1000
-  const logs = `kubectl --context ${context} -n kyma-integration logs -l app=connection-token-handler`
-  if (last === undefined) {
-    return new TimeoutError(
-      `no token URL came within ${seconds} s: nothing has answered the TokenRequest "${app}" in the namespace "${namespace}"`,
-      { hints: [`is the controller running? ${logs}`, `wait longer with --wait <seconds>`] },
-    )
-  }
-  return new ServiceFailedError(
-    `no token URL came within ${seconds} s: the state of the TokenRequest "${app}" is "${last}", not OK`,
-    { hints: [`the controller cannot reach the Connector Service: ${logs}`, `wait longer with --wait <seconds>`] },
-  )
 }

@@ -5,8 +5,11 @@ import type { KyconnectError } from '../errors.js'
 export interface Request {
   readonly method: string
   readonly url: URL
-  readonly headers?: Readonly<Record<string, string>>
+  /** Several values are sent as several fields. */
+  readonly headers?: Readonly<Record<string, string | string[]>>
   readonly body?: string | Buffer | Readable
+  /** Aborted with the error that the request ends with; default: the client's. */
+  readonly signal?: AbortSignal
 }
 
 /** An answer read whole, within the limits. */

@@ -68,7 +68,7 @@ export class HttpClient {
         return { ...outcome, attempts: attempt }
       }
       this.#deps.trace?.(`* sending it again (attempt ${attempt + 1} of ${maxAttempts})`)
-      await this.#deps.sleep(pauseMs(attempt), this.#deps.signal)
+      await this.#deps.sleep(pauseMs(attempt), request.signal ?? this.#deps.signal)
     }
   }
 
@@ -198,8 +198,8 @@ export class HttpClient {
     }
   }
 
-  #begin({ url }: Request): Exchange {
-    return new Exchange(resolveTarget(this.#route, url), this.#route.timeoutMs, this.#deps.signal)
+  #begin({ url, signal = this.#deps.signal }: Request): Exchange {
+    return new Exchange(resolveTarget(this.#route, url), this.#route.timeoutMs, signal)
   }
 
   async #dispatch(request: Request, exchange: Exchange): Promise<Dispatcher.ResponseData> {

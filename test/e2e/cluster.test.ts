@@ -2,11 +2,22 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeAuthority, temporaryFolder } from '../support/certificates.js'
-import { type FakeCluster, kubeconfigText, okStatus, startFakeCluster, status } from '../support/fake-cluster.js'
+import {
+  type ClusterFaults,
+  type FakeCluster,
+  kubeconfigText,
+  okStatus,
+  startFakeCluster,
+  status,
+} from '../support/fake-cluster.js'
 import { type FakeKyma, json, startFakeKyma } from '../support/fake-kyma.js'
+import { kubeconfigOf, writeOwnFile } from '../support/kubeconfigs.js'
 import { jsonError, kyconnect, program, type Run, type Running, start } from '../support/kyconnect.js'
 
 /** A cluster that misbehaves in every way, and what becomes of the TokenRequest and of the identity. */
+
+/** What the fake cluster's kubeconfig holds. */
+const bearer = 'dG9rZW4tb2YtdGhlLWZha2UtY2x1c3Rlcg'
 
 let cluster: FakeCluster
 let kyma: FakeKyma
@@ -25,6 +36,7 @@ beforeEach(() => {
   cluster.faults = {}
   kyma.faults = {}
   cluster.requests.length = 0
+  cluster.deletions.length = 0
   kyma.requests.length = 0
   cluster.tokenRequests.clear()
   cluster.applications.clear()
@@ -70,7 +82,7 @@ async function expectFailure(run: Run, exitCode: number, code: string, says: Reg
   expect(`${error.message} ${error.hint}`).toMatch(says)
   expect(error.hint).not.toBe('')
   expect(run.stdout).toBe('')
-  expect(run.stderr).not.toContain('dG9rZW4tb2YtdGhlLWZha2UtY2x1c3Rlcg')
+  expect(run.stderr).not.toContain(bearer)
   // But for the locks, which stay.
   expect((await readdir(home).catch((): string[] => [])).filter((name) => name !== '.locks')).toEqual([])
 }
@@ -95,7 +107,6 @@ describe('pair --app with a cluster', () => {
   })
 
   test('shows no credential and no token with --verbose, also when the cluster repeats them', async () => {
-    const bearer = 'dG9rZW4tb2YtdGhlLWZha2UtY2x1c3Rlcg'
     const token = (kyma.tokenUrl.split('token=')[1] ?? '').replace(/=+$/, '')
     const args = ['pair', '--app', 'demo', '--node-port', 'auto', '--verbose']
     const done = await kyconnect(args, { env: env() })
@@ -117,6 +128,15 @@ describe('pair --app with a cluster', () => {
     const variable = await pair(['--node-port', String(kyma.gatewayPort)], { KYCONNECT_TOKEN_URL: kyma.tokenUrl })
     expect(variable.code, variable.stderr).toBe(0)
     expect(cluster.requests).toEqual([])
+  })
+
+  test('may be asked for the NodePort alone, beside --url', async () => {
+    const args = ['pair', '--url', kyma.tokenUrl, '--context', 'fake', '--node-port', 'auto', '--json']
+    const done = await kyconnect(args, { env: env() })
+    expect(done.code, done.stderr).toBe(0)
+    expect(cluster.requests).toEqual([expect.stringContaining('/services/')])
+    const info = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home } })
+    expect(JSON.parse(info.stdout)).toMatchObject({ app: 'demo', nodePort: kyma.gatewayPort })
   })
 
   test('asks nothing of the cluster when the profile exists: no token is made', async () => {
@@ -151,7 +171,7 @@ describe('pair --app with a cluster', () => {
     expect((await pair(['--tenant', 't', '--group', 'g'])).code).toBe(0)
     expect(seen).toEqual({ tenant: 't', group: 'g' })
     home = `${home}-half`
-    await expectFailure(await pair(['--tenant', 't']), 2, 'ERR_USAGE', /go together/)
+    await expectFailure(await pair(['--tenant', 't']), 2, 'ERR_USAGE', /need each other/)
   })
 
   test('warns of an App that is not there, and creates it with --create-app', async () => {
@@ -197,6 +217,144 @@ describe('kyconnect token', () => {
     const done = await kyconnect(['token', '--app', 'demo', '--json'], { env: env() })
     await expectFailure(done, 2, 'ERR_TOKEN_URL_INVALID', /only https/)
     expect(cluster.tokenRequests.size).toBe(0)
+  })
+})
+
+describe('a controller that says OK without a URL', () => {
+  const withoutUrl = { application: 'demo', state: 'OK', token: '', url: '', expireAfter: '2030-01-01T00:00:00Z' }
+
+  test.each([
+    ['neither tenant nor group', [], /if the cluster runs in central mode.*--tenant <name> --group <name>/],
+    ['both', ['--tenant', 't', '--group', 'g'], /check the tenant "t" and the group "g"/],
+  ])('is reported at once, with what to do; given %s', async (_, args, hint) => {
+    cluster.faults.controller = () => withoutUrl
+    // Far longer than the test may take.
+    const done = await pair(['--wait', '3600', ...args])
+    await expectFailure(done, 6, 'ERR_REQUEST_REFUSED', /status of its TokenRequest is OK, but the URL is empty/)
+    expect(jsonError(done).hint).toMatch(hint)
+    expect(jsonError(done).hint).toMatch(/log of the controller: kubectl --context fake -n kyma-integration logs/)
+    expect(jsonError(done).reason).toBe('EMPTY_URL')
+    expect(cluster.tokenRequests.size).toBe(0)
+  })
+})
+
+describe('--tenant and --group', () => {
+  const owner = ['--tenant', 'blue', '--group', 'team']
+  const warnings = ({ stderr }: Run): unknown[] =>
+    stderr
+      .split('\n')
+      .filter((line) => line.includes('"owner-ignored"'))
+      .map((line) => {
+        const { warning } = JSON.parse(line) as { warning: Record<string, unknown> }
+        return [warning['tenant'], warning['group'], warning['by']]
+      })
+
+  test('are warned of when the certificate does not carry them', async () => {
+    const done = await pair(owner)
+    expect(done.code, done.stderr).toBe(0)
+    expect(warnings(done)).toEqual([['blue', 'team', 'connector']])
+  })
+
+  test('are not warned of when it does', async () => {
+    const done = await pair(['--tenant', 'Organization', '--group', 'OrgUnit'])
+    expect([done.code, warnings(done)], done.stderr).toEqual([0, []])
+  })
+
+  test.each(['pair', 'token'])(
+    'are warned of once when the cluster drops them from the TokenRequest: %s',
+    async (command) => {
+      cluster.faults.prunesContext = true
+      const port = command === 'pair' ? ['--node-port', String(kyma.gatewayPort)] : []
+      const done = await kyconnect([command, '--app', 'demo', '--json', ...owner, ...port], { env: env() })
+      expect(done.code, done.stderr).toBe(0)
+      expect(warnings(done)).toEqual([['blue', 'team', 'cluster']])
+    },
+  )
+})
+
+describe('what was created is deleted', () => {
+  test('by its UID, always: also the one that was there before', async () => {
+    const uids: string[] = []
+    const old = { name: 'demo', namespace: 'default', uid: 'old', resourceVersion: '7' }
+    cluster.tokenRequests.set('demo', { metadata: old })
+    cluster.faults.controller = ({ metadata }) => {
+      uids.push(metadata.uid)
+      return okStatus(kyma.tokenUrl)
+    }
+    expect((await pair()).code).toBe(0)
+    expect(uids).toHaveLength(1)
+    expect(cluster.deletions.map((body) => JSON.parse(body) as unknown)).toEqual(
+      ['old', ...uids].map((uid) => ({ kind: 'DeleteOptions', apiVersion: 'v1', preconditions: { uid } })),
+    )
+  })
+
+  test("and another program's TokenRequest of the same name is left alone", async () => {
+    const other = { metadata: { name: 'demo', namespace: 'default', uid: 'other', resourceVersion: '900' } }
+    kyma.faults.info = (_, response) => {
+      cluster.tokenRequests.set('demo', other)
+      json(response, 200, kyma.goodInfo())
+    }
+    const done = await pair()
+    expect(done.code, done.stderr).toBe(0)
+    expect(cluster.tokenRequests.get('demo')).toBe(other)
+  })
+
+  const html = '<html><body>a proxy</body></html>'
+  const oddAnswers: readonly (readonly [string, NonNullable<ClusterFaults['creation']>, number, string])[] = [
+    ['201 without anything', { status: 201, body: () => ({}) }, 7, 'ERR_ANSWER_MALFORMED'],
+    [
+      '201 without a UID',
+      { status: 201, body: () => ({ metadata: { name: 'demo', resourceVersion: '5' } }) },
+      7,
+      'ERR_ANSWER_MALFORMED',
+    ],
+    [
+      '201 without a version',
+      { status: 201, body: () => ({ metadata: { name: 'demo', uid: 'x' } }) },
+      7,
+      'ERR_ANSWER_MALFORMED',
+    ],
+    [
+      '201 with another name',
+      { status: 201, body: () => ({ metadata: { name: 'x', uid: 'x', resourceVersion: '5' } }) },
+      7,
+      'ERR_ANSWER_MALFORMED',
+    ],
+    ['201 with a list', { status: 201, body: () => [] }, 7, 'ERR_ANSWER_MALFORMED'],
+    ['201 with nonsense', { status: 201, body: () => '{"metadata":' }, 7, 'ERR_ANSWER_MALFORMED'],
+    ['200 with HTML', { status: 200, body: () => html }, 7, 'ERR_ANSWER_MALFORMED'],
+    ['301 with HTML', { status: 301, body: () => html }, 7, 'ERR_ANSWER_MALFORMED'],
+    ['403 with the HTML of a proxy', { status: 403, body: () => html }, 6, 'ERR_REQUEST_REFUSED'],
+    ['409 with the HTML of a proxy', { status: 409, body: () => html }, 6, 'ERR_REQUEST_REFUSED'],
+    ['502 with the HTML of a proxy', { status: 502, body: () => html }, 7, 'ERR_SERVICE_FAILED'],
+    ['a connection that is cut', 'reset', 8, 'ERR_NETWORK'],
+  ]
+  test.each(oddAnswers)('when its creation is answered by %s', async (_, creation, exitCode, code) => {
+    cluster.faults = { creation, controller: () => undefined }
+    const done = await pair()
+    expect([done.code, jsonError(done).code], done.stderr).toEqual([exitCode, code])
+    expect(cluster.requests.filter((line) => line.startsWith('POST'))).toHaveLength(1)
+    expect(cluster.tokenRequests.size).toBe(0)
+    expect(JSON.parse(cluster.deletions[0] ?? '{}')).toHaveProperty('preconditions.uid')
+  })
+
+  test('when it appears only after the time limit', async () => {
+    cluster.faults = { creation: 'silence', creationDelayMs: 1300, controller: () => undefined }
+    const done = await pair(['--timeout', '1'])
+    expect([done.code, jsonError(done).code], done.stderr).toEqual([8, 'ERR_TIMEOUT'])
+    expect(cluster.deletions).toHaveLength(1)
+    expect(cluster.tokenRequests.size).toBe(0)
+  })
+
+  test('and when that fails, the error says how to delete it', async () => {
+    cluster.faults = {
+      creation: 'reset',
+      controller: () => undefined,
+      answer: refuse('DELETE', /tokenrequests/, 403, status(403, 'Forbidden', 'no')),
+    }
+    const done = await pair()
+    expect(done.code).toBe(8)
+    expect(jsonError(done).hint).toMatch(/kubectl --context fake -n default delete tokenrequests\.\S+ demo/)
   })
 })
 
@@ -271,7 +429,12 @@ describe('what a cluster refuses', () => {
   })
 
   test('no kubeconfig, an unknown context: 2', async () => {
-    await expectFailure(await pair(['--context', 'other']), 2, 'ERR_USAGE', /no context "other".*there are: fake/)
+    await expectFailure(
+      await pair(['--context', 'other']),
+      2,
+      'ERR_USAGE',
+      /no context "other".*--context <name>: fake/,
+    )
     await expectFailure(await pair([], { KUBECONFIG: '' }), 2, 'ERR_USAGE', /no kubeconfig/)
     const none = await pair(['--node-port', '30443'], { KUBECONFIG: '' })
     await expectFailure(none, 2, 'ERR_USAGE', /no token URL was given/)
@@ -285,15 +448,15 @@ describe('what a cluster refuses', () => {
       await pair(['--node-port', '30443'], { KUBECONFIG: down }),
       8,
       'ERR_NETWORK',
-      /cannot be reached.*ECONNREFUSED/,
+      /cannot be reached: connection refused/,
     )
     const wrong = join(folder.path, 'wrong')
     await writeFile(wrong, kubeconfigText(`https://localhost:${cluster.port}`, ca, 'x'))
     await expectFailure(
       await pair([], { KUBECONFIG: wrong }),
       4,
-      'ERR_SERVER_CERTIFICATE',
-      /is not trusted.*CA in the kubeconfig/,
+      'ERR_CLUSTER_ACCESS',
+      /is not trusted.*CA.* in the kubeconfig/,
     )
   })
 
@@ -303,7 +466,7 @@ describe('what a cluster refuses', () => {
       undefined,
       8,
       'ERR_TIMEOUT',
-      /no token URL came within 1 s: nothing has answered.*controller running/,
+      /no token URL came within 1 s: the cluster's controller did not handle.*controller is running/,
     ],
     [
       'saying Error: 7',
@@ -323,7 +486,7 @@ describe('what a cluster refuses', () => {
     ['a time-out: 8', undefined, 8],
     ['Ctrl-C: 130', 'SIGINT', 130],
   ] as const)('a creation whose answer is lost by %s leaves no TokenRequest either', async (_, signal, exitCode) => {
-    cluster.faults = { silentCreation: true, controller: () => undefined }
+    cluster.faults = { creation: 'silence', controller: () => undefined }
     const running = start(process.execPath, [program, 'pair', '--app', 'demo', '--json', '--timeout', '2'], {
       env: env(),
     })
@@ -340,7 +503,7 @@ describe('what a cluster refuses', () => {
       }, 100)
       return undefined
     }
-    await expectFailure(await pair(), 6, 'ERR_REQUEST_REFUSED', /deleted or replaced by somebody else/)
+    await expectFailure(await pair(), 6, 'ERR_REQUEST_REFUSED', /deleted or replaced by another program/)
   })
 
   test('a token that is dead before it is used: 3, and the TokenRequest goes', async () => {
@@ -385,8 +548,35 @@ describe('the NodePort', () => {
     const done = await kyconnect(['pair', '--app', 'demo', '--json'], { env: env() })
     expect([done.code, jsonError(done).code]).toEqual([8, 'ERR_NETWORK'])
     expect(jsonError(done).hint).toContain(`kyconnect pair --force --app demo --node-port ${kyma.gatewayPort}`)
-    const info = await kyconnect(['info', '--json'], { env: env() })
-    expect(jsonError(info).hint).toContain(`kyconnect info --node-port ${kyma.gatewayPort}`)
+  })
+
+  test('is in no hint when the cluster may be another one than the one that failed', async () => {
+    const pairing = ['pair', '--url', kyma.tokenUrl, '--json']
+    const hintsOf = async (args: readonly string[]): Promise<string> => {
+      cluster.requests.length = 0
+      const done = await kyconnect(args, { env: env() })
+      expect([done.code, jsonError(done).code], done.stderr).toEqual([8, 'ERR_NETWORK'])
+      return jsonError(done).hint
+    }
+    expect(await hintsOf(pairing)).not.toContain(String(kyma.gatewayPort))
+    expect(cluster.requests).toEqual([])
+    expect(await hintsOf(['info', '--json'])).not.toContain(String(kyma.gatewayPort))
+    expect(cluster.requests).toEqual([])
+    expect(await hintsOf(['info', '--json', '--context', 'fake'])).toContain(
+      `kyconnect info --node-port ${kyma.gatewayPort}`,
+    )
+    expect(await hintsOf([...pairing, '--force', '--kubeconfig', cluster.kubeconfig])).toContain(
+      `--node-port ${kyma.gatewayPort}`,
+    )
+  })
+
+  test('is in no hint about the Connector, which is not behind it', async () => {
+    cluster.tokenUrl = 'https://connector-service.kyma.local/v1/applications/signingRequests/info?token=x'
+    const done = await kyconnect(['pair', '--app', 'demo', '--json'], {
+      env: env({ KYCONNECT_RESOLVE: 'connector-service.kyma.local:443:127.0.0.1' }),
+    })
+    expect([done.code, jsonError(done).code]).toEqual([8, 'ERR_NETWORK'])
+    expect(jsonError(done).hint).not.toContain(String(kyma.gatewayPort))
   })
 
   test('a gateway whose name does not resolve: both ways out', async () => {
@@ -398,15 +588,82 @@ describe('the NodePort', () => {
   })
 })
 
+describe('variables of Node.js', () => {
+  test('do not make a false API server pass', async () => {
+    const ca = await readFile((await makeAuthority(folder.path, 'false', 'ec')).certificateFile)
+    const wrong = join(folder.path, 'false')
+    await writeFile(wrong, kubeconfigText(`https://localhost:${cluster.port}`, ca, 'x'))
+    const done = await pair([], { KUBECONFIG: wrong, NODE_TLS_REJECT_UNAUTHORIZED: '0' })
+    expect([done.code, jsonError(done).code]).toEqual([4, 'ERR_CLUSTER_ACCESS'])
+    expect(cluster.requests).toEqual([])
+  })
+
+  test('do not make it show a credential or a token', async () => {
+    const done = await pair([], { NODE_DEBUG: 'http,https,net,tls,undici,fetch,child_process' })
+    expect(done.code, done.stderr).toBe(0)
+    for (const secret of [bearer, (kyma.tokenUrl.split('token=')[1] ?? '').replace(/=+$/, '')])
+      expect(done.stderr).not.toContain(secret)
+  })
+})
+
+const pairing = (): Running =>
+  start(process.execPath, [program, 'pair', '--app', 'demo', '--node-port', 'auto', '--json', '--force'], {
+    env: env(),
+  })
+
 describe('Ctrl-C', () => {
+  test.each([
+    ['the Application', /^GET \S*\/applications\/demo$/],
+    ['the old TokenRequest', /^GET \S*\/tokenrequests\/demo$/],
+    ['its deletion', /^DELETE \S*\/tokenrequests\/demo$/],
+    ['the creation', /^POST \S*\/tokenrequests$/],
+    ['the watch', /^GET \S*\/tokenrequests\?$/],
+    ['the NodePort', /^GET \S*\/services\//],
+  ])('while %s is not answered: 130, and none of ours is left', async (_, held) => {
+    const old = { name: 'demo', namespace: 'default', uid: 'old', resourceVersion: '7' }
+    cluster.tokenRequests.set('demo', { metadata: old })
+    const seen = { held: false }
+    cluster.faults.controller = () => undefined
+    cluster.faults.hold = (line) => {
+      if (seen.held || !held.test(line)) return false
+      seen.held = true
+      return true
+    }
+    const { child, end } = pairing()
+    while (!seen.held) await new Promise((resolve) => setTimeout(resolve, 10))
+    child.kill('SIGINT')
+    const done = await end
+    expect([done.code, jsonError(done).code], done.stderr).toEqual([130, 'ERR_INTERRUPTED'])
+    expect([...cluster.tokenRequests.values()].filter(({ metadata }) => metadata.uid !== 'old')).toEqual([])
+  })
+
+  test('while a plugin of the kubeconfig runs: 130, and the plugin has ended', async () => {
+    const at = join(folder.path, 'slow')
+    const plugin = await writeOwnFile(
+      join(at, 'plugin'),
+      `#!/bin/sh\nsleep 1000 & echo $! > '${join(at, 'pid')}'\nwait\n`,
+      0o700,
+    )
+    const exec = { apiVersion: 'client.authentication.k8s.io/v1beta1', command: plugin }
+    const KUBECONFIG = await writeOwnFile(join(at, 'config'), kubeconfigOf([{ name: 'slow', user: { exec } }], 'slow'))
+    const { child, end } = start(process.execPath, [program, 'token', '--app', 'demo', '--json'], {
+      env: env({ KUBECONFIG }),
+    })
+    let pid = ''
+    while (!pid.endsWith('\n')) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      pid = await readFile(join(at, 'pid'), 'utf8').catch(() => '')
+    }
+    child.kill('SIGINT')
+    const done = await end
+    expect([done.code, jsonError(done).code], done.stderr).toEqual([130, 'ERR_INTERRUPTED'])
+    const stat = await readFile(`/proc/${pid.trim()}/stat`, 'utf8').catch(() => ') Z ')
+    expect(stat).toMatch(/\) [ZX] /)
+  })
+
   const untilAsked = async (what: RegExp, lines: string[]): Promise<void> => {
     while (!lines.some((line) => what.test(line))) await new Promise((resolve) => setTimeout(resolve, 10))
   }
-  const pairing = (): Running =>
-    start(process.execPath, [program, 'pair', '--app', 'demo', '--node-port', 'auto', '--json', '--force'], {
-      env: env(),
-    })
-
   test.each([
     ['the controller', /tokenrequests\?/, () => (cluster.faults.controller = () => undefined), 'cluster'],
     ['the CSR information', /signingRequests/, () => (kyma.faults.info = () => undefined), 'kyma'],

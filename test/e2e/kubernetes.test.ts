@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { kubectls, startKubectl } from '../sandbox/kubernetes/kubectl.js'
+import { startSandbox } from '../../src/sandbox/sandbox.js'
 import { temporaryFolder } from '../support/certificates.js'
 import { jsonError, kyconnect, root, type Run, run } from '../support/kyconnect.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
@@ -63,10 +64,10 @@ describe('against the sandbox', () => {
     const plugin = join(folder.path, 'plugin.sh')
     await writeFile(
       plugin,
-      `#!/bin/sh\nenv > '${seen}'\nprintf '{"kind":"ExecCredential","status":{"token":"%s"}}' '${token}'\n`,
+      `#!/bin/sh\nenv > '${seen}'\nprintf '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"%s"}}' '${token}'\n`,
       { mode: 0o700 },
     )
-    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: plugin, env: [] }
+    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: plugin, interactiveMode: 'Never' }
     const kubeconfig = join(folder.path, 'with-plugin')
     const cluster = /server"?: "?([^"\s]+)/.exec(config)?.[1] ?? ''
     const ca = /certificate-authority-data"?: "?([^"\s]+)/.exec(config)?.[1] ?? ''
@@ -87,6 +88,46 @@ describe('against the sandbox', () => {
     expect(await readFile(seen, 'utf8')).not.toContain('token=')
   })
 
+  test('a client certificate of the kubeconfig is enough', async () => {
+    const args = ['pair', '--app', 'demo', '--node-port', 'auto', '--context', 'kyma-sandbox-certificate']
+    const done = await kyconnect(args, { env: env('by-certificate') })
+    expect(done.code, done.stderr).toBe(0)
+    expect(done.stderr).toContain('Cluster: context kyma-sandbox-certificate,')
+  })
+
+  test('in central mode: tenant and group are needed, and are in the certificate', async () => {
+    const central = await startSandbox({
+      apps: ['demo'],
+      domain: 'kyma.local',
+      connectorPort: 0,
+      gatewayPort: 0,
+      internalPort: 0,
+      tokenTtlSeconds: 300,
+      validitySeconds: 3600,
+      central: true,
+    })
+    try {
+      const ours = (home: string): Record<string, string> => ({
+        ...central.ready.env,
+        KYCONNECT_HOME: join(folder.path, home),
+        HOME: folder.path,
+      })
+      const without = await kyconnect(['pair', '--app', 'demo', '--json', '--wait', '3600'], {
+        env: ours('central-none'),
+      })
+      expect([without.code, jsonError(without).code]).toEqual([6, 'ERR_REQUEST_REFUSED'])
+      expect(jsonError(without).hint).toContain('--tenant <name> --group <name>')
+      const left = await startKubectl(anyKubectl, central.ready.kubeconfig, ['get', 'tokenrequests', '-o', 'name']).end
+      expect(left.stdout).toBe('')
+      const owner = ['--tenant', 'blue', '--group', 'team']
+      const paired = await kyconnect(['pair', '--app', 'demo', '--json', ...owner], { env: ours('central') })
+      expect([paired.code, paired.stderr]).toEqual([0, ''])
+      expect((JSON.parse(paired.stdout) as { subject: string }).subject).toMatch(/O=blue.*OU=team/)
+    } finally {
+      await central.close()
+    }
+  })
+
   test('--create-app makes an App whose own paths answer', async () => {
     const without = await kyconnect(['pair', '--app', 'fresh', '--node-port', 'auto'], { env: env('fresh') })
     expect([without.code, without.stderr]).toEqual([
@@ -101,7 +142,7 @@ describe('against the sandbox', () => {
     expect((await kyconnect(['call', 'metadata'], alone)).code).toBe(0)
   })
 
-  test.each(['create', 'watch', 'get'])('what --deny %s:tokenrequests forbids is told: 6', async (verb) => {
+  test.each(['create', 'watch', 'get'])('what --deny %s:tokenrequests forbids is reported: 6', async (verb) => {
     const denying = await startSandboxProcess(['--deny', `${verb}:tokenrequests`])
     try {
       const home = join(folder.path, `denied-${verb}`)

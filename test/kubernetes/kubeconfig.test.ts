@@ -1,10 +1,11 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ClusterAccessError, KyconnectError, UsageError } from '../../src/errors.js'
+import { KyconnectError, UsageError } from '../../src/errors.js'
 import type { ClusterChoice } from '../../src/kubernetes/cluster.js'
-import { hasCluster, openCluster } from '../../src/kubernetes/kubeconfig.js'
+import { hasCluster, type KubeconfigDeps, openCluster } from '../../src/kubernetes/kubeconfig.js'
 import { temporaryFolder } from '../support/certificates.js'
+import { kubeconfigDeps, kubeconfigOf } from '../support/kubeconfigs.js'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 beforeAll(async () => {
@@ -15,40 +16,14 @@ afterAll(() => folder.remove())
 const nothing: ClusterChoice = { kubeconfig: undefined, context: undefined, namespace: undefined }
 const secret = 'c2VjcmV0LW9mLWEtdGVzdA'
 
-interface Entry {
-  readonly name: string
-  readonly server?: string
-  readonly namespace?: string
-  readonly user?: object
-}
-
-function kubeconfig(entries: readonly Entry[], current?: string): string {
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: entries.map(({ name, server = `https://${name}.example:6443` }) => ({ name, cluster: { server } })),
-    users: entries.map(({ name, user = { token: secret } }) => ({ name, user })),
-    contexts: entries.map(({ name, namespace }) => ({
-      name,
-      context: { cluster: name, user: name, ...(namespace === undefined ? {} : { namespace }) },
-    })),
-    ...(current === undefined ? {} : { 'current-context': current }),
-  })
-}
-
 async function file(name: string, content: string): Promise<string> {
   const path = join(folder.path, name)
   await writeFile(path, content, { mode: 0o600 })
   return path
 }
 
-const runtime = (
-  more: Record<string, string> = {},
-  userHome = folder.path,
-): { environment: Record<string, string>; userHome: string } => ({
-  environment: more,
-  userHome,
-})
+const runtime = (environment: Readonly<Record<string, string>> = {}, userHome = folder.path): KubeconfigDeps =>
+  kubeconfigDeps(userHome, { environment: { PATH: process.env['PATH'], ...environment } })
 
 async function refusal(choice: ClusterChoice, environment: Record<string, string> = {}): Promise<KyconnectError> {
   const failure = await openCluster(choice, runtime(environment)).then(
@@ -61,18 +36,18 @@ async function refusal(choice: ClusterChoice, environment: Record<string, string
 
 describe('a kubeconfig', () => {
   test('gives server, namespace and credentials of its current context', async () => {
-    const path = await file('plain', kubeconfig([{ name: 'one', namespace: 'shop' }, { name: 'two' }], 'one'))
+    const path = await file('plain', kubeconfigOf([{ name: 'one', namespace: 'shop' }, { name: 'two' }], 'one'))
     const cluster = await openCluster({ ...nothing, kubeconfig: path }, runtime())
     expect([cluster.context, cluster.server.origin, cluster.namespace]).toEqual([
       'one',
       'https://one.example:6443',
       'shop',
     ])
-    expect((await cluster.authenticate()).headers).toEqual({ Authorization: `Bearer ${secret}` })
+    expect((await cluster.credentials()).headers).toEqual({ authorization: `Bearer ${secret}` })
   })
 
   test('is overruled by --context and --namespace; without a namespace it is default', async () => {
-    const path = await file('two', kubeconfig([{ name: 'one', namespace: 'shop' }, { name: 'two' }], 'one'))
+    const path = await file('two', kubeconfigOf([{ name: 'one', namespace: 'shop' }, { name: 'two' }], 'one'))
     const other = await openCluster({ kubeconfig: path, context: 'two', namespace: undefined }, runtime())
     expect([other.context, other.namespace]).toEqual(['two', 'default'])
     const named = await openCluster({ kubeconfig: path, context: 'two', namespace: 'erp' }, runtime())
@@ -80,10 +55,10 @@ describe('a kubeconfig', () => {
   })
 
   test('may be several files: the first of a name counts, one that is missing is passed over', async () => {
-    const first = await file('first', kubeconfig([{ name: 'a', server: 'https://first.example' }]))
+    const first = await file('first', kubeconfigOf([{ name: 'a', server: 'https://first.example' }]))
     const second = await file(
       'second',
-      kubeconfig([{ name: 'a', server: 'https://second.example' }, { name: 'b' }], 'b'),
+      kubeconfigOf([{ name: 'a', server: 'https://second.example' }, { name: 'b' }], 'b'),
     )
     const KUBECONFIG = [join(folder.path, 'missing'), first, second].join(delimiter)
     expect((await openCluster(nothing, runtime({ KUBECONFIG }))).context).toBe('b')
@@ -95,12 +70,12 @@ describe('a kubeconfig', () => {
     const home = join(folder.path, 'home')
     await mkdir(join(home, '.kube'), { recursive: true })
     expect(await hasCluster(nothing, runtime({}, home))).toBe(false)
-    await writeFile(join(home, '.kube', 'config'), kubeconfig([{ name: 'mine' }], 'mine'))
+    await writeFile(join(home, '.kube', 'config'), kubeconfigOf([{ name: 'mine' }], 'mine'))
     expect(await hasCluster(nothing, runtime({}, home))).toBe(true)
     expect((await openCluster(nothing, runtime({}, home))).context).toBe('mine')
     const [flag, variable] = [
-      await file('flag', kubeconfig([{ name: 'flag' }], 'flag')),
-      await file('variable', kubeconfig([{ name: 'variable' }], 'variable')),
+      await file('flag', kubeconfigOf([{ name: 'flag' }], 'flag')),
+      await file('variable', kubeconfigOf([{ name: 'variable' }], 'variable')),
     ]
     const choice = { ...nothing, kubeconfig: flag }
     expect((await openCluster(choice, runtime({ KUBECONFIG: variable }, home))).context).toBe('flag')
@@ -109,22 +84,24 @@ describe('a kubeconfig', () => {
   })
 
   test('without a context that can be used is refused, and what there is is named', async () => {
-    const path = await file('none', kubeconfig([{ name: 'one' }, { name: 'two' }]))
+    const path = await file('none', kubeconfigOf([{ name: 'one' }, { name: 'two' }]))
     const choice = { ...nothing, kubeconfig: path }
-    expect((await refusal(choice)).message).toContain('names no current context')
+    expect((await refusal(choice)).message).toContain('has no current context')
     const unknown = await refusal({ ...choice, context: 'three' })
     expect(unknown).toBeInstanceOf(UsageError)
-    expect(`${unknown.message} ${unknown.hints.join('; ')}`).toMatch(/no context "three".*one, two.*--context/)
-    expect((await refusal(nothing)).message).toContain('there is no kubeconfig')
-    expect((await refusal(nothing, { KUBECONFIG: '/nowhere/a:/nowhere/b' })).message).toContain('none of the files')
-    expect((await refusal({ ...nothing, kubeconfig: '/nowhere/a' })).message).toContain(
-      'cannot be read as a kubeconfig (ENOENT)',
+    expect(`${unknown.message} ${unknown.hints.join('; ')}`).toMatch(/no context "three".*--context <name>: one, two/)
+    expect((await refusal(nothing)).message).toBe('no kubeconfig found, and not running in a pod')
+    expect((await refusal(nothing, { KUBECONFIG: '/nowhere/a:/nowhere/b' })).message).toContain(
+      'none of the files of KUBECONFIG exists',
+    )
+    expect((await refusal({ ...nothing, kubeconfig: '/nowhere/a' })).message).toBe(
+      'the kubeconfig "/nowhere/a" cannot be read: it does not exist',
     )
   })
 
   test('of plain http, or of no URL at all, is refused: credentials are sent over https only', async () => {
     for (const server of ['http://one.example', 'nonsense', '']) {
-      const path = await file('http', kubeconfig([{ name: 'one', server }], 'one'))
+      const path = await file('http', kubeconfigOf([{ name: 'one', server }], 'one'))
       expect(await refusal({ ...nothing, kubeconfig: path })).toBeInstanceOf(UsageError)
     }
   })
@@ -141,35 +118,5 @@ describe('a kubeconfig', () => {
     expect(
       `${failure.message} ${failure.hints.join('; ')} ${String(failure.stack)} ${String(failure.cause)}`,
     ).not.toContain(secret)
-  })
-})
-
-describe('credentials of a plugin', () => {
-  async function plugin(name: string, script: string): Promise<ClusterChoice> {
-    const command = await file(`${name}.sh`, `#!/bin/sh\n${script}\n`)
-    await chmod(command, 0o700)
-    const exec = {
-      apiVersion: 'client.authentication.k8s.io/v1',
-      command,
-      env: [{ name: 'OF_THE_CONFIG', value: 'yes' }],
-    }
-    return { ...nothing, kubeconfig: await file(name, kubeconfig([{ name: 'one', user: { exec } }], 'one')) }
-  }
-
-  test('are taken', async () => {
-    const status = '{"kind":"ExecCredential","status":{"token":"of-the-plugin-%s"}}'
-    const cluster = await openCluster(await plugin('works', `printf '${status}' "$OF_THE_CONFIG"`), runtime())
-    expect((await cluster.authenticate()).headers).toEqual({ Authorization: 'Bearer of-the-plugin-yes' })
-  })
-
-  test.each([
-    ['fails', 'echo "please log in first" >&2; exit 1', 'please log in first'],
-    ['prints nonsense', 'echo nonsense', 'no credentials for the context "one"'],
-  ])('that %s is told, with the context', async (name, script, expected) => {
-    const cluster = await openCluster(await plugin(name.replace(' ', '-'), script), runtime())
-    const failure = await cluster.authenticate().catch((error: unknown) => error)
-    expect(failure).toBeInstanceOf(ClusterAccessError)
-    expect(String(failure)).toContain(expected)
-    expect(String(failure)).toContain('"one"')
   })
 })

@@ -15,14 +15,15 @@ interface TokenRequest {
     readonly namespace: string
     readonly uid: string
     resourceVersion: string
+    readonly annotations?: Readonly<Record<string, string>>
   }
   readonly context?: object
   status?: object
 }
 
-/** What a test makes go otherwise; what it does not name goes right. */
+/** The faults that a test asks for; the rest works. */
 export interface ClusterFaults {
-  /** Answered instead, where it gives something. */
+  /** Gives the answer to send instead; undefined: the usual one. */
   answer?: (
     method: string,
     path: string,
@@ -32,20 +33,28 @@ export interface ClusterFaults {
   controller?: (request: TokenRequest, attempt: number) => object | undefined
   /** Milliseconds between two tries of the controller. */
   controllerEvery?: number
-  /** What is created is created, and the answer never comes. */
-  silentCreation?: boolean
-  /** So many watches are cut as soon as they are there. */
+  /** A TokenRequest is created, and this is answered instead of it; `silence`: nothing, `reset`: the connection is cut. */
+  creation?: 'silence' | 'reset' | { readonly status: number; readonly body: (created: object) => object | string }
+  /** The TokenRequest appears this many milliseconds after the request for it. */
+  creationDelayMs?: number
+  /** The request is never answered. */
+  hold?: (line: string) => boolean
+  /** The CRD has no context: the API server drops it. */
+  prunesContext?: boolean
+  /** The number of watches that are cut at once. */
   dropWatches?: number
-  /** So many watches are answered by 410 Gone, as an event. */
+  /** The number of watches that are answered with 410 Gone, as an event. */
   expireWatches?: number
 }
 
-/** A cluster's API server with a controller of TokenRequests, that does what a test tells it. */
+/** A cluster's API server with a controller of TokenRequests, and with the faults that a test asks for. */
 export interface FakeCluster {
   readonly kubeconfig: string
   readonly port: number
   /** One line per request: method and path with its query. */
   readonly requests: string[]
+  /** The bodies of the DELETE requests. */
+  readonly deletions: string[]
   /** By name. */
   readonly tokenRequests: Map<string, TokenRequest>
   readonly applications: Set<string>
@@ -53,7 +62,7 @@ export interface FakeCluster {
   /** What the controller hands out. */
   tokenUrl: string
   faults: ClusterFaults
-  /** As somebody else would. */
+  /** Deletes a TokenRequest, as another program would. */
   remove(name: string): void
   stop(): Promise<void>
 }
@@ -102,6 +111,7 @@ export async function startFakeCluster(): Promise<FakeCluster> {
       response.writeHead(status, { 'content-type': typeof body === 'string' ? 'text/plain' : 'application/json' })
       response.end(typeof body === 'string' ? body : JSON.stringify(body))
     }
+    if (fake.faults.hold?.(`${method} ${pathname}${searchParams.size === 0 ? '' : '?'}`) === true) return
     const other = fake.faults.answer?.(method, pathname, searchParams)
     if (other !== undefined) {
       reply(other.status, other.body)
@@ -115,8 +125,12 @@ export async function startFakeCluster(): Promise<FakeCluster> {
       new RegExp(`^/apis/${group}/v1alpha1/namespaces/([^/]+)/tokenrequests(?:/([^/]+))?$`).exec(pathname) ?? []
     if (namespace !== '') {
       if (namespace !== 'default') reply(404, status(404, 'NotFound', `namespaces "${namespace}" not found`, namespace))
-      else if (method === 'POST') create(JSON.parse(text) as TokenRequest, reply)
-      else if (name !== undefined) one(method, name, text, reply)
+      else if (method === 'POST') {
+        const wish = JSON.parse(text) as TokenRequest
+        const { creationDelayMs = 0 } = fake.faults
+        if (creationDelayMs > 0) setTimeout(create, creationDelayMs, wish, reply, response)
+        else create(wish, reply, response)
+      } else if (name !== undefined) one(method, name, text, reply)
       else watch(searchParams, response)
       return
     }
@@ -138,18 +152,26 @@ export async function startFakeCluster(): Promise<FakeCluster> {
       reply(404, status(404, 'NotFound', `services "${pathname.split('/').at(-1) ?? ''}" not found`, 'x'))
     else reply(404, '404 page not found\n')
   }
-  const create = (wish: TokenRequest, reply: (status: number, body: object) => void): void => {
+  const create = (
+    { context, ...wish }: TokenRequest,
+    reply: (status: number, body: object | string) => void,
+    response: ServerResponse,
+  ): void => {
     const { name } = wish.metadata
+    const { creation, prunesContext = false } = fake.faults
     if (fake.tokenRequests.has(name)) {
       reply(409, status(409, 'AlreadyExists', `tokenrequests.${group} "${name}" already exists`, name))
       return
     }
     const made: TokenRequest = {
       ...wish,
+      ...(context === undefined || prunesContext ? {} : { context }),
       metadata: { ...wish.metadata, name, namespace: 'default', uid: randomUUID(), resourceVersion: String(++version) },
     }
     fake.tokenRequests.set(name, made)
-    if (fake.faults.silentCreation !== true) reply(201, made)
+    if (creation === undefined) reply(201, made)
+    else if (creation === 'reset') response.destroy()
+    else if (creation !== 'silence') reply(creation.status, creation.body(made))
     setImmediate(() => {
       control(made)
     })
@@ -159,6 +181,7 @@ export async function startFakeCluster(): Promise<FakeCluster> {
     if (found === undefined) reply(404, status(404, 'NotFound', `tokenrequests.${group} "${name}" not found`, name))
     else if (method !== 'DELETE') reply(200, found)
     else {
+      fake.deletions.push(text)
       const { preconditions } = JSON.parse(text) as { preconditions?: { uid?: string } }
       if (preconditions?.uid !== undefined && preconditions.uid !== found.metadata.uid) {
         reply(409, status(409, 'Conflict', `Operation cannot be fulfilled on tokenrequests.${group} "${name}"`, name))
@@ -207,6 +230,7 @@ export async function startFakeCluster(): Promise<FakeCluster> {
   await writeFile(kubeconfig, kubeconfigText(`https://localhost:${port}`, ca, bearer), { mode: 0o600 })
   const fake: FakeCluster = {
     kubeconfig,
+    deletions: [],
     port,
     requests: [],
     tokenRequests: new Map(),

@@ -36,6 +36,8 @@ export function describeNotice(event: Notice): string {
       return `the previous identity is kept: kyconnect pair --rollback --profile ${event.profile} restores it`
     case 'application-created':
       return `created the Application "${event.app}"`
+    case 'plugin-message':
+      return `${event.plugin}: ${event.line}`
     case 'waiting-for-gateway':
       return `the gateway refuses the new certificate, probably because its clock is slow: trying again for up to ${event.seconds} s`
   }
@@ -51,6 +53,8 @@ export function describeWarning(event: Warning): string {
       return `the cluster has no Application "${event.app}": pairing works, but the App's own paths answer 404 until it exists (--create-app creates it)`
     case 'certificate-expiring':
       return `the certificate of "${event.profile}" ${expiry(event.daysLeft, event.notAfter)}; pair again with a new token URL: kyconnect pair --force --profile ${event.profile} --url -`
+    case 'cluster-insecure':
+      return `the kubeconfig says not to check the certificate of the cluster (insecure-skip-tls-verify, context "${event.context}"): anyone who intercepts the connection to ${event.server} can read the credentials`
     case 'expired-by-our-clock':
       return `by this machine's clock the certificate has expired (${event.notAfter.toISOString()}): the clock may be fast`
     case 'foreign-hosts-ignored':
@@ -65,6 +69,10 @@ export function describeWarning(event: Warning): string {
       return `by this machine's clock the certificate is valid only from ${event.notBefore.toISOString()}: the clock may be slow`
     case 'other-app-replaced':
       return `the identity "${event.profile}" is for the App "${event.from}", the new one is for "${event.to}"`
+    case 'owner-ignored':
+      return event.by === 'cluster'
+        ? `--tenant "${event.tenant}" and --group "${event.group}" have no effect: the cluster did not store them in the TokenRequest, so it does not run in central mode`
+        : `--tenant "${event.tenant}" and --group "${event.group}" had no effect: the certificate does not carry them, so the cluster does not run in central mode`
     case 'paired-insecurely':
       return "this identity was paired with --insecure: the cluster's certificate has never been checked"
     case 'token-request-left':

@@ -39,9 +39,18 @@ export interface RunningKubectl {
   stop(): void
 }
 
-/** Starts a kubectl that knows of this cluster only, and keeps its caches to itself. */
-export function startKubectl(program: string, kubeconfig: string, args: readonly string[], input = ''): RunningKubectl {
-  const { PATH } = process.env
+/**
+ * Starts a kubectl that knows of this cluster only, and keeps its caches to itself.
+ * @param folder a further one for its PATH
+ */
+export function startKubectl(
+  program: string,
+  kubeconfig: string,
+  args: readonly string[],
+  input = '',
+  folder?: string,
+): RunningKubectl {
+  const PATH = [...(folder === undefined ? [] : [folder]), process.env['PATH'] ?? ''].join(delimiter)
   const child = spawn(program, args, { env: { PATH, KUBECONFIG: kubeconfig, HOME: join(kubeconfig, '..') } })
   const output = { stdout: '', stderr: '' }
   let check = (): void => undefined

@@ -1,7 +1,7 @@
 import { UsageError } from '../../../errors.js'
 import type { Identity } from '../../../identity/identity.js'
 import type { RunOptions } from '../../../kyconnect.js'
-import { hintFromCluster, nodePortOfCluster } from '../../cluster.js'
+import { clusterRun, hintFromCluster, nodePortOfCluster } from '../../cluster.js'
 import type { ClusterOptions } from '../../cluster-options.js'
 import type { Context } from '../../context.js'
 import {
@@ -21,7 +21,6 @@ import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choi
 /** The flags of the command, as they are given. */
 export interface InfoOptions extends NetworkOptions, ClusterOptions, OutputOptions {
   readonly profile?: string
-  readonly gatewayService?: string
   readonly offline?: true
 }
 
@@ -71,15 +70,11 @@ export async function runInfo(argument: string | undefined, options: InfoOptions
 }
 
 /** How the gateway is reached; `auto` as NodePort is read from the cluster. */
-async function runOptions(
-  options: InfoOptions,
-  { emit, trace }: ProgressRenderer,
-  context: Context,
-): Promise<RunOptions> {
+async function runOptions(options: InfoOptions, progress: ProgressRenderer, context: Context): Promise<RunOptions> {
   const choice = await routeChoice(options, context, (timeoutMs) =>
-    nodePortOfCluster(options, { trace, timeoutMs }, context),
+    nodePortOfCluster(options, clusterRun(options, progress, timeoutMs, context), context),
   )
-  return { choice, emit, trace }
+  return { choice, emit: progress.emit, trace: progress.trace }
 }
 
 async function refresh(

@@ -3,7 +3,7 @@ import { UsageError } from '../../../errors.js'
 import type { Identity } from '../../../identity/identity.js'
 import { generatedKey, givenKey, type KeySource, parseKeyAlgorithm } from '../../../pairing/key-source.js'
 import type { PairPolicy } from '../../../pairing/pair.js'
-import { hintFromCluster, nodePortOfCluster, withClusterToken } from '../../cluster.js'
+import { clusterRun, hintFromCluster, nodePortOfCluster, pairWithClusterToken } from '../../cluster.js'
 import { clusterChoice, type TokenOptions } from '../../cluster-options.js'
 import type { Context } from '../../context.js'
 import { readGivenFile } from '../../given-file.js'
@@ -23,7 +23,6 @@ import { findTokenUrl, hasTokenUrl } from '../../token-url.js'
 
 /** The flags of the command, as they are given. */
 export interface PairOptions extends NetworkOptions, TokenOptions, OutputOptions {
-  readonly gatewayService?: string
   readonly url?: string
   readonly app?: string
   readonly profile?: string
@@ -53,7 +52,7 @@ export async function runPair(
   const key = await chooseKey(options, usualKey)
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context, (timeoutMs) =>
-    nodePortOfCluster(options, { trace: progress.trace, timeoutMs }, context),
+    nodePortOfCluster(options, clusterRun(options, progress, timeoutMs, context), context),
   )
   try {
     if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
@@ -72,7 +71,8 @@ export async function runPair(
     progress.fail()
     const again = (port: number): string =>
       `kyconnect pair --force${options.app === undefined ? '' : ` --app ${options.app}`} --node-port ${port}`
-    await hintFromCluster(error, options, choice.nodePort, again, context)
+    const isTokenOfCluster = await usesCluster(options, context)
+    await hintFromCluster(error, { ...options, isTokenOfCluster }, choice.nodePort, again, context)
     throw error
   }
 }
@@ -97,16 +97,26 @@ async function walk(
   const { app } = options
   const pair = (tokenUrl: () => Promise<URL>): Promise<Identity> =>
     kyconnect.pair({ tokenUrl, app, profile, key }, policy, run)
-  if (app !== undefined && !hasTokenUrl(options.url, context) && (await kyconnect.hasCluster(clusterChoice(options)))) {
-    const asking = { trace: run.trace, timeoutMs: run.choice.timeoutMs }
-    return withClusterToken(app, options, asking, progress, context, pair)
-  }
+  if (app !== undefined && (await usesCluster(options, context)))
+    return pairWithClusterToken(
+      app,
+      options,
+      clusterRun(options, progress, run.choice.timeoutMs, context),
+      context,
+      pair,
+    )
   if (options.url !== undefined && options.url !== '-') {
     progress.emit({ type: 'warning', warning: 'token-url-in-arguments' })
   }
   const { url, cleaned } = await findTokenUrl(options.url, json, context)
   if (cleaned) progress.emit({ type: 'warning', warning: 'token-url-cleaned' })
   return pair(() => Promise.resolve(url))
+}
+
+/** Whether the token comes from a cluster: an App is named, and no URL is given. */
+async function usesCluster(options: PairOptions, context: Context): Promise<boolean> {
+  if (options.app === undefined || hasTokenUrl(options.url, context)) return false
+  return context.kyconnect.hasCluster(clusterChoice(options))
 }
 
 function pairPolicy(options: PairOptions, json: boolean, context: Context): PairPolicy {

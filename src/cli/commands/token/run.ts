@@ -1,5 +1,5 @@
 import type { Context } from '../../context.js'
-import { withClusterToken } from '../../cluster.js'
+import { clusterRun, withClusterToken } from '../../cluster.js'
 import type { TokenOptions } from '../../cluster-options.js'
 import { jsonLine } from '../../output/json-document.js'
 import type { OutputOptions } from '../../output/output.js'
@@ -14,9 +14,9 @@ export interface TokenFlags extends TokenOptions, OutputOptions {
 
 export async function runToken(flags: TokenFlags, context: Context): Promise<void> {
   const progress = await createProgressRenderer({ json: flags.json === true, verbose: flags.verbose === true }, context)
-  const asking = { trace: progress.trace, timeoutMs: timeoutMs(flags.timeout) }
+  const run = clusterRun(flags, progress, timeoutMs(flags.timeout), context)
   try {
-    await withClusterToken(flags.app, flags, asking, progress, context, async (tokenUrl) => {
+    await withClusterToken(flags.app, flags, run, context, async (tokenUrl) => {
       const { href } = await tokenUrl()
       // The one place that shows a token: the user asked for it.
       await context.stdout.write(flags.json === true ? jsonLine({ app: flags.app, url: href }) : `${href}\n`)

@@ -1,0 +1,171 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { ClusterAccessError, errorCodeOf, type KyconnectError } from '../errors.js'
+import { parseJsonObject, valueOf } from '../json.js'
+import type { ClientCertificate, Credentials } from './cluster.js'
+import type { ExecCredential, ExecCluster } from './exec-credential.js'
+import { type PluginDeps, runPlugin } from './exec-plugin.js'
+import type { ExecConfig, Impersonation, UserEntry } from './kubeconfig-file.js'
+import { fileProblem, readLocalFile } from './local-file.js'
+
+export interface CredentialDeps extends PluginDeps {
+  readonly now: () => Date
+}
+
+/** Whose credentials they are, for the messages. */
+export interface CredentialOwner {
+  readonly context: string
+  readonly user: string
+}
+
+/**
+ * The credentials of a user of a kubeconfig, as kubectl takes them: a token or a password before a plugin, files read again for each
+ * request, and a plugin run again when what it gave has expired.
+ */
+export function credentialSource(
+  user: UserEntry,
+  owner: CredentialOwner,
+  cluster: ExecCluster,
+  deps: CredentialDeps,
+): () => Promise<Credentials> {
+  const { exec } = user
+  const plugin = exec === undefined ? undefined : cachedPlugin(exec, owner, cluster, deps)
+  return async () => {
+    const authorization = await staticAuthorization(user, owner, deps)
+    const ofPlugin = authorization === undefined ? await plugin?.() : undefined
+    const ofFile = await fileCertificate(user, owner, deps.signal)
+    const clientCertificate = ofPlugin?.clientCertificate ?? ofFile
+    if (clientCertificate !== undefined) checkPair(clientCertificate, owner)
+    const header = authorization ?? (ofPlugin?.token === undefined ? undefined : `Bearer ${ofPlugin.token}`)
+    return {
+      headers: { ...(header === undefined ? {} : { authorization: header }), ...impersonation(user.impersonate) },
+      clientCertificate,
+    }
+  }
+}
+
+function failure({ context, user }: CredentialOwner, problem: string, reason: string, hint: string): KyconnectError {
+  return new ClusterAccessError(`the user "${user}" of the kubeconfig cannot be used: ${problem}`, {
+    reason,
+    details: { context, user },
+    hints: [hint],
+  })
+}
+
+async function staticAuthorization(
+  user: UserEntry,
+  owner: CredentialOwner,
+  deps: CredentialDeps,
+): Promise<string | undefined> {
+  const token = await bearerToken(user, owner, deps.signal)
+  if (token !== undefined) return `Bearer ${token}`
+  if (user.username !== undefined || user.password !== undefined)
+    return `Basic ${Buffer.from(`${user.username ?? ''}:${user.password ?? ''}`).toString('base64')}`
+  return user.authProvider === undefined ? undefined : `Bearer ${idToken(user.authProvider.idToken, owner, deps.now())}`
+}
+
+/** The file counts before the token beside it, which is for a file that cannot be read. */
+async function bearerToken(
+  { token, tokenFile }: UserEntry,
+  owner: CredentialOwner,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (tokenFile === undefined) return token
+  try {
+    const read = (await readLocalFile(tokenFile, signal)).trim()
+    if (read !== '') return read
+  } catch (error) {
+    signal.throwIfAborted()
+    if (token === undefined) throw unreadable(owner, 'tokenFile', tokenFile, error)
+  }
+  if (token !== undefined) return token
+  throw failure(owner, `its tokenFile ${tokenFile} is empty`, 'EMPTY_FILE', 'write a token into it, or log in again')
+}
+
+/**
+ * The token of an OpenID Connect provider, as kubectl stored it. It is not refreshed here: providers replace the refresh token too, and
+ * only kubectl writes the new one into the kubeconfig.
+ */
+function idToken(token: string | undefined, owner: CredentialOwner, now: Date): string {
+  const refresh = `refresh it with: kubectl --context ${owner.context} get namespaces`
+  if (token === undefined) throw failure(owner, 'it has no id-token', 'NO_TOKEN', refresh)
+  const payload = parseJsonObject(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'))
+  const expiry: unknown = payload === undefined ? undefined : valueOf(payload, 'exp')
+  if (typeof expiry === 'number' && expiry * 1000 <= now.getTime())
+    throw failure(owner, 'its id-token has expired', 'TOKEN_EXPIRED', refresh)
+  return token
+}
+
+async function fileCertificate(
+  user: UserEntry,
+  owner: CredentialOwner,
+  signal: AbortSignal,
+): Promise<ClientCertificate | undefined> {
+  const chain = await pem(user.certificateData, user.certificateFile, 'client-certificate', owner, signal)
+  const key = await pem(user.keyData, user.keyFile, 'client-key', owner, signal)
+  return chain === undefined || key === undefined ? undefined : { chain, key }
+}
+
+async function pem(
+  data: string | undefined,
+  file: string | undefined,
+  name: string,
+  owner: CredentialOwner,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (data !== undefined) return Buffer.from(data, 'base64').toString('utf8')
+  if (file === undefined) return undefined
+  return readLocalFile(file, signal).catch((error: unknown) => {
+    signal.throwIfAborted()
+    throw unreadable(owner, name, file, error)
+  })
+}
+
+function unreadable(owner: CredentialOwner, name: string, file: string, error: unknown): KyconnectError {
+  return failure(
+    owner,
+    `its ${name} ${file} cannot be read: ${fileProblem(error)}`,
+    errorCodeOf(error),
+    'check the path: a relative one is relative to the folder of the kubeconfig',
+  )
+}
+
+function checkPair({ chain, key }: ClientCertificate, owner: CredentialOwner): void {
+  const hint = `check them with: kubectl --context ${owner.context} get namespaces`
+  let isPair: boolean
+  try {
+    isPair = new X509Certificate(chain).checkPrivateKey(createPrivateKey(key))
+  } catch {
+    throw failure(owner, 'its client certificate or key is not valid PEM', 'INVALID_PEM', hint)
+  }
+  if (!isPair) throw failure(owner, 'its client certificate and key do not match', 'KEY_MISMATCH', hint)
+}
+
+function impersonation({ user, uid, groups, extra }: Impersonation): Record<string, string | string[]> {
+  return {
+    ...(user === undefined ? {} : { 'impersonate-user': user }),
+    ...(uid === undefined ? {} : { 'impersonate-uid': uid }),
+    ...(groups.length === 0 ? {} : { 'impersonate-group': [...groups] }),
+    ...Object.fromEntries(
+      Object.entries(extra).map(([name, values]) => [
+        `impersonate-extra-${encodeURIComponent(name.toLowerCase())}`,
+        [...values],
+      ]),
+    ),
+  }
+}
+
+/** Runs the plugin once for all requests, until what it gave expires. */
+function cachedPlugin(
+  exec: ExecConfig,
+  { context }: CredentialOwner,
+  cluster: ExecCluster,
+  deps: CredentialDeps,
+): () => Promise<ExecCredential> {
+  let running: Promise<ExecCredential> | undefined
+  return async () => {
+    const cached = await running
+    if (cached?.expiresAt !== undefined && cached.expiresAt <= deps.now()) running = undefined
+    running ??= runPlugin({ exec, cluster, context }, deps)
+    return running
+  }
+}

@@ -1,0 +1,70 @@
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
+import { errorCodeOf, hasErrorCode } from '../errors.js'
+
+const maxBytes = 4 * 1024 * 1024
+const chunkBytes = 64 * 1024
+/** How long a pipe may be silent. */
+const maxSilenceMs = 10_000
+const pollMs = 20
+
+/** A file that is not one, or is too large. */
+class UnreadableFile extends Error {}
+
+/**
+ * Reads a text file that a kubeconfig names, or a kubeconfig itself: a file, or a pipe such as <(command). Neither a FIFO without a
+ * writer nor a device blocks it.
+ * @throws what the system reports; {@link fileProblem} says it in words
+ */
+export async function readLocalFile(path: string, signal: AbortSignal): Promise<string> {
+  // Opening a FIFO would wait for its writer otherwise, and no signal ends that.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const stat = await file.stat()
+    if (!stat.isFile() && !stat.isFIFO()) throw new UnreadableFile('it is not a file')
+    const chunks: Buffer[] = []
+    let size = 0
+    let silentMs = 0
+    for (;;) {
+      signal.throwIfAborted()
+      const chunk = Buffer.alloc(chunkBytes)
+      const read = await file.read(chunk).catch((error: unknown) => {
+        if (hasErrorCode(error, 'EAGAIN') && silentMs < maxSilenceMs) return undefined
+        throw error
+      })
+      if (read === undefined) {
+        silentMs += pollMs
+        await pause(pollMs)
+        continue
+      }
+      if (read.bytesRead === 0) return Buffer.concat(chunks).toString('utf8')
+      silentMs = 0
+      size += read.bytesRead
+      if (size > maxBytes) throw new UnreadableFile(`it is larger than ${maxBytes / 1024 / 1024} MiB`)
+      chunks.push(chunk.subarray(0, read.bytesRead))
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+/** Why a file cannot be read, to follow a colon. */
+export function fileProblem(error: unknown): string {
+  if (error instanceof UnreadableFile) return error.message
+  const code = errorCodeOf(error)
+  switch (code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return 'it does not exist'
+    case 'EACCES':
+    case 'EPERM':
+      return 'permission denied'
+    case 'EISDIR':
+      return 'it is a directory'
+    case 'EAGAIN':
+      return `nothing came from the pipe for ${maxSilenceMs / 1000} s`
+    default:
+      return code === '' ? 'it is not readable' : code
+  }
+}
