@@ -45,7 +45,12 @@ export class FolderChange implements ProfileChange {
       const retired = [...(before?.retired ?? []), ...(isVersion(before?.previous) ? [before.previous] : [])]
       const pointer = { current: version, previous: before?.current ?? null, retired }
       const late = await this.#point(pointer).catch(async (error: unknown) => {
-        await rm(versionPath(profile, version), { recursive: true, force: true }).catch(() => undefined)
+        // A pointer that cannot be read may name this version, which then stays.
+        const isUnused = await this.#replaceablePointer().then(
+          (present) => present?.current !== version,
+          () => false,
+        )
+        if (isUnused) await rm(versionPath(profile, version), { recursive: true, force: true }).catch(() => undefined)
         throw error
       })
       const problem = await this.#afterCommit(late, async () => {
