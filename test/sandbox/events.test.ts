@@ -19,7 +19,7 @@ const FIELDS = {
   data: {},
 }
 const event = (more: object = {}): string => JSON.stringify({ ...FIELDS, ...more })
-/** What the first complaint is about, or 'fine'. */
+/** The field and the type of the first complaint, or 'fine'. */
 const complaint = (answer: Answer): string => {
   if (answer.status === 200) return 'fine'
   const [, field, type] = /"details":\[\{"field":"([^"]+)","type":"([^"]+)"/.exec(answer.body) ?? []
@@ -32,7 +32,7 @@ describe('an event', () => {
       const body = event()
       return publish(body + ' '.repeat(length - body.length))
     }
-    // White space behind the event is not even read, before its end it counts.
+    // White space after the event is not read; inside the event it counts.
     expect(sized(70_000).status).toBe(200)
     const inside = (length: number): Answer => publish(event().replace('{', '{' + ' '.repeat(length - event().length)))
     expect([inside(65536).status, inside(65537).status]).toEqual([200, 413])

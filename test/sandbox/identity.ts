@@ -13,7 +13,7 @@ export interface Identity {
   readonly key: string
 }
 
-/** One key for all: what matters is whose certificate it is. The private one is PEM, the public one DER. */
+/** One key pair for all certificates, since the tests tell clients apart by their certificates. Private: PEM; public: DER. */
 const keys = generateKeyPairSync('rsa', {
   modulusLength: 2048,
   publicKeyEncoding: { type: 'spki', format: 'der' },

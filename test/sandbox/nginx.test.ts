@@ -1,4 +1,4 @@
-/** Asks the built-in gateway and a real NGINX in its place the same, and expects the same answers. */
+/** Sends the same requests to the built-in gateway and to a real NGINX in its place, and expects the same answers. */
 import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -42,7 +42,7 @@ const cases: readonly Case[] = [
   { what: 'an expired certificate', path: MANAGEMENT, who: 'expired', status: 400 },
   { what: 'a certificate that is not yet valid', path: MANAGEMENT, who: 'notYet', status: 400 },
   { what: 'the right certificate', path: MANAGEMENT, who: 'demo', status: 200 },
-  { what: 'a subject header of its own', path: MANAGEMENT, who: 'demo', status: 200, call: forged() },
+  { what: 'a forged subject header', path: MANAGEMENT, who: 'demo', status: 200, call: forged() },
   { what: 'a second OU in the subject', path: MANAGEMENT, who: 'twoUnits', status: 200 },
   { what: 'a CN beyond ASCII', path: MANAGEMENT, who: 'umlaut', status: 200 },
   { what: 'a CN with a comma and an equals sign', path: MANAGEMENT, who: 'odd', status: 200 },
@@ -57,8 +57,8 @@ const cases: readonly Case[] = [
   },
   {
     what: 'an App that the gateway does not know',
-    path: '/nobody/v1/events',
-    who: 'nobody',
+    path: '/unknown/v1/events',
+    who: 'unknown',
     call: post(EVENT),
     status: 404,
   },
@@ -71,7 +71,7 @@ const cases: readonly Case[] = [
     who: 'demo',
     status: 404,
   },
-  { what: 'more path behind a rule of the Connector', path: `${MANAGEMENT}/more`, who: 'demo', status: 404 },
+  { what: 'a longer path than that of a rule of the Connector', path: `${MANAGEMENT}/more`, who: 'demo', status: 404 },
   { what: 'a wrong method', path: MANAGEMENT, who: 'demo', call: post('{}'), status: 405 },
   { what: 'HEAD', path: MANAGEMENT, who: 'demo', call: { method: 'HEAD' }, status: 405 },
   { what: 'a renewal of 1 MiB', path: RENEWALS, who: 'demo', call: post('x'.repeat(MIB)), status: 500 },
@@ -106,9 +106,9 @@ const cases: readonly Case[] = [
   },
   { what: 'the list of services', path: '/demo/v1/metadata/services', who: 'demo', status: 200 },
   { what: 'the redirect to the API', path: '/demo/v1/metadata', who: 'demo', status: 301 },
-  { what: 'more path behind metadata', path: '/demo/v1/metadatamore', who: 'demo', status: 404 },
+  { what: 'a longer path than that of metadata', path: '/demo/v1/metadatamore', who: 'demo', status: 404 },
   { what: 'an event', path: '/demo/v1/events', who: 'demo', call: post(EVENT), status: 200 },
-  { what: 'an event with more path behind', path: '/demo/v1/eventsmore', who: 'demo', call: post(EVENT), status: 200 },
+  { what: 'an event with a longer path', path: '/demo/v1/eventsmore', who: 'demo', call: post(EVENT), status: 200 },
   { what: 'an empty event', path: '/demo/v1/events', who: 'demo', call: post(''), status: 400 },
   { what: 'a path with an empty segment', path: '/demo//v1/events', who: 'demo', call: post(EVENT), status: 301 },
   { what: 'a path with a dot segment', path: '/demo/v1/./events?a=b', who: 'demo', call: post(EVENT), status: 301 },
@@ -173,7 +173,7 @@ beforeAll(async () => {
   identities.set('notYet', issued(authority, 'demo', HOUR))
   identities.set('odd', issued(authority, 'my app/1,O=x', 0))
   identities.set('umlaut', issued(authority, 'aufträge+"注文"', 0))
-  for (const app of ['demo', 'shop', 'nobody']) identities.set(app, await pair(sandbox, app))
+  for (const app of ['demo', 'shop', 'unknown']) identities.set(app, await pair(sandbox, app))
   identities.set(
     'twoUnits',
     await pair(sandbox, 'demo', '/OU=OrgUnit/OU=Second/O=Organization/L=Waldorf/ST=Waldorf/C=DE/CN=demo'),

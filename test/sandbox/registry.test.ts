@@ -25,7 +25,7 @@ afterAll(() => sandbox.close())
 const SERVICES = '/demo/v1/metadata/services'
 const call = (method: string, path: string, body?: string): Promise<Reply> =>
   wireTo(sandbox).gateway(path, { ...identity, method, ...(body !== undefined && { body }) })
-/** The raw text of `more` goes into the definition as it is. */
+/** A definition with the raw text `more` in it. */
 const definition = (more: string): string => `{"provider":"p","name":"n","description":"d",${more}}`
 const create = (more: string): Promise<Reply> => call('POST', SERVICES, definition(more))
 async function createAndRead(more: string): Promise<string> {
@@ -100,7 +100,7 @@ describe('a definition', () => {
     expect(both.map(({ status }) => status).sort()).toEqual([200, 409])
   })
 
-  test('does not say its secrets again', async () => {
+  test('does not return its secrets', async () => {
     const credentials = ',"credentials":{"basic":{"username":"the-user","password":"the-secret"}}'
     const { body } = await create(api(credentials))
     const shown = (await call('GET', `${SERVICES}/${stringIn(body, 'id')}`)).body
@@ -121,7 +121,7 @@ describe('a specification', () => {
     expect(asked).toEqual(['/spec'])
   })
 
-  test('is fetched over redirects, but not for ever', async () => {
+  test('is fetched over redirects, up to a limit', async () => {
     let asked = 0
     const address = await serve((request, response) => {
       asked++
@@ -163,18 +163,18 @@ describe('a specification', () => {
     ])
   })
 
-  test('at what is no URL at all is a 502, too', async () => {
+  test('at a text that is not a URL is a 502, too', async () => {
     expect((await create(api(',"specificationUrl":"http://["'))).status).toBe(502)
   })
 })
 
-test('the API of the Registry can be read where the redirect leads', async () => {
+test('the redirect leads to the API document of the Registry', async () => {
   const { headers } = await call('GET', '/demo/v1/metadata')
   const { status, body } = await call('GET', headers.location ?? '')
   expect([status, body.split('\n', 1)]).toEqual([200, ['swagger: "2.0"']])
 })
 
-test('the Registry takes nothing of 2083 characters for a URL', () => {
+test('the Registry accepts no URL of 2083 characters', () => {
   expect(isServiceUrl('https://a.b/'.padEnd(2082, 'x'))).toBe(true)
   expect(isServiceUrl('https://a.b/'.padEnd(2083, 'x'))).toBe(false)
 })
@@ -195,6 +195,6 @@ test.each([
   ['https://a.b/x y', false],
   ['https://-', false],
   ['a/b', false],
-])('the Registry takes %s for a URL: %s', (text, expected) => {
+])('the Registry accepts %s as a URL: %s', (text, expected) => {
   expect(isServiceUrl(text)).toBe(expected)
 })

@@ -83,7 +83,7 @@ describe('a sandbox', () => {
     const connectorPort = Number(new URL(ready.connectorUrl).port)
     const idle = await Promise.all([ready.gatewayPort, connectorPort].map((port) => connected(port)))
     const secure = connectTls({ port: ready.gatewayPort, host: '127.0.0.1', ...authority })
-    // A request whose body does not come, in a session that is open.
+    // A request whose body never arrives.
     secure.write('POST /demo/v1/events HTTP/1.1\r\nhost: gateway.kyma.local\r\ncontent-length: 9\r\n\r\n')
     const http2 = connectHttp2(`https://gateway.kyma.local:${ready.gatewayPort}`, {
       createConnection: () =>
@@ -95,7 +95,8 @@ describe('a sandbox', () => {
     const started = performance.now()
     await sandbox.close()
     await ended
-    expect(performance.now() - started).toBeLessThan(1000)
+    // The time limits of the connections are a minute and more.
+    expect(performance.now() - started).toBeLessThan(20_000)
     await expect(connected(ready.gatewayPort)).rejects.toThrow('ECONNREFUSED')
   })
 
@@ -174,7 +175,7 @@ describe('a sandbox', () => {
     expect((await wireTo(sandbox).gateway('/')).status).toBe(400)
   })
 
-  test('limits the bodies that it reads where no ingress does', async () => {
+  test('limits the size of bodies where no ingress does', async () => {
     const sandbox = await start()
     const body = 'x'.repeat(9 * 1024 * 1024)
     const { internal, connector } = wireTo(sandbox)

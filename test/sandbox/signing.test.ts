@@ -21,13 +21,16 @@ const certificateIn = (reply: Reply): X509Certificate =>
 const error = (code: number, text: string): string => `{"code":${code},"error":"${text}"}\n`
 
 describe('a signing request', () => {
-  test.each(['sha1', 'sha256', 'sha384', 'sha512'])('signed with %s makes a certificate signed so', async (digest) => {
-    const reply = await sign(opensslRequest(subjectOf('demo'), [`-${digest}`]))
-    expect(reply.status).toBe(201)
-    const oid = { sha1: '05', sha256: '0b', sha384: '0c', sha512: '0d' }[digest] ?? ''
-    // AlgorithmIdentifier: 1.2.840.113549.1.1.x, NULL
-    expect(certificateIn(reply).raw.toString('hex')).toContain(`300d06092a864886f70d0101${oid}0500`)
-  })
+  test.each(['sha1', 'sha256', 'sha384', 'sha512'])(
+    'signed with %s gets a certificate that is signed in the same way',
+    async (digest) => {
+      const reply = await sign(opensslRequest(subjectOf('demo'), [`-${digest}`]))
+      expect(reply.status).toBe(201)
+      const oid = { sha1: '05', sha256: '0b', sha384: '0c', sha512: '0d' }[digest] ?? ''
+      // AlgorithmIdentifier: 1.2.840.113549.1.1.x, NULL
+      expect(certificateIn(reply).raw.toString('hex')).toContain(`300d06092a864886f70d0101${oid}0500`)
+    },
+  )
 
   test.each([
     ['digest', 201],
@@ -43,7 +46,7 @@ describe('a signing request', () => {
     expect((await sign(opensslRequest(subjectOf('demo'), ['-sha256'], key))).status).toBe(201)
   })
 
-  test.each(['ec', 'ed25519'])('with an %s key fails only when the certificate is to be made', async (kind) => {
+  test.each(['ec', 'ed25519'])('with an %s key passes all checks and fails at the certificate', async (kind) => {
     const { privateKey } =
       kind === 'ec' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('ed25519')
     const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
@@ -78,7 +81,7 @@ describe('a signing request', () => {
     expect([reply.status, reply.body]).toEqual([status, error(status, text)])
   })
 
-  test('of which the PEM ends as something else is refused', async () => {
+  test('whose PEM ends with another label is refused', async () => {
     const { status, body } = await sign(
       opensslRequest(subjectOf('demo')).replace('END CERTIFICATE REQUEST', 'END SOMETHING'),
     )
@@ -118,7 +121,7 @@ describe('the certificate', () => {
     ])
   })
 
-  test('is an App like any other with an odd name, which management/info reads back', async () => {
+  test('may name an App with an odd name, which management/info reports', async () => {
     const app = 'my app/1,O=x'
     const identity = await pair(sandbox, app, subjectOf(app.replace('/', '\\/')))
     const reply = await wire.gateway('/v1/applications/management/info', identity)
@@ -126,7 +129,7 @@ describe('the certificate', () => {
     expect(reply.body).toContain(`"subject":"O=Organization,OU=OrgUnit,L=Waldorf,ST=Waldorf,C=DE,CN=${app}"`)
   })
 
-  test('is an App like any other with a name beyond ASCII', async () => {
+  test('may name an App beyond ASCII', async () => {
     const app = 'aufträge–注文'
     const token = await wire.internal('/v1/applications/tokens', {
       method: 'POST',
@@ -137,7 +140,7 @@ describe('the certificate', () => {
     expect(certificateIn(reply).subject).toContain(`CN=${app}`)
   })
 
-  test('can be revoked from inside by its hash, and only in lower case', async () => {
+  test('can be revoked through the internal API by its hash in lower case', async () => {
     const identity = await pair(sandbox, 'demo')
     const renew = async (): Promise<number> => {
       const call = { ...identity, method: 'POST', body: csrBody(opensslRequest(subjectOf('demo'))) }

@@ -53,8 +53,8 @@ const DEFINITION = JSON.stringify({
   events: { spec: { asyncapi: '1.0.0' } },
 })
 
-describe('a state directory', () => {
-  test('keeps CA, services and revocations over a process that is killed', async () => {
+describe('a state folder', () => {
+  test('keeps CA, services and revocations when the process is killed', async () => {
     const child = spawn(process.execPath, [join(program, 'sandbox.cjs'), state], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -88,7 +88,7 @@ describe('a state directory', () => {
     expect(readFileSync((await start(state)).ready.caFile, 'utf8')).toBe(certificate)
   })
 
-  test('keeps the services of an App that is not served this time', async () => {
+  test('keeps the services of an App that does not exist in the next run', async () => {
     const first = await start(state)
     const identity = await pair(first, 'demo')
     const post = { ...identity, method: 'POST', body: DEFINITION }
@@ -148,7 +148,7 @@ describe('a state directory', () => {
   })
 })
 
-test('without a state directory nothing is left behind', async () => {
+test('without a state folder nothing is left behind', async () => {
   const sandbox = await start()
   const { caFile } = sandbox.ready
   expect(statSync(join(caFile, '..')).mode & 0o777).toBe(0o700)
@@ -158,7 +158,7 @@ test('without a state directory nothing is left behind', async () => {
 
 test('after a failed start nothing is left behind, and no port stays open', async () => {
   const taken = await start()
-  // A temporary folder of its own: other tests start sandboxes at the same time.
+  // Other tests start sandboxes at the same time: this one gets another temporary folder.
   const temporary = mkdtempSync(join(tmpdir(), 'failed-start-'))
   vi.stubEnv('TMPDIR', temporary)
   const failure = startTestSandbox({ internalPort: taken.ready.gatewayPort })

@@ -10,7 +10,8 @@ let clock = new Date('2026-01-01T00:00:00Z').getTime()
 const body = csrBody(opensslRequest(subjectOf('demo')))
 
 beforeAll(async () => {
-  // The server certificate is made at the start and must be good today; only tokens and certificates live by this clock.
+  // This clock applies to tokens and client certificates. The server certificate must be valid today: it is issued by the same clock, but
+  // for long enough.
   sandbox = await startTestSandbox({ tokenTtlSeconds: 60, now: () => new Date(clock) })
   wire = wireTo(sandbox)
 })
@@ -30,7 +31,7 @@ test('a token is 64 random bytes in padded base64url', async () => {
   expect(one).not.toBe(other)
 })
 
-test('a token works until its life is over, and a failure does not shorten or lengthen that', async () => {
+test('a token works until it expires, and a failure changes nothing about that', async () => {
   const token = await wire.newToken('demo')
   clock += 59_000
   expect((await sign(token, '{}')).status).toBe(400)
@@ -49,7 +50,7 @@ test('a success uses a token up, for both endpoints', async () => {
   expect(await statuses([info(second), sign(second)])).toEqual([403, 403])
 })
 
-test('of two requests with one token at the same time one gets through', async () => {
+test('of two simultaneous requests with one token one succeeds', async () => {
   const token = await wire.newToken('demo')
   expect(await statuses([sign(token), sign(token), info(token), info(token)])).toHaveLength(4)
   const other = await wire.newToken('demo')

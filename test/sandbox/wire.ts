@@ -3,7 +3,7 @@ import { request as requestTls } from 'node:https'
 import { readFileSync } from 'node:fs'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.js'
 
-/** A sandbox for tests: any free ports, everything in memory. */
+/** A sandbox for tests: on free ports, with its state in memory. */
 export function startTestSandbox(options: Partial<SandboxOptions> = {}): Promise<Sandbox> {
   return startSandbox({
     apps: ['demo', 'shop'],
@@ -32,11 +32,11 @@ export interface Call {
   readonly key?: string
   readonly ca?: string
   readonly tls?: 'TLSv1.2' | 'TLSv1.3'
-  /** Where to connect; the URL's host name still goes into SNI and Host. */
+  /** The port to connect to. SNI and Host are still those of the URL. */
   readonly port?: number
 }
 
-/** Sends a request over HTTP/1.1 to 127.0.0.1, whatever host its URL names. The path goes out as it stands. */
+/** Sends a request over HTTP/1.1 to 127.0.0.1, whatever host its URL names. The path is sent unchanged. */
 export function send(url: string, call: Call = {}): Promise<Reply> {
   const [, scheme = '', host = '', urlPort = '', path = '/'] = /^(https?):\/\/([^/:]+)(?::(\d+))?(.*)$/.exec(url) ?? []
   const port = call.port ?? Number(urlPort)
@@ -46,7 +46,7 @@ export function send(url: string, call: Call = {}): Promise<Reply> {
     path,
     method: call.method ?? 'GET',
     agent: false,
-    timeout: 10_000,
+    timeout: 60_000,
     headers: { host: urlPort === '' ? host : `${host}:${urlPort}`, ...lengthOf(call), ...call.headers },
   }
   return new Promise((resolve, reject) => {
@@ -82,7 +82,7 @@ function lengthOf({ body, headers }: Call): { 'content-length'?: string } {
   return body === undefined || chunked ? {} : { 'content-length': String(Buffer.byteLength(body)) }
 }
 
-/** The hosts of a sandbox, as a client meets them. */
+/** Functions that send requests to the hosts of a sandbox. */
 export function wireTo(sandbox: Sandbox): {
   readonly connector: (path: string, call?: Call) => Promise<Reply>
   readonly gateway: (path: string, call?: Call) => Promise<Reply>

@@ -11,6 +11,8 @@ export interface Ready {
   readonly domain: string
   readonly caFile: string
   readonly kubeconfig: string
+  /** The contexts of the kubeconfig; the one with the token is current. */
+  readonly contexts: { readonly token: string; readonly certificate: string }
   readonly tokenUrls: Readonly<Record<string, string>>
   readonly env: Readonly<Record<string, string>>
 }

@@ -152,26 +152,29 @@ interface Incoming extends Readable {
 type Outgoing = ServerResponse | Http2ServerResponse
 
 function answer(incoming: Incoming, outgoing: Outgoing, socket: Socket, port: Port, options: ListenerOptions): void {
-  // The socket of an HTTP/2 session cannot be asked for its peer any more once the session has ended.
-  const { remoteAddress, remotePort } = socket
+  const connection = port.connectionFrom(socket)
+  if (connection === undefined) return
   const drop = (): void => {
-    port.drop({ remoteAddress, remotePort })
+    connection.destroy()
   }
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
-  answerIn({ incoming, outgoing, socket, drop, limits }, options).catch(drop)
+  answerIn({ incoming, outgoing, socket, connection, drop, limits }, options).catch(drop)
 }
 
-/** A request, its answer, and the way to end its connection. */
+/** A request and its answer. */
 interface Exchange {
   readonly incoming: Incoming
   readonly outgoing: Outgoing
+  /** The socket as the request shows it: with TLS a TLSSocket. */
   readonly socket: Socket
+  /** The TCP connection, the same for all requests that it carries. */
+  readonly connection: Socket
   readonly drop: () => void
   readonly limits: ListenerLimits
 }
 
 async function answerIn(exchange: Exchange, options: ListenerOptions): Promise<void> {
-  const { incoming, outgoing, socket, drop, limits } = exchange
+  const { incoming, outgoing, socket, connection, drop, limits } = exchange
   const startMs = performance.now()
   const target = incoming.url ?? ''
   const head = headOf(incoming, target)
@@ -184,7 +187,7 @@ async function answerIn(exchange: Exchange, options: ListenerOptions): Promise<v
   incoming.on('error', () => undefined)
   runUnless(incoming, ['end', 'close'], limits.bodyTimeoutMs, drop)
   // A client that asks for more and more without reading the answers would fill the memory. It waits here until it is dropped.
-  const slot = await waitForSlot(socket, limits.maxUnreadBytes)
+  const slot = await waitForSlot(connection, limits.maxUnreadBytes)
   const result =
     progress.isClosed || incoming.destroyed ? 'gone' : await resultOf(incoming, head, socket, options.front)
   if (result === 'gone') {

@@ -4,8 +4,11 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 export interface Port {
   readonly number: number
   readonly server: Server
-  /** Ends the connection from a peer at once. Node offers no such way through an HTTP/2 session, which waits for its peer. */
-  drop(peer: Peer): void
+  /**
+   * The connection from a peer; undefined when it has ended. Each request of an HTTP/2 session shows another socket than this one, and
+   * destroying that one ends the request alone.
+   */
+  connectionFrom(peer: Peer): Socket | undefined
   close(): Promise<void>
 }
 
@@ -23,11 +26,14 @@ export function openPort(number: number): Promise<Port> {
   const server = createServer((socket) => {
     const key = keyOf(socket)
     sockets.set(key, socket)
-    socket.on('close', () => sockets.delete(key))
+    socket.on('close', () => {
+      // The peer's port may be in use again already.
+      if (sockets.get(key) === socket) sockets.delete(key)
+    })
     // A client may reset its connection at any time.
     socket.on('error', () => undefined)
   })
-  const drop = (peer: Peer): void => void sockets.get(keyOf(peer))?.destroy()
+  const connectionFrom = (peer: Peer): Socket | undefined => sockets.get(keyOf(peer))
   const close = (): Promise<void> =>
     new Promise((resolve) => {
       server.close(() => {
@@ -39,7 +45,7 @@ export function openPort(number: number): Promise<Port> {
     server.once('error', reject)
     server.listen({ host: '127.0.0.1', port: number }, () => {
       server.off('error', reject)
-      resolve({ number: portOf(server.address()), server, drop, close })
+      resolve({ number: portOf(server.address()), server, connectionFrom, close })
     })
   })
 }

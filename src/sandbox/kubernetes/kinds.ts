@@ -5,7 +5,7 @@ import { badRequest, invalid } from './refusal.js'
 import { applications, namespaces, secrets, services, type Resource } from './resources.js'
 import { isSubdomain } from './subdomain.js'
 
-/** The API server's text; \`isSubdomain\` checks the same without the expression. */
+/** The API server's text; `isSubdomain` checks the same without the expression. */
 const SUBDOMAIN = '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'
 const SUBDOMAIN_RULE = `a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '${SUBDOMAIN}')`
 const MAX_NAME = 253

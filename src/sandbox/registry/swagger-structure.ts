@@ -1,6 +1,6 @@
 /**
  * The structure that the Registry reads a Swagger 2.0 document into (docs/contract.md §9): the fields that it knows, in the order in
- * which it writes them.
+ * which it writes them. The recordings show a part of it; the rest follows the Go library that the Registry uses, go-openapi/spec.
  */
 
 export type Shape =

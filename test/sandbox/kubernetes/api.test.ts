@@ -33,8 +33,8 @@ const secret = (name: string, more: object): object => ({
 })
 const GROUP = 'applicationconnector.kyma-project.io'
 
-describe('whoever asks', () => {
-  test('is let in with the token of the kubeconfig, which only its owner can read', async () => {
+describe('a client', () => {
+  test('is authenticated by the token of the kubeconfig, which only its owner can read', async () => {
     const { ready, call, token, server, ca } = await start()
     expect(isAbsolute(ready.kubeconfig)).toBe(true)
     expect(statSync(ready.kubeconfig).mode & 0o777).toBe(0o600)
@@ -49,7 +49,7 @@ describe('whoever asks', () => {
     expect((await start()).token).not.toBe(token)
   })
 
-  test('learns what there is', async () => {
+  test('can discover the resources', async () => {
     const { call } = await start()
     const core = await call('GET', '/api/v1')
     const kyma = await call('GET', KYMA)
@@ -77,7 +77,7 @@ describe('whoever asks', () => {
       expect([path, (await call('GET', path)).status]).toEqual([path, 200])
   })
 
-  test('meets a 404 where there is nothing', async () => {
+  test('gets a 404 for unknown paths', async () => {
     const { call } = await start()
     const message = 'the server could not find the requested resource'
     for (const path of ['/x', '/api/v1/pods', `/api/v1/secrets/x`, `${SECRETS}/x/status`, '/api/v1/%FF'])
@@ -91,7 +91,7 @@ describe('whoever asks', () => {
 })
 
 describe('an object', () => {
-  test('that is made gets its uid, version and time, and is found by name and in lists', async () => {
+  test('that is created gets its uid, version and time, and is found by name and in lists', async () => {
     const { call } = await start()
     const { status, body } = await call(
       'POST',
@@ -148,7 +148,7 @@ describe('an object', () => {
     ],
     [SECRETS, secret('a', { data: { x: '=' } }), 400, 'illegal base64 data'],
     [SECRETS, [], 400, 'the body is not a JSON object'],
-  ])('that cannot be kept is refused: %s %j', async (path, body, status, message) => {
+  ])('that is invalid is refused: %s %j', async (path, body, status, message) => {
     const answer = await (await start()).call('POST', path, body)
     expect(answer.body).toMatchObject({
       kind: 'Status',
@@ -158,7 +158,7 @@ describe('an object', () => {
     expect(answer.status).toBe(status)
   })
 
-  test('that is there already, or is not there, is told in the words of the API server', async () => {
+  test('that exists already, or does not exist, is refused with the text of the API server', async () => {
     const { call } = await start()
     const details = { name: 'demo', group: GROUP, kind: 'applications' }
     const exists = `applications.${GROUP} "demo" already exists`
@@ -173,7 +173,7 @@ describe('an object', () => {
     }
   })
 
-  test('is replaced only from the version that is there', async () => {
+  test('is replaced only from its current version', async () => {
     const { call } = await start()
     const { body: first } = await call('POST', TOKEN_REQUESTS, tokenRequest('x'))
     const path = `${TOKEN_REQUESTS}/x`
@@ -194,7 +194,7 @@ describe('an object', () => {
     expect((await call('PUT', path, tokenRequest('y'))).status).toBe(400)
     expect((await call('PUT', path, { ...second, metadata: { ...second.metadata, uid: 'other' } })).status).toBe(409)
     expect((await call('PUT', path, second)).body).toEqual(second)
-    // What built-in kinds allow.
+    // Built-in kinds allow this.
     await call('POST', SECRETS, secret('s', {}))
     expect((await call('PUT', `${SECRETS}/s`, secret('s', { stringData: { a: 'ä' } }))).body['data']).toEqual({
       a: 'w6Q=',
@@ -220,7 +220,7 @@ describe('an object', () => {
     expect((await call('DELETE', '/api/v1/namespaces/default')).body.message).toContain('may not be deleted')
   })
 
-  test('takes merge patches, and strategic ones where it is built in', async () => {
+  test('accepts merge patches, and strategic ones if its kind is built in', async () => {
     const { call, ready } = await start()
     const patch = (path: string, type: string, body: object): ReturnType<typeof call> =>
       call('PATCH', path, body, { 'content-type': `application/${type}` })
@@ -251,7 +251,7 @@ describe('an object', () => {
     expect((await call('POST', SECRETS, {}, { 'content-type': 'application/x-www-form-urlencoded' })).status).toBe(415)
   })
 
-  test('is not kept by a dry run', async () => {
+  test('is not stored by a dry run', async () => {
     const { call } = await start()
     expect((await call('POST', `${SECRETS}?dryRun=All`, secret('s', {}))).status).toBe(201)
     expect((await call('DELETE', `${APPLICATIONS}/demo?dryRun=All`)).status).toBe(200)
@@ -260,7 +260,7 @@ describe('an object', () => {
     expect((await call('GET', `${APPLICATIONS}/demo`)).body['spec']).toMatchObject({ description: '' })
   })
 
-  test('goes with its namespace', async () => {
+  test('is deleted with its namespace', async () => {
     const { call } = await start()
     await call('POST', '/api/v1/namespaces', { metadata: { name: 'x' } })
     await call('POST', '/api/v1/namespaces/x/secrets', secret('s', {}))
@@ -269,7 +269,7 @@ describe('an object', () => {
   })
 })
 
-test('what is denied is forbidden, in the words of the API server', async () => {
+test('what is denied is forbidden with the text of the API server', async () => {
   const { call } = await start({
     deny: [
       { verb: 'create', resource: 'tokenrequests' },
@@ -314,7 +314,7 @@ test('a cluster without the CRD does not know the resource at all', async () => 
   expect((await call('GET', APPLICATIONS)).status).toBe(200)
 })
 
-test('an Application that comes or goes is an App that comes or goes at the gateway', async () => {
+test('creating or deleting an Application creates or deletes the App at the gateway', async () => {
   const sandbox = await start()
   const { call } = sandbox
   const { gateway } = wireTo(sandbox)
@@ -331,7 +331,7 @@ test('an Application that comes or goes is an App that comes or goes at the gate
   expect((await gateway(services, identity)).body).toBe('[]\n')
 })
 
-test('a state directory keeps what was made, but for TokenRequests', async () => {
+test('a state folder keeps all objects except TokenRequests', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'sandbox-cluster-'))
   try {
     const first = await start({ stateDirectory: folder })
@@ -360,7 +360,7 @@ test('a state directory keeps what was made, but for TokenRequests', async () =>
   }
 })
 
-test('a change that cannot be kept is not made', async () => {
+test('a change that cannot be stored is not made', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'sandbox-cluster-'))
   const { call } = await start({ stateDirectory: folder })
   rmSync(folder, { recursive: true })

@@ -4,7 +4,7 @@ import { request } from 'node:https'
 import type { Sandbox } from '../../../src/sandbox/sandbox.js'
 import { send } from '../wire.js'
 
-/** What an answer holds, as a test looks at it. */
+/** The contents of an answer that tests look at. */
 export interface Shown {
   readonly [name: string]: unknown
   readonly kind?: string
@@ -31,9 +31,9 @@ export interface Event {
 export interface WatchStream {
   readonly status: number
   readonly events: readonly Event[]
-  /** Resolves when there are so many events. */
+  /** Resolves once this many events have arrived. */
   reach(count: number): Promise<readonly Event[]>
-  /** Resolves when the answer ends, with whether it ended whole. */
+  /** Resolves when the answer ends: true if it is complete. */
   readonly ended: Promise<boolean>
   close(): void
 }
@@ -68,7 +68,7 @@ export const application = (name: string, more: object = {}): object => ({
   spec: { description: '', labels: {}, services: [], ...more },
 })
 
-/** The API as plain HTTP requests meet it, led by nothing but the kubeconfig. */
+/** Sends HTTP requests to the API, with no other information than the kubeconfig. */
 export function clusterWire({ ready }: Pick<Sandbox, 'ready'>): ClusterWire {
   const config = readFileSync(ready.kubeconfig, 'utf8')
   const field = (name: string): string => new RegExp(`${name}: (.*)`).exec(config)?.[1] ?? ''
@@ -130,7 +130,7 @@ function follow(response: IncomingMessage): WatchStream {
         const late = (): void => {
           reject(new Error(`no ${count} events: ${JSON.stringify(events)}`))
         }
-        setTimeout(late, 5000).unref()
+        setTimeout(late, 25_000).unref()
         void ended.then(late)
       }),
     ended,
@@ -138,13 +138,13 @@ function follow(response: IncomingMessage): WatchStream {
   }
 }
 
-/** Asks again until the answer is the one that is waited for; 5 seconds. */
+/** Asks again until the answer is the expected one, for 25 s. */
 export async function eventually<T>(ask: () => Promise<T>, isIt: (answer: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 5000
+  const deadline = Date.now() + 25_000
   for (;;) {
     const answer = await ask()
     if (isIt(answer)) return answer
-    if (Date.now() > deadline) throw new Error(`it stays ${JSON.stringify(answer)}`)
+    if (Date.now() > deadline) throw new Error(`the answer is still ${JSON.stringify(answer)}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }

@@ -23,23 +23,23 @@ const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => 
 
 test('a TokenRequest gets the URL of a token that works, and stays OK when it is used; the App need not exist', async () => {
   const cluster = await start()
-  const { body } = await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('nobody'))
+  const { body } = await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('unknown'))
   expect(body.status).toBeUndefined()
-  const { status } = await inState(cluster, 'nobody', 'OK')
+  const { status } = await inState(cluster, 'unknown', 'OK')
   expect(Object.keys(status ?? {})).toEqual(['application', 'token', 'url', 'state', 'expireAfter'])
   const [token, url] = [String(status?.['token']), String(status?.['url'])]
-  expect(status?.['application']).toBe('nobody')
+  expect(status?.['application']).toBe('unknown')
   expect(url).toBe(`${cluster.ready.connectorUrl}/v1/applications/signingRequests/info?token=${token}`)
   expect(String(status?.['expireAfter'])).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
   const left = Date.parse(String(status?.['expireAfter'])) - Date.now()
   expect([left > 290_000, left <= 300_000]).toEqual([true, true])
   const { connector } = wireTo(cluster)
   const path = url.replace(cluster.ready.connectorUrl, '')
-  expect((await connector(path)).body).toContain('CN=nobody')
+  expect((await connector(path)).body).toContain('CN=unknown')
   expect((await connector(path)).status).toBe(403)
-  await cluster.call('PATCH', `${TOKEN_REQUESTS}/nobody`, { metadata: { annotations: { a: 'b' } } })
+  await cluster.call('PATCH', `${TOKEN_REQUESTS}/unknown`, { metadata: { annotations: { a: 'b' } } })
   await pause(100)
-  expect((await read(cluster, 'nobody')).status).toEqual(status)
+  expect((await read(cluster, 'unknown')).status).toEqual(status)
 })
 
 test('a TokenRequest is deleted when it has expired', async () => {
@@ -102,31 +102,6 @@ test('an error is not final: there is another try a second later', async () => {
   await inState(cluster, 'x', 'OK')
   // The second try fails as well.
   expect(performance.now() - started).toBeGreaterThan(1500)
-})
-
-test('an error gives way to another event at once', async () => {
-  const cluster = await start({ controller: { failures: 1 } })
-  const started = performance.now()
-  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x'))
-  await inState(cluster, 'x', 'Error')
-  await cluster.call('PATCH', `${TOKEN_REQUESTS}/x`, { metadata: { labels: { a: 'b' } } })
-  await inState(cluster, 'x', 'OK')
-  expect(performance.now() - started).toBeLessThan(1000)
-})
-
-test('a slow controller takes its time, and no longer however often the object changes', async () => {
-  const cluster = await start({ controller: { delaySeconds: 1.5 } })
-  const started = performance.now()
-  await cluster.call('POST', TOKEN_REQUESTS, tokenRequest('x'))
-  expect((await read(cluster, 'x')).status).toBeUndefined()
-  for (const label of ['a', 'b', 'c']) {
-    await pause(350)
-    await cluster.call('PATCH', `${TOKEN_REQUESTS}/x`, { metadata: { labels: { label } } })
-  }
-  const changed = performance.now()
-  await inState(cluster, 'x', 'OK')
-  expect(performance.now() - started).toBeGreaterThan(1490)
-  expect(performance.now() - changed).toBeLessThan(1400)
 })
 
 test('a new TokenRequest of a name gets its own token', async () => {

@@ -14,7 +14,7 @@ const version = (program: string): string =>
 
 describe.each(kubectls.map((program) => [version(program), program]))('kubectl %s', (_version, program) => {
   let sandbox: Sandbox
-  // One for all tests: a kubectl asks once what there is, and that takes it longest.
+  // One sandbox for all tests: discovery takes kubectl longest, and it caches the result.
   beforeAll(async () => {
     sandbox = await startTestSandbox({ apps: ['demo'] })
   })
@@ -22,7 +22,7 @@ describe.each(kubectls.map((program) => [version(program), program]))('kubectl %
 
   const run = (args: string, input?: object): Promise<KubectlRun> =>
     startKubectl(program, sandbox.ready.kubeconfig, args.split(' '), input && JSON.stringify(input)).end
-  /** What it says when it succeeds. */
+  /** The output of a kubectl that must succeed. */
   const ok = async (args: string, input?: object): Promise<string> => {
     const { code, stdout, stderr } = await run(args, input)
     expect([args, code, stderr.replace(/^Warning: .*\n/gm, '')]).toEqual([args, 0, ''])
@@ -111,7 +111,7 @@ describe.each(kubectls.map((program) => [version(program), program]))('kubectl %
     await table.end
   })
 
-  test('makes Secrets and namespaces', async () => {
+  test('creates Secrets and namespaces', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'kubectl-test-'))
     try {
       const files = ['-keyout', `${folder}/tls.key`, '-out', `${folder}/tls.crt`]
@@ -137,7 +137,7 @@ describe.each(kubectls.map((program) => [version(program), program]))('kubectl %
     }
   })
 
-  test('maps what it only tries out', async () => {
+  test('maps the kinds that the API only lists', async () => {
     const kinds = [
       'batch/v1 Job',
       'v1 ServiceAccount',

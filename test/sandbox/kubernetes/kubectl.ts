@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 /** Where test/tools.sh unpacks the distribution's kubectl. */
 const unpacked = fileURLToPath(new URL('../../../node_modules/.cache/kubernetes-client/usr/bin', import.meta.url))
 
-/** The real programs, by path: the distribution's and the machine's own, where it has one. There is one at least. */
+/** The paths of the real programs: the distribution's and, if there is one, the machine's own. There is at least one. */
 export const kubectls: readonly string[] = [[unpacked], (process.env['PATH'] ?? '').split(delimiter)].flatMap(
   (folders) =>
     folders
@@ -14,7 +14,7 @@ export const kubectls: readonly string[] = [[unpacked], (process.env['PATH'] ?? 
       .filter(isExecutable)
       .slice(0, 1),
 )
-if (kubectls.length === 0) throw new Error('there is no kubectl: run test/tools.sh')
+if (kubectls.length === 0) throw new Error('kubectl not found: run test/tools.sh')
 
 function isExecutable(path: string): boolean {
   try {
@@ -25,7 +25,7 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** What a kubectl said and how it ended; it gets 20 seconds. */
+/** The output of a kubectl and its exit code. It is killed after 60 s. */
 export interface KubectlRun {
   readonly code: number | null
   readonly stdout: string
@@ -40,8 +40,8 @@ export interface RunningKubectl {
 }
 
 /**
- * Starts a kubectl that knows of this cluster only, and keeps its caches to itself.
- * @param folder a further one for its PATH
+ * Starts a kubectl that knows this cluster only, with caches that no other kubectl uses.
+ * @param folder another one for its PATH
  */
 export function startKubectl(
   program: string,
@@ -61,7 +61,7 @@ export function startKubectl(
   child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()))
   child.stdin.on('error', () => undefined)
   child.stdin.end(input)
-  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), 60_000)
   const end = new Promise<KubectlRun>((resolve) => {
     child.on('close', (code) => {
       clearTimeout(timer)

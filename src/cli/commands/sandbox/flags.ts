@@ -4,21 +4,24 @@ import type { SandboxFlags } from './run.js'
 import { addOutputOptions, collect } from '../shared-options.js'
 
 const examples = `
-When it is up it prints one line of JSON: URLs, a token URL for each App, and
-the environment that leads kyconnect, and kubectl, to it.
+On a terminal it prints what to type in another terminal. In a pipe, or with
+--json, it prints one line of JSON: URLs, a token URL for each App, and the
+environment variables that point kyconnect and kubectl at the sandbox.
 
 Examples:
   # two Apps
   $ kyconnect sandbox --app shop --app erp
-  # in the background, and the way to it
+  # in the background, for a script
   $ kyconnect sandbox > ready.json &
   $ export $(jq -r '.env | to_entries[] | "\\(.key)=\\(.value)"' ready.json)
   $ jq -r .tokenUrls.demo ready.json | kyconnect pair --url -
-  # the same without a token URL
+  # pair without a token URL
   $ kyconnect pair --app demo --profile again
-  # another token
+  # another token URL
   $ curl -X POST -H 'Application: demo' \\
       "$(jq -r .internalUrl ready.json)/v1/applications/tokens"
+  # answer "ignored" to all events but one type
+  $ kyconnect sandbox --subscribe order.created:v1
 `
 
 export const sandboxCommand: CommandDefinition = (program, run) => {
@@ -26,26 +29,31 @@ export const sandboxCommand: CommandDefinition = (program, run) => {
     .command('sandbox')
     .summary('run a local Kyma to try and test against')
     .description(
-      'A local Kyma in one process, on this machine only: Connector, mutual-TLS gateway, Application Registry, Events, and the Kubernetes API for TokenRequests. Ends on Ctrl-C.',
+      'Runs a local Kyma in one process, for this machine only: Connector, mutual-TLS gateway, Application Registry, Events, and the Kubernetes API for TokenRequests. Ctrl-C ends it.',
     )
+    .addOption(new Option('--app <name>', 'an App to create; repeatable (default: demo)').argParser(collect))
+    .option('--domain <name>', 'the domain of the cluster', 'kyma.local')
+    .option('--connector-port <port>', 'the port of the Connector; 0: any free one', '0')
+    .option('--gateway-port <port>', 'the port of the gateway; 0: any free one', '0')
+    .option('--internal-port <port>', 'the port of the internal token API; 0: any free one', '0')
+    .option('--kubernetes-port <port>', 'the port of the Kubernetes API; 0: any free one', '0')
+    .option('--central', 'central mode: tokens and certificates are for a tenant and a group')
     .addOption(
-      new Option('--app <name>', 'an App that exists, with a token URL; repeatable (default: demo)').argParser(collect),
+      new Option(
+        '--subscribe <type:version>',
+        'publish these events and ignore all others; repeatable (default: publish all)',
+      ).argParser(collect),
     )
-    .option('--domain <name>', 'domain of the cluster', 'kyma.local')
-    .option('--connector-port <port>', '0: any free one', '0')
-    .option('--gateway-port <port>', '0: any free one', '0')
-    .option('--internal-port <port>', '0: any free one', '0')
-    .option('--kubernetes-port <port>', '0: any free one', '0')
     .addOption(
       new Option(
         '--deny <verb:resource>',
-        'what the Kubernetes API forbids, such as create:tokenrequests; repeatable',
+        'forbid this in the Kubernetes API, such as create:tokenrequests; repeatable',
       ).argParser(collect),
     )
-    .option('--token-ttl <seconds>', 'how long a token lives', '300')
+    .option('--token-ttl <seconds>', 'how long a token is valid', '300')
     .option('--validity <n[s|m|h|d]>', 'how long a client certificate is valid', '92d')
-    .option('--state <dir>', 'keep CA, services and revocations there (default: in memory)')
-    .option('--log', 'one line per request on stderr, tokens taken out')
+    .option('--state <dir>', 'keep CA, services and revocations in this folder (default: in memory)')
+    .option('--log', 'print one line per request on stderr, without tokens')
     .addHelpText('after', examples)
   addOutputOptions(command).action((flags: SandboxFlags) =>
     run(async (context) => (await import('./run.js')).runSandbox(flags, context)),
