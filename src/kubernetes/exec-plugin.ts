@@ -58,7 +58,7 @@ export async function runPlugin({ exec, cluster, context }: Plugin, deps: Plugin
   const child = spawn(file, exec.args, {
     env: environment,
     stdio: [isInteractive ? 'inherit' : 'ignore', 'pipe', 'pipe'],
-    // A group of its own can be ended with everything that the plugin started. On a terminal it stays in ours: it may ask for a password.
+    // Its own process group can be ended with everything that it started. On a terminal it stays in ours: it may ask for a password.
     detached: !deps.isInteractive,
     windowsHide: true,
   })
