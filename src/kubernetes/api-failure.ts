@@ -8,7 +8,7 @@ import {
   ServiceFailedError,
   TimeoutError,
 } from '../errors.js'
-import { withoutBrackets } from '../transport/route.js'
+import { portOf, withoutBrackets } from '../transport/route.js'
 import type { ApiRequest } from './api.js'
 import type { Cluster } from './cluster.js'
 import { statusMessage } from './status.js'
@@ -91,7 +91,8 @@ export function apiFailure(error: unknown, { server, context, connection }: Clus
     })
   }
   if (!(error instanceof NetworkError)) return error
-  const isProxy = target !== undefined && target.host !== withoutBrackets(server.hostname)
+  const isProxy =
+    target !== undefined && (target.host !== withoutBrackets(server.hostname) || target.port !== portOf(server))
   return new NetworkError(`the Kubernetes API at ${server.host} cannot be reached: ${message}`, {
     ...about,
     requestSent: error.requestSent,

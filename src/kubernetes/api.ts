@@ -167,7 +167,7 @@ export class KubernetesApi {
     return { http: await this.#open(clientCertificate), headers: { ...headers, accept: 'application/json' }, url }
   }
 
-  /** A renewed certificate needs connections of its own. */
+  /** A renewed certificate needs new connections. */
   async #open(certificate: ClientCertificate | undefined): Promise<HttpClient> {
     const same =
       this.#client?.certificate?.chain === certificate?.chain && this.#client?.certificate?.key === certificate?.key

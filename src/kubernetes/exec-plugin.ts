@@ -9,6 +9,7 @@ import { type ExecCredential, type ExecCluster, execInfo, parseExecCredential } 
 import type { ExecConfig } from './kubeconfig-file.js'
 
 export interface PluginDeps {
+  readonly platform: NodeJS.Platform
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Whether the plugin may ask its questions on standard input. */
   readonly isInteractive: boolean
@@ -58,7 +59,7 @@ export async function runPlugin({ exec, cluster, context }: Plugin, deps: Plugin
   const child = spawn(file, exec.args, {
     env: environment,
     stdio: [isInteractive ? 'inherit' : 'ignore', 'pipe', 'pipe'],
-    // A group of its own can be ended with everything that the plugin started. On a terminal it stays in ours: it may ask for a password.
+    // Its own process group can be ended with everything that it started. On a terminal it stays in ours: it may ask for a password.
     detached: !deps.isInteractive,
     windowsHide: true,
   })
@@ -72,9 +73,12 @@ function title({ shownCommand }: ExecConfig): string {
 }
 
 /** The program to start: a path as it is, a plain name from PATH. */
-async function findExecutable(exec: ExecConfig, context: string, { environment }: PluginDeps): Promise<string> {
+async function findExecutable(exec: ExecConfig, context: string, deps: PluginDeps): Promise<string> {
   const { command = '', shownCommand, installHint } = exec
+  const { environment, platform } = deps
   const isPath = isAbsolute(command)
+  // Windows completes names with the extensions of PATHEXT by itself.
+  if (platform === 'win32') return command
   const folders = (environment['PATH'] ?? '').split(delimiter).filter(isAbsolute)
   for (const candidate of isPath ? [command] : folders.map((folder) => join(folder, command))) {
     if (await isExecutable(candidate)) return candidate
@@ -209,6 +213,14 @@ function end(child: ChildProcess, name: 'SIGTERM' | 'SIGKILL', isGroup: boolean)
 /** Keys and tokens have such runs of characters; paths, names and UUIDs do not. */
 const secretLike = /[A-Za-z0-9_-]{40,}/g
 
+/** The URL of a login stays whole: a person has to open it, and its long parameters are made for one login. */
+function redactWords(line: string): string {
+  return line
+    .split(' ')
+    .map((word) => (word.includes('://') ? word : word.replace(secretLike, 'REDACTED')))
+    .join(' ')
+}
+
 /** The lines that a plugin writes to standard error: redacted, shortened, and not too many. */
 class PluginWords {
   /** The last line that says something. */
@@ -236,7 +248,7 @@ class PluginWords {
   }
 
   #say(line: string): void {
-    const clean = oneLine(this.#redactor.redact(line.slice(0, 4 * maxLineLength)).replace(secretLike, 'REDACTED'))
+    const clean = oneLine(redactWords(this.#redactor.redact(line.slice(0, 4 * maxLineLength))))
     if (clean === '') return
     this.last = clean.slice(0, maxLineLength)
     if (++this.#count <= maxLines) this.#pass(this.last)

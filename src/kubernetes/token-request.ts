@@ -235,7 +235,7 @@ async function awaitUrl(
       if (present !== undefined) return present
     }
   } catch (error) {
-    // After our own time limit, everything under way fails with an error of its own.
+    // After our own time limit, whatever is under way fails with its own error.
     if (!over.signal.aborted || deps.signal.aborted) throw error
   } finally {
     clearTimeout(timer)

@@ -272,6 +272,15 @@ describe('--tenant and --group', () => {
   )
 })
 
+test.each([['--tenant', 'blue'], ['--group', 'team'], ['--namespace', 'x'], ['--wait', '5'], ['--create-app']])(
+  '%s is for a TokenRequest, and is refused beside --url',
+  async (...flag) => {
+    const done = await kyconnect(['pair', '--json', '--url', kyma.tokenUrl, ...flag], { env: env() })
+    expect([done.code, jsonError(done).message]).toEqual([2, `--url and ${flag[0]} exclude each other`])
+    expect(kyma.requests).toEqual([])
+  },
+)
+
 describe('what was created is deleted', () => {
   test('by its UID, always: also the one that was there before', async () => {
     const uids: string[] = []

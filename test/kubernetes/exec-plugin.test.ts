@@ -102,6 +102,26 @@ describe('an exec plugin', () => {
     })
   })
 
+  test.each([
+    ['Never', true, false],
+    ['IfAvailable', true, true],
+    ['IfAvailable', false, false],
+    ['Always', true, true],
+    [undefined, true, true],
+  ])(
+    'with interactiveMode %s, on a terminal %s: learns that it may ask: %s',
+    async (mode, isInteractive, interactive) => {
+      const opened = await withPlugin(
+        `printf '%s\\n' "$KUBERNETES_EXEC_INFO" > info; printf '${credential({ token: 'x' })}'`,
+        mode === undefined ? {} : { interactiveMode: mode },
+        { isInteractive },
+      )
+      await opened.credentials()
+      const info = JSON.parse(await readFile(join(opened.at, 'info'), 'utf8')) as { spec: object }
+      expect(info.spec).toEqual({ interactive })
+    },
+  )
+
   test('runs once until its credentials expire, and again after that', async () => {
     let now = new Date('2026-01-01T12:00:00Z')
     const opened = await withPlugin(
@@ -131,7 +151,7 @@ describe('an exec plugin', () => {
     const events: ProgressEvent[] = []
     const secret = 'c2VjcmV0LXRva2VuLW9mLWEtcGx1Z2luLXRoYXQtaXMtbG9uZw'
     const opened = await withPlugin(
-      `printf 'open https://login.example and enter ABCD\\n\\033[31mgot ${secret}\\n' >&2
+      `printf 'open https://login.example/?state=${secret} and enter ABCD\\n\\033[31mgot ${secret}\\n' >&2
 for i in $(seq 100); do printf '%0500d\\n' 0 | tr 0 '.' >&2; done
 printf '${credential({ token: 'x' })}'`,
       {},
@@ -143,7 +163,7 @@ printf '${credential({ token: 'x' })}'`,
       type: 'notice',
       notice: 'plugin-message',
       plugin: './get-token',
-      line: 'open https://login.example and enter ABCD',
+      line: `open https://login.example/?state=${secret} and enter ABCD`,
     })
     expect(events[1]).toMatchObject({ line: 'got REDACTED' })
     expect(events[2]).toMatchObject({ line: '.'.repeat(300) })

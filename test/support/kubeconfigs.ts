@@ -40,6 +40,7 @@ export async function writeOwnFile(path: string, content: string, mode = 0o600):
 export function kubeconfigDeps(userHome: string, others: Partial<KubeconfigDeps> = {}): KubeconfigDeps {
   return {
     environment: { PATH: process.env['PATH'] },
+    platform: process.platform,
     userHome,
     now: () => new Date(),
     isInteractive: false,

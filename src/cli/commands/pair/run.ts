@@ -159,6 +159,12 @@ function checkCombination(options: PairOptions): void {
     ['--resume', options.resume, '--key-algorithm', options.keyAlgorithm],
     ['--resume', options.resume, '--rollback', options.rollback],
     ['--rollback', options.rollback, '--url', options.url],
+    // These are for a TokenRequest, which a given URL makes superfluous.
+    ['--url', options.url, '--tenant', options.tenant],
+    ['--url', options.url, '--group', options.group],
+    ['--url', options.url, '--namespace', options.namespace],
+    ['--url', options.url, '--wait', options.wait],
+    ['--url', options.url, '--create-app', options.createApp],
     ['--rollback', options.rollback, '--force', options.force],
     ['--key-file', options.keyFile, '--key-algorithm', options.keyAlgorithm],
   ] as const
