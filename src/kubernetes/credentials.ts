@@ -87,7 +87,7 @@ async function bearerToken(
  */
 function idToken(token: string | undefined, owner: CredentialOwner, now: Date): string {
   const refresh = `refresh it with: kubectl --context ${owner.context} get namespaces`
-  if (token === undefined) throw failure(owner, 'it has no id-token', 'NO_TOKEN', refresh)
+  if (token === undefined) throw failure(owner, 'it has no id-token', 'ID_TOKEN_MISSING', refresh)
   const payload = parseJsonObject(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'))
   const expiry: unknown = payload === undefined ? undefined : valueOf(payload, 'exp')
   if (typeof expiry === 'number' && expiry * 1000 <= now.getTime())
