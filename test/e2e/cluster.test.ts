@@ -14,7 +14,7 @@ import { type FakeKyma, json, startFakeKyma } from '../support/fake-kyma.js'
 import { kubeconfigOf, writeOwnFile } from '../support/kubeconfigs.js'
 import { jsonError, kyconnect, program, type Run, type Running, start } from '../support/kyconnect.js'
 
-/** A cluster that misbehaves in every way, and what becomes of the TokenRequest and of the identity. */
+/** A cluster that misbehaves in every way: what happens to the TokenRequest and to the identity. */
 
 /** What the fake cluster's kubeconfig holds. */
 const bearer = 'dG9rZW4tb2YtdGhlLWZha2UtY2x1c3Rlcg'
@@ -212,7 +212,7 @@ describe('kyconnect token', () => {
     expect(paired.code, paired.stderr).toBe(0)
   })
 
-  test('does not hand on what is no https URL', async () => {
+  test('does not pass on a URL that is not https', async () => {
     cluster.tokenUrl = 'http://connector.example/?token=c2VjcmV0c2VjcmV0'
     const done = await kyconnect(['token', '--app', 'demo', '--json'], { env: env() })
     await expectFailure(done, 2, 'ERR_TOKEN_URL_INVALID', /only https/)
@@ -418,7 +418,7 @@ describe('what a cluster refuses', () => {
       /failed to get tokenrequests.*etcd/,
     ],
   ]
-  test.each(rows)('%s is told, with verb, resource and namespace', async (_, answer, exitCode, code, says) => {
+  test.each(rows)('%s is reported, with verb, resource and namespace', async (_, answer, exitCode, code, says) => {
     cluster.faults.answer = answer
     await expectFailure(await pair(['--node-port', '30443']), exitCode, code, says)
     expect(cluster.tokenRequests.size).toBe(0)
@@ -449,7 +449,7 @@ describe('what a cluster refuses', () => {
     await expectFailure(none, 2, 'ERR_USAGE', /no token URL was given/)
   })
 
-  test('an API server that is down: 8; one whose certificate is of somebody else: 4', async () => {
+  test('an API server that is down: 8; one whose certificate another CA signed: 4', async () => {
     const ca = await readFile((await makeAuthority(folder.path, 'another', 'ec')).certificateFile)
     const down = join(folder.path, 'down')
     await writeFile(down, kubeconfigText('https://localhost:1', ca, 'x'))
@@ -505,7 +505,7 @@ describe('what a cluster refuses', () => {
     expect(cluster.tokenRequests.size).toBe(0)
   })
 
-  test('a TokenRequest that somebody else deletes: 6, at once', async () => {
+  test('a TokenRequest that another program deletes: 6, at once', async () => {
     cluster.faults.controller = () => {
       setTimeout(() => {
         cluster.remove('demo')
@@ -534,7 +534,7 @@ describe('the NodePort', () => {
     expect(cluster.requests.filter((line) => line.includes('tokenrequests'))).toEqual([])
   })
 
-  test('of another Service is read, of one that is not there is told', async () => {
+  test('of another Service is read, a missing Service is reported', async () => {
     const done = await pair(['--gateway-service', 'istio-system/gateway'])
     await expectFailure(
       done,

@@ -21,7 +21,7 @@ afterAll(async () => {
   await folder.remove()
 })
 
-/** As somebody has it who knows of the cluster and of nothing else. */
+/** The environment of a user who knows the cluster, but not its NodePort. */
 const env = (home: string): Record<string, string> => {
   const known = Object.entries(sandbox.ready.env).filter(([name]) => name !== 'KYCONNECT_NODE_PORT')
   return { ...Object.fromEntries(known), KYCONNECT_HOME: join(folder.path, home), HOME: folder.path }
