@@ -4,6 +4,7 @@ import { cp, mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
+import { startFakeKyma } from '../support/fake-kyma.js'
 import { kyconnect, program, root, type Run, start } from '../support/kyconnect.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
 
@@ -153,26 +154,17 @@ describe('killed before any change to the file system,', () => {
   )
 })
 
-test('the key is on disk before the CSR leaves: whoever is killed while the service signs can go on', async () => {
+test('the key is on disk before the CSR leaves: a pairing that is killed while the service signs can be resumed', async () => {
   const home = join(folder.path, 'key-first')
-  await mkdir(home, { mode: 0o700 })
-  // The first changes are the lock and the pending pairing; the commit begins after the answer.
-  const dry = await pairAndDieAt(0, join(folder.path, 'dry'), ['--app', 'demo'])
-  expect(dry.killed).toBe(false)
-  let resumed = 0
-  for (let n = 8; n < dry.changes && resumed === 0; n++) {
-    const at = join(folder.path, `resume-${n}`)
-    await mkdir(at, { mode: 0o700 })
-    const { killed } = await pairAndDieAt(n, at, ['--app', 'demo'])
-    expect(killed).toBe(true)
-    if (!(await readdir(join(at, 'demo'))).includes('pending')) continue
-    const key = await readFile(join(at, 'demo', 'pending', 'key.pem'), 'utf8')
-    const done = await kyconnect(['pair', '--resume', '--json'], { env: environment(at) })
-    // Killed later, the CSR was signed, and its answer is lost.
-    if (done.code === 8) break
-    expect(done.code, done.stderr).toBe(0)
-    expect(await readFile(join(at, 'demo', 'current', 'key.pem'), 'utf8')).toBe(key)
-    resumed++
-  }
-  expect(resumed).toBe(1)
+  const fake = await startFakeKyma()
+  const options = { env: { ...fake.env, KYCONNECT_HOME: home }, input: fake.tokenUrl, limit: 100_000 }
+  const running = start(process.execPath, [program, 'pair', '--app', 'demo', '--url', '-'], options)
+  fake.faults.csr = () => running.child.kill('SIGKILL')
+  expect((await running.end).signal).toBe('SIGKILL')
+  const key = await readFile(join(home, 'demo', 'pending', 'key.pem'), 'utf8')
+  fake.faults = {}
+  const done = await kyconnect(['pair', '--resume', '--json'], options)
+  await fake.stop()
+  expect(done.code, done.stderr).toBe(0)
+  expect(await readFile(join(home, 'demo', 'current', 'key.pem'), 'utf8')).toBe(key)
 })
