@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
@@ -43,6 +44,8 @@ export class HttpClient {
   constructor(route: Route, deps: TransportDeps) {
     this.#route = route
     this.#deps = deps
+    // Every request under way listens to the signal: more than ten are not a leak.
+    setMaxListeners(0, deps.signal)
   }
 
   /**

@@ -739,6 +739,29 @@ describe('what is on this machine', () => {
     ])
     expect(await readFile(key)).toEqual(before)
   })
+  test('a profile that turns out to be taken can be replaced all the same: --resume --as --force', async () => {
+    expect((await pair()).code).toBe(0)
+    const before = await readFile(join(home, 'demo', 'current', 'key.pem'), 'utf8')
+    const late = await pair()
+    expect([late.code, jsonError(late).code]).toEqual([2, 'ERR_PROFILE_EXISTS'])
+    const command =
+      /kyconnect (pair --resume --profile \S+ --as demo --force)/.exec(jsonError(late).hint)?.[1] ?? 'none'
+    const done = await kyconnect([...command.split(' '), '--json'], { env: { ...fake.env, KYCONNECT_HOME: home } })
+    expect(done.code, done.stderr).toBe(0)
+    expect(JSON.parse(done.stdout)).toMatchObject({ profile: 'demo', app: 'demo' })
+    expect(await readFile(join(home, 'demo', 'current', 'key.pem'), 'utf8')).not.toBe(before)
+    expect((await readdir(home)).sort()).toEqual(['.locks', 'demo'])
+  })
+  test('a pairing that began with --insecure stays marked when it is resumed without', async () => {
+    fake.faults.csr = (_, response) => {
+      json(response, 500, { code: 500, error: 'Internal error.' })
+    }
+    expect((await pair(['-k'])).code).toBe(7)
+    fake.faults = {}
+    const done = await kyconnect(['pair', '--resume', '--json'], { env: { ...fake.env, KYCONNECT_HOME: home } })
+    expect(done.code, done.stderr).toBe(0)
+    expect(JSON.parse(done.stdout)).toMatchObject({ insecure: true })
+  })
   test('a replacement says that it is one, and warns when it is for another App', async () => {
     expect((await pair()).code).toBe(0)
     fake.faults.info = (_, response) => {
