@@ -81,19 +81,6 @@ describe('an identity', () => {
     expect((await readdir(join(home, 'demo'))).sort()).toEqual(['current', 'pointer.json', 'versions'])
   })
 
-  test.each(['000', '022', '077', '777'])('is readable by its owner alone with a umask of %s', async (mask) => {
-    const before = process.umask(parseInt(mask, 8))
-    try {
-      const store = storeAt(home)
-      await commit(store, one)
-      await store.locked('demo', (change) => change.begin(pendingOf('demo')))
-    } finally {
-      process.umask(before)
-    }
-    expect(await modes(home)).toEqual(['file 600', 'folder 700'])
-    expect((await stat(home)).mode & 0o7777).toBe(0o700)
-  })
-
   test('takes the place of another in one step, and the one before can be put back, and forth', async () => {
     const store = storeAt(home)
     await commit(store, one)
