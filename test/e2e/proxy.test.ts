@@ -164,7 +164,7 @@ describe('a proxy that fails is named, and nothing is sent past it', () => {
   test('when it never answers: the time limit ends it', async () => {
     const silent = await startServer(createServer(), () => undefined)
     const failed = await kyconnect(
-      ['pair', '--json', '--url', '-', '--timeout', '2', '--proxy', `http://127.0.0.1:${silent.port}`],
+      ['pair', '--json', '--url', '-', '--timeout', '4', '--proxy', `http://127.0.0.1:${silent.port}`],
       { env: { ...fake.env, KYCONNECT_HOME: home }, input: fake.tokenUrl },
     )
     silent.stop()

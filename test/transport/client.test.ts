@@ -150,7 +150,7 @@ describe('requests at the same time', () => {
 
   test('time out each by its own limit', async () => {
     handle = ({ url }) => ({ delayMs: url === '/slow' ? 60_000 : 0 })
-    const http = await client({ timeoutMs: 3000 })
+    const http = await client({ timeoutMs: 5000 })
     const slow = get(http, at('gateway.kyma.local', '/slow')).catch((error: unknown) => error)
     for (let index = 0; index < 5; index++) expect((await get(http, at('gateway.kyma.local'))).status).toBe(200)
     expect(await slow).toMatchObject({ code: 'ERR_TIMEOUT', requestSent: true })
