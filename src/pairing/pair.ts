@@ -2,14 +2,15 @@ import { type CsrInfo, fetchCsrInfo } from '../connector/csr-info.js'
 import { AnswerMalformedError, AppMismatchError, KyconnectError } from '../errors.js'
 import type { Identity, Pending, StoredRoute } from '../identity/identity.js'
 import { checkProfileName, toProfileName } from '../identity/profile-name.js'
-import { completeRoute, connectorRoute, nothingStored, type RouteChoice } from '../identity/route.js'
+import { completeRoute, connectorRoute, nothingStored } from '../identity/route.js'
 import type { IdentityStore, ProfileChange } from '../identity/store.js'
 import { commonName, formatRfc4514 } from '../pki/distinguished-name.js'
 import { loadX509 } from '../pki/x509.js'
 import type { Emit } from '../progress.js'
-import { HttpClient, type TransportDeps } from '../transport/client.js'
+import { HttpClient } from '../transport/client.js'
 import { finishPairing, resumeCommand } from './finish.js'
 import type { KeySource } from './key-source.js'
+import type { PairDeps, PairPolicy } from './policy.js'
 import { checkProfileFree, checkReplaced, routeOfReplaced } from './replacement.js'
 
 /** What is asked of a pairing. */
@@ -21,26 +22,6 @@ export interface PairRequest {
   /** Default: the App. */
   readonly profile: string | undefined
   readonly key: KeySource
-}
-
-/** What a pairing may do to what is there. */
-export interface PairPolicy {
-  /** Whether an existing identity may be replaced. */
-  readonly replace: boolean
-  /** Asked when the new identity is from another domain than the one it replaces. */
-  readonly otherDomain: (from: string, to: string) => Promise<boolean>
-  /** Whether URLs of other hosts than the gateway fixed at pairing may be stored and called. */
-  readonly acceptHosts: (hosts: readonly string[]) => Promise<boolean>
-  /** Whether the management info is called at the end. */
-  readonly verify: boolean
-}
-
-export interface PairDeps {
-  readonly store: IdentityStore
-  readonly choice: RouteChoice
-  readonly transport: TransportDeps
-  readonly emit: Emit
-  readonly now: () => Date
 }
 
 /**

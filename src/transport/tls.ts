@@ -3,6 +3,7 @@ import * as tls from 'node:tls'
 import { errorCodeOf } from '../errors.js'
 import { everyRoot, firstRoots } from './roots.js'
 import { type Route, type Target, withoutBrackets } from './route.js'
+import { whenUsable } from './socket.js'
 import { openTunnel } from './tunnel.js'
 
 /** Failures that other roots may cure. */
@@ -55,7 +56,7 @@ async function handshake(
 ): Promise<tls.TLSSocket> {
   const tunnel = target.proxy === null ? undefined : await openTunnel(target.proxy, target, ca, signal)
   const socket = tls.connect(tlsOptions(route, target, ca, tunnel))
-  await settled(socket, signal)
+  await whenUsable(socket, 'secureConnect', signal)
   if (route.trust.insecure || socket.authorized) return socket
   // Asked for while the socket still has the certificate: a destroyed one has none.
   const issuer = issuerOf(socket)
@@ -85,31 +86,6 @@ function tlsOptions(
       ? { cert: clientCertificate.chain, key: clientCertificate.key }
       : {}),
   }
-}
-
-function settled(socket: tls.TLSSocket, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (): void => {
-      signal.removeEventListener('abort', abort)
-      socket.removeListener('error', fail)
-    }
-    const abort = (): void => {
-      settle()
-      socket.on('error', () => undefined).destroy()
-      reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
-    }
-    const fail = (error: Error): void => {
-      settle()
-      reject(error)
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    socket.once('error', fail)
-    socket.once('secureConnect', () => {
-      settle()
-      resolve()
-    })
-    if (signal.aborted) abort()
-  })
 }
 
 /** Node gives the code of OpenSSL's reason, or of a name that does not match, as text. */
