@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import * as tls from 'node:tls'
-import { errorCodeOf } from '../errors.js'
+import { errorCodeOf, NetworkError } from '../errors.js'
 import { everyRoot, firstRoots } from './roots.js'
 import { type Route, type Target, withoutBrackets } from './route.js'
 import { openTunnel } from './tunnel.js'
@@ -40,7 +40,9 @@ export async function connectTls(route: Route, target: Target, signal: AbortSign
   try {
     return await handshake(route, target, roots, signal)
   } catch (error) {
-    if (!unknownIssuer.has(errorCodeOf(error))) throw error
+    // Of an https proxy, too: a CA that was given is the cluster's, and seldom the proxy's.
+    const reason = error instanceof NetworkError ? error.reason : errorCodeOf(error)
+    if (!unknownIssuer.has(reason ?? '')) throw error
     const all = await everyRoot(route.trust)
     if (all === undefined) throw error
     return handshake(route, target, all, signal)
