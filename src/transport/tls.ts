@@ -72,7 +72,6 @@ function tlsOptions(
   ca: string[] | undefined,
   tunnel: Socket | undefined,
 ): tls.ConnectionOptions {
-  const host = withoutBrackets(url.hostname)
   return {
     ...(tunnel === undefined ? { host: address, port } : { socket: tunnel }),
     servername: serverName,
@@ -83,7 +82,7 @@ function tlsOptions(
     // The expected name counts, also where it is an address and SNI is empty.
     checkServerIdentity: (_, certificate) => tls.checkServerIdentity(expectedName, certificate),
     ...(ca === undefined ? {} : { ca }),
-    ...(clientCertificate !== null && certificateHosts.includes(host)
+    ...(clientCertificate !== null && certificateHosts.map(withoutBrackets).includes(withoutBrackets(url.hostname))
       ? { cert: clientCertificate.chain, key: clientCertificate.key }
       : {}),
   }
