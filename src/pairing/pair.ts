@@ -134,8 +134,7 @@ async function storePending(
  */
 async function keepForLater(error: KyconnectError, prepared: Prepared, store: IdentityStore): Promise<KyconnectError> {
   const taken = prepared.commonName
-  const free = await freeName(toProfileName(taken), store)
-  await store.locked(free, (change) => change.begin({ ...prepared, profile: free }))
+  const free = await beginUnderFreeName(toProfileName(taken), prepared, store)
   return error.replaceHints(
     'the token is consumed, and the pairing waits for 5 minutes',
     `store it under another name: ${resumeCommand(free)}`,
@@ -145,13 +144,22 @@ async function keepForLater(error: KyconnectError, prepared: Prepared, store: Id
   )
 }
 
-async function freeName(base: string, store: IdentityStore): Promise<string> {
-  const summaries = await store.summaries()
-  const taken = new Set([...summaries.map(({ profile }) => profile), ...(await store.listPending())])
+async function beginUnderFreeName(base: string, prepared: Prepared, store: IdentityStore): Promise<string> {
   for (let number = 1; ; number++) {
-    const name = number === 1 ? base : `${base}-${number}`
-    if (!taken.has(name)) return name
+    const profile = number === 1 ? base : `${base}-${number}`
+    if (await isTaken(profile, store)) continue
+    const hasBegun = await store.locked(profile, async (change) => {
+      // Another process may have taken the name since: its pending pairing must not be replaced.
+      if (await isTaken(profile, store)) return false
+      await change.begin({ ...prepared, profile })
+      return true
+    })
+    if (hasBegun) return profile
   }
+}
+
+async function isTaken(profile: string, store: IdentityStore): Promise<boolean> {
+  return (await store.has(profile)) || (await store.listPending()).includes(profile)
 }
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import * as tls from 'node:tls'
-import { errorCodeOf } from '../errors.js'
+import { errorCodeOf, NetworkError } from '../errors.js'
 import { everyRoot, firstRoots } from './roots.js'
 import { type Route, type Target, withoutBrackets } from './route.js'
 import { whenUsable } from './socket.js'
@@ -41,7 +41,9 @@ export async function connectTls(route: Route, target: Target, signal: AbortSign
   try {
     return await handshake(route, target, roots, signal)
   } catch (error) {
-    if (!unknownIssuer.has(errorCodeOf(error))) throw error
+    // Of an https proxy, too: a CA that was given is the cluster's, and seldom the proxy's.
+    const reason = error instanceof NetworkError ? error.reason : errorCodeOf(error)
+    if (!unknownIssuer.has(reason ?? '')) throw error
     const all = await everyRoot(route.trust)
     if (all === undefined) throw error
     return handshake(route, target, all, signal)
@@ -71,7 +73,6 @@ function tlsOptions(
   ca: string[] | undefined,
   tunnel: Socket | undefined,
 ): tls.ConnectionOptions {
-  const host = withoutBrackets(url.hostname)
   return {
     ...(tunnel === undefined ? { host: address, port } : { socket: tunnel }),
     servername: serverName,
@@ -82,7 +83,7 @@ function tlsOptions(
     // The expected name counts, also where it is an address and SNI is empty.
     checkServerIdentity: (_, certificate) => tls.checkServerIdentity(expectedName, certificate),
     ...(ca === undefined ? {} : { ca }),
-    ...(clientCertificate !== null && certificateHosts.includes(host)
+    ...(clientCertificate !== null && certificateHosts.map(withoutBrackets).includes(withoutBrackets(url.hostname))
       ? { cert: clientCertificate.chain, key: clientCertificate.key }
       : {}),
   }

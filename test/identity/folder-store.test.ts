@@ -1,4 +1,4 @@
-import { X509Certificate, createPrivateKey } from 'node:crypto'
+import { X509Certificate, createPrivateKey, randomBytes } from 'node:crypto'
 import { chmod, lstat, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -307,6 +307,24 @@ describe('what a crash leaves', () => {
     await rm(current())
     await open(store)
     expect(await keyOf()).toBe(two.key)
+  })
+
+  test('a removed identity never comes back, not even for a moment', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    const written: string[] = []
+    const counting = storeAt(home, {
+      randomHex: (bytes) => {
+        written.push(String(bytes))
+        return randomBytes(bytes).toString('hex')
+      },
+    })
+    await counting.locked('demo', async (change) => {
+      written.length = 0
+      expect(await change.remove()).toEqual([])
+    })
+    // One name for the pending folder that is moved aside, and none for a new pointer.
+    expect(written).toHaveLength(1)
   })
 
   test('every half-written thing goes with the next commit; a version that no pointer names stays, for it may be the only key', async () => {
