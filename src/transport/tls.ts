@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import * as tls from 'node:tls'
-import { errorCodeOf } from '../errors.js'
+import { errorCodeOf, NetworkError } from '../errors.js'
 import { everyRoot, firstRoots } from './roots.js'
 import { type Route, type Target, withoutBrackets } from './route.js'
 import { openTunnel } from './tunnel.js'
@@ -40,11 +40,16 @@ export async function connectTls(route: Route, target: Target, signal: AbortSign
   try {
     return await handshake(route, target, roots, signal)
   } catch (error) {
-    if (!unknownIssuer.has(errorCodeOf(error))) throw error
+    if (!unknownIssuer.has(reasonOf(error))) throw error
     const all = await everyRoot(route.trust)
     if (all === undefined) throw error
     return handshake(route, target, all, signal)
   }
+}
+
+/** OpenSSL's reason, also where it was an https proxy that was not trusted. */
+function reasonOf(error: unknown): string {
+  return error instanceof NetworkError ? (error.reason ?? '') : errorCodeOf(error)
 }
 
 async function handshake(
