@@ -1,4 +1,4 @@
-/** Who may import whom, edge by edge: what is not listed here is an error. CONTRIBUTING.md draws the same picture. */
+/** Who may import whom, edge by edge: what is not listed here is an error. docs/architecture.md draws the same picture. */
 const rooms = {
   cli: ['kyconnect', 'runtime', 'pairing', 'gateway', 'registry', 'events', 'kubernetes', 'identity'],
   index: ['kyconnect', 'runtime', 'pairing', 'gateway', 'registry', 'events', 'kubernetes', 'identity'],

@@ -168,7 +168,11 @@ const hashes = Object.fromEntries(
 )
 await build({
   ...common,
-  define: { ...common.define, KYCONNECT_BUNDLE_HASHES: JSON.stringify(hashes) },
+  define: {
+    ...common.define,
+    KYCONNECT_BUNDLE_HASHES: JSON.stringify(hashes),
+    KYCONNECT_COMMANDS: JSON.stringify(commandNames),
+  },
   entryPoints: [at('src/cli/launch.ts')],
   outfile: at('dist/launch.js'),
 })

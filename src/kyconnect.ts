@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, readlink, symlink } from 'node:fs/promises'
 import { join, resolve as absolute } from 'node:path'
-import { NoIdentityError, ProfileAmbiguousError, ProfileExistsError } from './errors.js'
+import { type KyconnectError, NoIdentityError, ProfileAmbiguousError, ProfileExistsError } from './errors.js'
 import { calledUrls, type Gateway, IdentityGateway } from './gateway/gateway.js'
 import { FolderStore } from './identity/folder-store.js'
 import { defaultHome } from './identity/home.js'
@@ -160,9 +160,14 @@ export class Kyconnect {
     })
   }
 
+  /** Checks that there is an identity to remove; it may be unusable. @throws NoIdentityError, IdentityUnusableError */
+  async checkRemovable(profile: string): Promise<void> {
+    if (!(await this.store.has(profile))) await this.store.load(profile)
+  }
+
   /** Removes an identity. Returns the names of files in its folder that kyconnect did not write, and left there. */
   async remove(profile: string): Promise<readonly string[]> {
-    if (!(await this.store.has(profile))) await this.store.load(profile)
+    await this.checkRemovable(profile)
     return this.store.locked(profile, (change) => change.remove())
   }
 
@@ -175,8 +180,11 @@ export class Kyconnect {
       const pending = await this.store.pending(from)
       await this.store.locked(to, async (target) => {
         await this.#checkFree(to)
+        let problem: KyconnectError | undefined
         for (const { metadata, material } of previous === undefined ? [identity] : [previous, identity])
-          await target.commit({ ...metadata, profile: to }, material)
+          problem = (await target.commit({ ...metadata, profile: to }, material)).problem ?? problem
+        // The copy may not survive a power failure, so the original stays.
+        if (problem !== undefined) throw problem.addHint(`the identity is stored under both "${from}" and "${to}"`)
         if (pending !== undefined) await target.begin({ ...pending, profile: to })
       })
       // Both exist now, complete: a crash here costs nothing.
@@ -342,6 +350,7 @@ function ambiguous(names: readonly string[], what: string): ProfileAmbiguousErro
     details: { profiles: names },
   })
 }
+
 /** Ends early, with the signal's reason, when the signal is aborted. */
 function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { root } from './support/kyconnect.js'
@@ -18,6 +18,13 @@ function sources(folder: string): string[] {
 test('the contract has its thirteen sections and its traps', () => {
   expect(sections.size).toBe(13)
   expect(traps.size).toBeGreaterThanOrEqual(23)
+})
+
+test('the files that the contract names are there', () => {
+  const named = [...contract.matchAll(/`([\w./-]+(?:\.md|\/))`/g)].map(([, path = '']) => path)
+  const files = named.filter((path) => path.startsWith('.') || path.endsWith('.md'))
+  expect(files).toEqual(['../fixtures/golden/', '../fixtures/tutorial.md'])
+  for (const file of files) expect(existsSync(join(root, 'docs', file)), file).toBe(true)
 })
 
 test('every section and trap that a comment cites is there', () => {

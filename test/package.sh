@@ -7,7 +7,11 @@ checkout=$PWD
 folder=$(mktemp -d)
 sandbox=
 finish() {
-  [ -z "$sandbox" ] || kill "$sandbox" 2>/dev/null || true
+  # It writes its compiled code below HOME as it ends.
+  if [ -n "$sandbox" ]; then
+    kill "$sandbox" 2>/dev/null || true
+    wait "$sandbox" 2>/dev/null || true
+  fi
   rm -rf "$folder"
 }
 trap finish EXIT
@@ -44,9 +48,10 @@ field ready.tokenUrls.demo | "$kyconnect" pair --app demo --url -
 [ "$("$kyconnect" call metadata)" = '[]' ]
 
 cat >consumer.ts <<'TS'
-import { createKyconnect, type Identity, KyconnectError, TokenRejectedError } from 'kyconnect'
+import { type Identity, KyconnectError, openKyconnect, TokenRejectedError } from 'kyconnect'
 
-const identity: Identity = await createKyconnect().identity('demo')
+const kyconnect = await openKyconnect()
+const identity: Identity = await kyconnect.identity('demo')
 if (!identity.material.key.startsWith('-----BEGIN PRIVATE KEY-----')) throw new Error('no key')
 if (!(new TokenRejectedError('x') instanceof KyconnectError)) throw new Error('no base class')
 TS

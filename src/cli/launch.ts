@@ -12,12 +12,14 @@ import { CodeCache, codeCacheFolder } from './code-cache.js'
 declare const KYCONNECT_VERSION: string
 /** The SHA-256 of each bundle, by file name. */
 declare const KYCONNECT_BUNDLE_HASHES: Readonly<Record<string, string>>
+/** The folders in commands/. */
+declare const KYCONNECT_COMMANDS: readonly string[]
 
 // node:crypto and node:v8 are loaded where they are used: showing the version needs neither.
 
 /** The newest major of Node whose V8 knows the flag below: V8 prints a message about a flag that it does not know. */
 const newestTestedNode = 26
-const commands = new Set(['pair', 'info', 'call', 'list', 'rename', 'remove', 'import', 'token', 'sandbox'])
+const commands = new Set(KYCONNECT_COMMANDS)
 
 type Require = (id: string) => unknown
 

@@ -40,7 +40,13 @@ export function usageError(
   const isUnknownCommand = code === 'commander.unknownCommand' || code === 'commander.help'
   const isUnknownOption = code === 'commander.unknownOption'
   const hint = isUnknownCommand ? hintOfWord(word) : isUnknownOption ? hintOfFlag(args, command ?? program) : undefined
-  const problem = code === 'commander.help' ? 'unknown command' : message.replace(/^error: /, '')
+  // Where we know what was meant, commander's own guess would name another command.
+  const isOtherWord = isUnknownCommand && otherWords.has(word.toLowerCase())
+  const problem = isOtherWord
+    ? `unknown command '${word}'`
+    : code === 'commander.help'
+      ? 'unknown command'
+      : message.replace(/^error: /, '')
   return new UsageError(problem, {
     hints: [
       ...(hint === undefined ? [] : [hint]),

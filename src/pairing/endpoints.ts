@@ -64,7 +64,7 @@ export async function storeEndpoints(
     return
   }
   try {
-    await store.locked(before.profile, (change) =>
+    const { problem } = await store.locked(before.profile, (change) =>
       change.amend((present) =>
         // Another process may have paired again in the meantime: these URLs are not that identity's.
         present.fingerprint === before.fingerprint
@@ -72,6 +72,7 @@ export async function storeEndpoints(
           : present,
       ),
     )
+    if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
   } catch (error) {
     if (!(error instanceof KyconnectError)) throw error
     emit({ type: 'warning', warning: 'urls-not-stored', cause: error.message })

@@ -65,7 +65,8 @@ export async function finishPairing(
   const gateway = new IdentityGateway(identity, choice, transport, now)
   try {
     const learned = await retryWhileRefused(metadata, deps, () => learnEndpoints(metadata, gateway, policy, emit))
-    await change.amend(() => learned)
+    const { problem: late } = await change.amend(() => learned)
+    if (late !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: late.message })
     emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(learned.urls).length })
     return { ...identity, metadata: learned }
   } catch (error) {

@@ -12,7 +12,7 @@ const pauseMs = 1000
  * are valid from the moment of signing, by the signer's clock, and the gateway's clock may lag a little (docs/contract.md §5).
  */
 export async function retryWhileRefused<T>(
-  { pairedAt }: Metadata,
+  { pairedAt }: Pick<Metadata, 'pairedAt'>,
   { emit, now, transport }: Pick<PairDeps, 'emit' | 'now' | 'transport'>,
   work: () => Promise<T>,
 ): Promise<T> {

@@ -76,6 +76,11 @@ describe('a command or flag of another tool', () => {
     expect(done.stderr).toMatch(new RegExp(`→ .*use ${flag}\\n`))
   })
 
+  test('is not mistaken for a command that only sounds like it', async () => {
+    const done = await kyconnect(['renew', '--json'])
+    expect(jsonError(done).message).toBe("unknown command 'renew'")
+  })
+
   test('a flag that the command has is not hinted at', async () => {
     const done = await kyconnect(['call', 'metadata', '--bogus', '-o', 'file'])
     expect([done.code, done.stderr]).toEqual([2, expect.not.stringContaining('--json')])

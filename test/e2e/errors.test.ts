@@ -373,6 +373,18 @@ describe('the way to the service', () => {
     const resumed = await kyconnect(['pair', '--resume', '--json'], { env })
     await expectFailure(resumed, 8, 'ERR_ANSWER_LOST', /the answer was lost.*new token URL/s, 'nothing')
   })
+  test('a pairing that began with --insecure is marked as such when it is resumed without', async () => {
+    fake.faults.csr = (_, response) => {
+      json(response, 503, { code: 503, error: 'busy' })
+    }
+    expect((await pair(['--insecure'])).code).toBe(7)
+    fake.faults = {}
+    const resumed = await kyconnect(['pair', '--resume', '--json'], { env: { ...fake.env, KYCONNECT_HOME: home } })
+    expect([resumed.code, JSON.parse(resumed.stdout)], resumed.stderr).toEqual([
+      0,
+      expect.objectContaining({ insecure: true }),
+    ])
+  })
   test('a reset at the management info: 8, and the identity is stored and completed by info', async () => {
     fake.faults.management = (request) => request.socket.destroy()
     expect((await pair(['--no-verify'])).code).toBe(0)

@@ -218,7 +218,8 @@ describe('remove', () => {
     expect([done.code, done.stdout]).toEqual([0, ''])
     expect(done.stderr).toMatch(/^Deleted the identity "goner"\.\nCopies of the certificate stay valid until \d{4}-/)
     expect(await readdir(home)).not.toContain('goner')
-    expect(jsonError(await go(['remove', 'goner', '-y', '--json'])).code).toBe('ERR_NO_IDENTITY')
+    for (const yes of [['-y'], []])
+      expect(jsonError(await go(['remove', 'goner', '--json', ...yes])).code).toBe('ERR_NO_IDENTITY')
   })
 
   test('asks on a terminal, and no is the default', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import * as tls from 'node:tls'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeAuthority, makeServerCertificate, temporaryFolder } from '../support/certificates.js'
+import { type FakeCluster, startFakeCluster } from '../support/fake-cluster.js'
 import { type FakeKyma, startFakeKyma } from '../support/fake-kyma.js'
 import { jsonError, kyconnect, type Run } from '../support/kyconnect.js'
 import { startTinyproxy, type Tinyproxy } from '../support/tinyproxy.js'
@@ -93,6 +94,38 @@ describe('a proxy of the environment', () => {
     const done = await pair([], { HTTPS_PROXY: proxy.url, NO_PROXY: except })
     expect(done.code, done.stderr).toBe(0)
     expect(await proxy.tunnels()).toHaveLength(before)
+  })
+})
+
+describe("the cluster's API", () => {
+  let cluster: FakeCluster
+  beforeAll(async () => {
+    cluster = await startFakeCluster()
+    cluster.applications.add('demo')
+    cluster.tokenUrl = fake.tokenUrl
+  })
+  afterAll(() => cluster.stop())
+
+  const askToken = (args: readonly string[], env: Record<string, string>): Promise<Run> =>
+    run(['token', '--app', 'demo', '--verbose', ...args], { KUBECONFIG: cluster.kubeconfig, ...env })
+
+  test.each<[string, string[], (url: string) => Record<string, string>]>([
+    ['the environment', [], (url) => ({ HTTPS_PROXY: url })],
+    ['the command line', ['--proxy'], () => ({ HTTPS_PROXY: 'http://127.0.0.1:9' })],
+  ])('is reached through the proxy of %s, and --verbose names it', async (_, flags, env) => {
+    const before = (await proxy.tunnels()).length
+    const done = await askToken(flags.length === 0 ? [] : [...flags, proxy.url], env(proxy.url))
+    expect(done.code, done.stderr).toBe(0)
+    const tunnels = (await proxy.tunnels()).slice(before)
+    expect(tunnels).toContain(`localhost:${cluster.port}`)
+    expect(done.stderr).toContain(`through the proxy 127.0.0.1:${proxy.port}`)
+  })
+
+  test('is named with its proxy when that fails, and reached without it by NO_PROXY', async () => {
+    const dead = { HTTPS_PROXY: 'http://127.0.0.1:9' }
+    const failed = await askToken(['--json'], dead)
+    expect([failed.code, jsonError(failed).message]).toEqual([8, expect.stringContaining('http://127.0.0.1:9')])
+    expect((await askToken([], { ...dead, NO_PROXY: 'localhost' })).code).toBe(0)
   })
 })
 
@@ -207,10 +240,15 @@ test('an https proxy carries it as well, trusted through the same CA file', asyn
   )
   const url = `https://localhost:${secure.port}`
   const done = await pair(['--proxy', url])
+  // A CA file that is for the cluster alone: the proxy's CA is one that this machine trusts.
+  const elsewhere = await run(['info', '--ca-file', fake.clientAuthority.certificateFile], {
+    SSL_CERT_FILE: fake.serverAuthority.certificateFile,
+  })
+  expect(elsewhere.code, elsewhere.stderr).toBe(0)
   const untrusted = await run(['info', '--json', '--ca-file', fake.clientAuthority.certificateFile])
   secure.stop()
   expect(done.code, done.stderr).toBe(0)
-  expect(seen).toEqual([`127.0.0.1:${fake.connectorPort}`, `127.0.0.1:${fake.gatewayPort}`])
+  expect(seen.slice(0, 2)).toEqual([`127.0.0.1:${fake.connectorPort}`, `127.0.0.1:${fake.gatewayPort}`])
   expect([untrusted.code, jsonError(untrusted).message]).toEqual([
     8,
     expect.stringContaining(`the proxy ${url} cannot be reached`),

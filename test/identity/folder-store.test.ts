@@ -1,13 +1,24 @@
+import { execFile } from 'node:child_process'
 import { X509Certificate, createPrivateKey, randomBytes } from 'node:crypto'
-import { chmod, lstat, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { FilesError, IdentityUnusableError, NoIdentityError, ProfileNameError } from '../../src/errors.js'
+import {
+  FilesError,
+  HomeUnsafeError,
+  IdentityUnusableError,
+  NoIdentityError,
+  ProfileNameError,
+} from '../../src/errors.js'
 import type { FolderStore, FolderStoreDeps } from '../../src/identity/folder-store.js'
+import { readOwnFile } from '../../src/identity/own-files.js'
 import type { Identity, Material } from '../../src/identity/identity.js'
 import { publicKeyDer } from '../../src/pki/key.js'
 import { temporaryFolder } from '../support/certificates.js'
 import { makeMaterial, metadataOf, pendingOf, storeAt } from '../support/identities.js'
+
+const run = promisify(execFile)
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 let one: Material
@@ -217,6 +228,83 @@ describe('an identity that cannot be used', () => {
       expect((await store.load('demo')).material).toEqual(two)
     },
   )
+})
+
+describe('what another user, or another program, may have put in the place of ours', () => {
+  const at = (...path: string[]): string => join(home, 'demo', ...path)
+  const replace = async (path: string, by: (path: string) => Promise<unknown>): Promise<void> => {
+    await rm(path, { recursive: true })
+    await by(path)
+  }
+  const places: [string, () => string][] = [
+    ['pointer.json', () => at('pointer.json')],
+    ['identity.json', () => current('identity.json')],
+    ['key.pem', () => current('key.pem')],
+  ]
+  const others: [string, (path: string) => Promise<unknown>][] = [
+    ['a FIFO', (path) => run('mkfifo', [path])],
+    ['a link', (path) => symlink(join(folder.path, 'one.key'), path)],
+    ['a folder', (path) => mkdir(path)],
+  ]
+  test.each(places.flatMap(([name, place]) => others.map(([kind, by]) => [kind, name, place, by] as const)))(
+    '%s as %s is refused at once',
+    async (_, __, place, by) => {
+      const store = storeAt(home)
+      await commit(store, one)
+      await replace(place(), by)
+      const failure = await store.load('demo').catch((error: unknown) => error)
+      expect(failure).toBeInstanceOf(HomeUnsafeError)
+      expect(String(failure)).toContain('is not a plain file')
+    },
+  )
+
+  test.each(['current', 'pending'])('a key in %s that others may read is refused, with the command', async (where) => {
+    const store = storeAt(home)
+    await commit(store, one)
+    await store.locked('demo', (change) => change.begin(pendingOf('demo')))
+    await chmod(at(where, 'key.pem'), 0o640)
+    const failure = await (where === 'current' ? store.load('demo') : store.pending('demo')).catch(
+      (error: unknown) => error,
+    )
+    expect(failure).toBeInstanceOf(HomeUnsafeError)
+    expect(String(failure)).toMatch(/too open: mode 0640/)
+    expect(failure instanceof HomeUnsafeError ? failure.hints : []).toEqual([expect.stringMatching(/^run: chmod 600 /)])
+  })
+
+  test('versions that others may write to are refused, with the command, by readers and writers', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    await chmod(at('versions'), 0o770)
+    for (const attempt of [store.load('demo'), commit(store, two)]) {
+      const failure = await attempt.catch((error: unknown) => error)
+      expect(failure).toBeInstanceOf(HomeUnsafeError)
+      expect(failure instanceof HomeUnsafeError ? failure.hints : []).toEqual([`run: chmod go-w "${at('versions')}"`])
+    }
+  })
+
+  test('a device and a file of another user are refused', async () => {
+    await expect(readOwnFile('/dev/null', 0)).rejects.toThrow(/is not a plain file/)
+    const file = join(folder.path, `foreign-${count}`)
+    await writeFile(file, 'x')
+    const isRoot = process.geteuid?.() === 0
+    // What belongs to root is never foreign.
+    if (isRoot) await chown(file, 65534, 65534)
+    await expect(readOwnFile(file, isRoot ? 0 : 123456)).rejects.toThrow(/belongs to another user/)
+  })
+
+  test('a copy in current whose key is nowhere else is kept by every commit', async () => {
+    await mkdir(at(), { recursive: true, mode: 0o700 })
+    await chmod(home, 0o700)
+    await mkdir(at('current'), { mode: 0o700 })
+    await writeFile(at('current', 'client.crt'), three.leaf)
+    await writeFile(at('current', 'key.pem'), three.key, { mode: 0o600 })
+    const store = storeAt(home)
+    await expect(store.load('demo')).rejects.toThrow(/looks like a restored copy/)
+    await commit(store, one)
+    await commit(store, two)
+    const kept = (await readdir(at())).filter((name) => name.startsWith('current.kept-'))
+    expect(await Promise.all(kept.map((name) => readFile(at(name, 'key.pem'), 'utf8')))).toEqual([three.key])
+  })
 })
 
 describe('a pending pairing', () => {

@@ -15,6 +15,7 @@ export interface RemoveOptions extends OutputOptions {
 export async function runRemove(profile: string, options: RemoveOptions, context: Context): Promise<void> {
   const { kyconnect, stdout, stderr } = context
   const json = options.json === true
+  await kyconnect.checkRemovable(profile)
   const metadata = (await kyconnect.store.summaries()).find((summary) => summary.profile === profile)?.metadata
   if (options.yes !== true && !(await confirm(question(profile, metadata), json, context))) {
     throw new ConfirmationNeededError(`the identity "${profile}" was not deleted: nothing confirmed it`, {

@@ -20,6 +20,8 @@ export const tokenCommand: CommandDefinition = (program, run) => {
     .requiredOption('--app <name>', 'the App to get a token for')
     .addHelpText('after', examples)
   addOutputOptions(
-    addTokenOptions(command).option('--timeout <seconds>', 'time limit for each answer of the cluster (default: 30)'),
+    addTokenOptions(command)
+      .option('--proxy <url>', 'connect through this HTTP proxy; "none" for no proxy [HTTPS_PROXY, NO_PROXY]')
+      .option('--timeout <seconds>', 'time limit for each answer of the cluster (default: 30)'),
   ).action((flags: TokenFlags) => run(async (context) => (await import('./run.js')).runToken(flags, context)))
 }
