@@ -24,6 +24,8 @@ export async function pointCurrent(profile: ProfileFolder, version: string, make
     await cp(versionPath(profile, version), fresh, { recursive: true })
   }
   try {
+    // A rename replaces a file without a word.
+    if (await currentIsForeign(profile)) await moveAside(profile, current)
     await rename(fresh, current)
   } catch (error) {
     if (!hasErrorCode(error, 'EISDIR', 'ENOTEMPTY', 'EEXIST', 'EPERM', 'ENOTDIR')) throw error
@@ -38,7 +40,7 @@ export async function currentLags(profile: ProfileFolder, version: string): Prom
   const current = currentPath(profile)
   const target = await readlink(current).catch(() => undefined)
   if (target !== undefined) return target !== join('versions', version)
-  return !(await sameLeaf(profile, current, versionPath(profile, version)))
+  return !(await isSameIdentity(profile, current, versionPath(profile, version)))
 }
 
 /** The version that `current` links to; undefined when it is not such a link. */
@@ -48,13 +50,15 @@ export async function linkedVersion(profile: ProfileFolder): Promise<string | un
   return isVersion(version) && target === join('versions', version) ? version : undefined
 }
 
-/** Whether `current` is a folder that holds a key of no version here: a copy that somebody restored. It must never be deleted. */
+/** Whether `current` is somebody's file, or a folder with a key of no version here: a copy that somebody restored. It must never be deleted. */
 export async function currentIsForeign(profile: ProfileFolder): Promise<boolean> {
   const current = currentPath(profile)
   const found = await lstat(current).catch(() => undefined)
-  if (found === undefined || !found.isDirectory()) return false
+  if (found === undefined || found.isSymbolicLink()) return false
+  if (!found.isDirectory()) return true
   const versions = await readdir(join(profile.path, 'versions')).catch((): string[] => [])
-  for (const version of versions) if (await sameLeaf(profile, current, versionPath(profile, version))) return false
+  for (const version of versions)
+    if (await isSameIdentity(profile, current, versionPath(profile, version))) return false
   return true
 }
 
@@ -66,9 +70,10 @@ async function moveAside(profile: ProfileFolder, current: string): Promise<void>
   if (!foreign) await rm(aside, { recursive: true, force: true })
 }
 
-async function sameLeaf({ userId }: ProfileFolder, one: string, other: string): Promise<boolean> {
-  const [left, right] = await Promise.all(
-    [one, other].map((folder) => readOwnFile(join(folder, 'client.crt'), userId).catch(() => undefined)),
-  )
-  return left !== undefined && left === right
+/** The same certificate and the same key: where one of them lost its key, the other has the only one. */
+async function isSameIdentity({ userId }: ProfileFolder, one: string, other: string): Promise<boolean> {
+  const read = (folder: string): Promise<(string | undefined)[]> =>
+    Promise.all(['client.crt', 'key.pem'].map((name) => readOwnFile(join(folder, name), userId).catch(() => undefined)))
+  const [left, right] = await Promise.all([read(one), read(other)])
+  return left.every((text, index) => text !== undefined && text === right[index])
 }

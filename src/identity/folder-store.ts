@@ -183,11 +183,12 @@ export class FolderStore implements IdentityStore {
 
   /** A profile without a pointer that holds a key all the same: a copy that somebody restored. */
   async #foreignCopy(folder: ProfileFolder): Promise<KyconnectError | undefined> {
-    const copy = (await currentIsForeign(folder))
-      ? join(folder.path, 'current')
-      : (await exists(join(folder.path, 'key.pem')))
-        ? folder.path
-        : undefined
+    const copy =
+      (await exists(join(folder.path, 'current', 'key.pem'))) && (await currentIsForeign(folder))
+        ? join(folder.path, 'current')
+        : (await exists(join(folder.path, 'key.pem')))
+          ? folder.path
+          : undefined
     if (copy === undefined) return undefined
     return new IdentityUnusableError(
       `${folder.path} has no pointer.json, but ${copy} holds a key: it looks like a restored copy of an identity`,

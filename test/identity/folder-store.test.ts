@@ -1,6 +1,19 @@
 import { execFile } from 'node:child_process'
 import { X509Certificate, createPrivateKey, randomBytes } from 'node:crypto'
-import { chmod, chown, lstat, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  cp,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -413,6 +426,31 @@ describe('what a crash leaves', () => {
     })
     // One name for the pending folder that is moved aside, and none for a new pointer.
     expect(written).toHaveLength(1)
+  })
+
+  test('a file that somebody put in the place of current is not replaced by a repair, and kept by the next commit', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    await rm(current())
+    await writeFile(current(), 'not ours')
+    await open(store)
+    expect(await readFile(current(), 'utf8')).toBe('not ours')
+    await commit(store, two)
+    const kept = (await readdir(join(home, 'demo'))).filter((name) => name.startsWith('current.kept-'))
+    expect(await readFile(join(home, 'demo', kept[0] ?? ''), 'utf8')).toBe('not ours')
+    expect(await keyOf()).toBe(two.key)
+  })
+
+  test('a copy in the place of current that has the only key is kept by the next commit', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    const version = join(home, 'demo', await readlink(current()))
+    await rm(current())
+    await cp(version, current(), { recursive: true })
+    await rm(join(version, 'key.pem'))
+    await commit(store, two)
+    const kept = (await readdir(join(home, 'demo'))).filter((name) => name.startsWith('current.kept-'))
+    expect(await readFile(join(home, 'demo', kept[0] ?? '', 'key.pem'), 'utf8')).toBe(one.key)
   })
 
   test('every half-written thing goes with the next commit; a version that no pointer names stays, for it may be the only key', async () => {
