@@ -1,6 +1,6 @@
 import { mayBeRefusal } from '../gateway/refused-certificate.js'
 import type { Metadata } from '../identity/identity.js'
-import type { PairDeps } from './pair.js'
+import type { PairDeps } from './policy.js'
 
 /** How long a certificate counts as fresh: a gateway whose clock is slow refuses it at first. */
 const freshForMs = 2 * 60_000

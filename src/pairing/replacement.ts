@@ -2,7 +2,7 @@ import { ConfirmationNeededError, KyconnectError, NoIdentityError, ProfileExists
 import type { Identity, Pending, StoredRoute } from '../identity/identity.js'
 import { nothingStored } from '../identity/route.js'
 import type { IdentityStore } from '../identity/store.js'
-import type { PairDeps, PairPolicy } from './pair.js'
+import type { PairDeps, PairPolicy } from './policy.js'
 
 /** Checks that a pairing may use a profile. @throws ProfileExistsError, and the error of a stored identity that cannot be used */
 export async function checkProfileFree(profile: string, policy: PairPolicy, store: IdentityStore): Promise<void> {
