@@ -1,4 +1,4 @@
-// Measures what a user waits for, side by side in one run: every variant once per round, medians of all rounds.
+// Measures how long a user waits: runs every variant once per round, and prints the medians of all rounds.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -71,7 +71,7 @@ async function measure(ready) {
     variants['kyconnect pair --app'] = () =>
       run(env, process.execPath, [program, 'pair', '--force', '--app', 'demo', '--node-port', 'auto'])
   }
-  // Once each before anything counts: files are read into memory, compiled code is kept.
+  // A first round that does not count: it reads files into memory, and fills the cache of compiled code.
   for (const variant of Object.values(variants)) variant()
   const times = Object.fromEntries(Object.keys(variants).map((name) => [name, []]))
   for (let round = 0; round < rounds; round++) {

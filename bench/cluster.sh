@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole tutorial as a script, from the TokenRequest on: what `kyconnect pair --app` is measured against. Arguments: kubectl, App, folder.
+# The whole tutorial as a script, starting with the TokenRequest: the benchmark compares `kyconnect pair --app` with it. Arguments: kubectl, App, folder.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 kubectl=$1 app=$2 folder=$3

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tutorial's commands as a script: what kyconnect pair is measured against. Arguments: token URL, folder, and a key when one is given.
+# The tutorial's commands as a script: the benchmark compares `kyconnect pair` with it. Arguments: token URL, folder, and optionally a key.
 set -euo pipefail
 cd "$2"
 curl -K curlrc "$1" >info.json

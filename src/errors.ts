@@ -1,11 +1,11 @@
 /**
- * Every error a caller can meet. Each has a stable `code`, one sentence for a person, the fields a program decides by, and hints:
- * imperatives with the next command to run. No logic reads a message or a hint.
+ * Every error that a caller can receive. Each has a stable `code`, one sentence for a person, fields that a program can decide by, and
+ * hints: imperatives with the next command to run. No logic reads a message or a hint.
  */
 export interface ErrorContext {
   /** What to do next, one imperative each, usually with the command to run. */
   readonly hints?: readonly string[]
-  /** What failed below, as a code: of the system (`ECONNREFUSED`), of OpenSSL (`CERT_HAS_EXPIRED`) or of ours. */
+  /** The code of the underlying failure, from the system (`ECONNREFUSED`), from OpenSSL (`CERT_HAS_EXPIRED`) or from kyconnect. */
   readonly reason?: string
   /** The network address that was called. */
   readonly target?: ErrorTarget
@@ -18,7 +18,7 @@ export interface ErrorContext {
 export interface ErrorTarget {
   /** The host name of the URL. */
   readonly host: string
-  /** What the socket was opened to: the host name itself, or the address of a resolve rule. */
+  /** The address that the socket was opened to: the host name itself, or the address in a resolve rule. */
   readonly address: string
   readonly port: number
 }
@@ -44,13 +44,13 @@ export abstract class KyconnectError extends Error {
     return this.#hints
   }
 
-  /** Replaces the hints where a caller further up knows a better way out. */
+  /** Replaces the hints, where a caller further up the stack knows a better way out. */
   replaceHints(...hints: readonly string[]): this {
     this.#hints = hints
     return this
   }
 
-  /** Adds what only a caller further up knows: that something was kept, for instance, and how to continue with it. */
+  /** Adds what only a caller further up the stack knows: for instance, that a pairing was kept and how to continue it. */
   addHint(hint: string): this {
     this.#hints = [...this.#hints, hint]
     return this
@@ -68,12 +68,12 @@ export function hasErrorCode(error: unknown, ...codes: readonly string[]): boole
   return code !== '' && codes.includes(code)
 }
 
-/** A fault of ours, or of the machine, that no other error describes. */
+/** A bug in kyconnect, or a fault of the machine, that no other error describes. */
 export class UnexpectedError extends KyconnectError {
   readonly code = 'ERR_UNEXPECTED'
 }
 
-/** The command line, or a value given in the environment, cannot be used as it is. */
+/** The command line, or a value in the environment, cannot be used. */
 export class UsageError extends KyconnectError {
   readonly code = 'ERR_USAGE'
 }
@@ -83,7 +83,7 @@ export class TokenUrlInvalidError extends KyconnectError {
   readonly code = 'ERR_TOKEN_URL_INVALID'
 }
 
-/** The name cannot be that of a profile: only letters, digits, `.`, `_` and `-`. */
+/** The name is not a valid profile name: only letters, digits, `.`, `_` and `-` are allowed. */
 export class ProfileNameError extends KyconnectError {
   readonly code = 'ERR_PROFILE_NAME'
 }
@@ -98,22 +98,22 @@ export class ProfileAmbiguousError extends KyconnectError {
   readonly code = 'ERR_PROFILE_AMBIGUOUS'
 }
 
-/** The token URL is for another App than the one expected. */
+/** The token URL is not for the expected App. */
 export class AppMismatchError extends KyconnectError {
   readonly code = 'ERR_APP_MISMATCH'
 }
 
-/** The key given, or the algorithm asked for, cannot be used: the service signs RSA keys only (docs/contract.md §5). */
+/** The given key, or the requested algorithm, cannot be used: the service signs RSA keys only (docs/contract.md §5). */
 export class KeyUnsuitableError extends KyconnectError {
   readonly code = 'ERR_KEY_UNSUITABLE'
 }
 
-/** A question needs a yes, and no person can be asked. */
+/** The command needs a confirmation that it did not get: there is no terminal to ask on, or the answer was no. */
 export class ConfirmationNeededError extends KyconnectError {
   readonly code = 'ERR_CONFIRMATION_NEEDED'
 }
 
-/** One-time token was refused: it is missing, unknown, already used or too old; the service does not say which. */
+/** The one-time token was refused: it is missing, unknown, already used or too old; the service does not say which. */
 export class TokenRejectedError extends KyconnectError {
   readonly code = 'ERR_TOKEN_REJECTED'
 }
@@ -128,7 +128,7 @@ export class ClientCertificateRefusedError extends KyconnectError {
   readonly code = 'ERR_CLIENT_CERTIFICATE_REFUSED'
 }
 
-/** A URL from an answer points where it must not: another origin, another gateway, no https. */
+/** A URL in an answer must not be called: it is on another origin or another gateway, or is not an https URL. */
 export class UntrustedUrlError extends KyconnectError {
   readonly code = 'ERR_UNTRUSTED_URL'
 }
@@ -138,17 +138,17 @@ export class ClusterAccessError extends KyconnectError {
   readonly code = 'ERR_CLUSTER_ACCESS'
 }
 
-/** The certificate that came back is not the one asked for, or its chain does not link up. */
+/** The signed certificate is not the one that was requested, or its chain does not verify. */
 export class CertificateUnverifiedError extends KyconnectError {
   readonly code = 'ERR_CERTIFICATE_UNVERIFIED'
 }
 
-/** No identity is stored under the profile, or none at all. */
+/** No identity is stored under the profile, or no identity is stored at all. */
 export class NoIdentityError extends KyconnectError {
   readonly code = 'ERR_NO_IDENTITY'
 }
 
-/** An identity is there but cannot be used: damaged, of a newer format, or lacking the endpoint asked for. */
+/** A stored identity cannot be used: it is damaged, has a newer format, or lacks the requested endpoint. */
 export class IdentityUnusableError extends KyconnectError {
   readonly code = 'ERR_IDENTITY_UNUSABLE'
 }
@@ -163,7 +163,7 @@ export class ServiceFailedError extends KyconnectError {
   readonly code = 'ERR_SERVICE_FAILED'
 }
 
-/** A success that makes no sense: not JSON, fields missing, too large, a redirect where none belongs. */
+/** An answer cannot be used: it is not JSON, lacks fields, is too large, or is an unexpected redirect. */
 export class AnswerMalformedError extends KyconnectError {
   readonly code = 'ERR_ANSWER_MALFORMED'
 }
@@ -173,7 +173,7 @@ export interface NetworkErrorContext extends ErrorContext {
   readonly requestSent?: boolean
 }
 
-/** There was no connection, or it broke. */
+/** The connection could not be made, or it broke. */
 export class NetworkError extends KyconnectError {
   readonly code = 'ERR_NETWORK'
   /** Whether any of the request may have reached the server. */
@@ -197,7 +197,7 @@ export class TimeoutError extends KyconnectError {
   }
 }
 
-/** The service said 201, so the token is spent, but the certificate did not arrive whole. */
+/** The service answered 201, so the token is consumed, but the certificate did not arrive completely. */
 export class AnswerLostError extends KyconnectError {
   readonly code = 'ERR_ANSWER_LOST'
 }
@@ -207,7 +207,7 @@ export class FilesError extends KyconnectError {
   readonly code = 'ERR_FILES'
 }
 
-/** The folder that holds the identities is not ours alone. */
+/** A folder or file of the store belongs to another user, or other users can access it. */
 export class HomeUnsafeError extends KyconnectError {
   readonly code = 'ERR_HOME_UNSAFE'
 }
@@ -217,17 +217,17 @@ export class LockHeldError extends KyconnectError {
   readonly code = 'ERR_LOCK_HELD'
 }
 
-/** Ctrl-C. */
+/** The user pressed Ctrl-C. */
 export class InterruptedError extends KyconnectError {
   readonly code = 'ERR_INTERRUPTED'
 }
 
-/** SIGTERM. */
+/** The process received SIGTERM. */
 export class TerminatedError extends KyconnectError {
   readonly code = 'ERR_TERMINATED'
 }
 
-/** All of them: `switch (error.code)` narrows. */
+/** All error classes, so that `switch (error.code)` narrows the type. */
 export type AnyKyconnectError =
   | UnexpectedError
   | UsageError

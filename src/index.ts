@@ -1,5 +1,5 @@
 /**
- * What other programs may import: the same way into the house that the commands take.
+ * What other programs may import. The commands use the same interface.
  *
  * @example
  * import { openKyconnect } from 'kyconnect'
@@ -29,7 +29,7 @@ export type { PairPolicy } from './pairing/policy.js'
 export type { Emit, ProgressEvent } from './progress.js'
 export type { Runtime } from './runtime.js'
 
-/** Opens the house with what this process gives. @param signal ends what is under way, with its reason */
+/** Opens kyconnect in this process. @param signal when aborted, ends all running work with its reason */
 export function openKyconnect(signal: AbortSignal = new AbortController().signal): Promise<Kyconnect> {
   return Kyconnect.open(readRuntime(signal))
 }

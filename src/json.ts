@@ -1,6 +1,6 @@
 /**
- * Reads JSON that came from outside, without trusting its shape. Every room that parses an answer or a file reads it with these
- * functions; what a missing member means is the caller's business.
+ * Reads JSON that came from outside, without trusting its shape. All code that parses an answer or a file uses these functions; the
+ * caller decides what a missing member means.
  */
 
 /** The JSON object that a text holds; undefined when the text is not JSON, or not an object. */

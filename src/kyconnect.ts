@@ -27,7 +27,7 @@ import { parseNoProxy } from './transport/proxy.js'
 import { usualRootFiles } from './transport/roots.js'
 import { type Refusal, refusalError } from './transport/refusal.js'
 
-/** What one run wants. */
+/** The options of one run. */
 export interface RunOptions {
   readonly choice: Omit<RouteChoice, 'environment'>
   readonly emit: Emit
@@ -37,17 +37,17 @@ export interface RunOptions {
 
 /** How one run uses a cluster. */
 export interface ClusterRun extends Pick<RunOptions, 'emit' | 'trace'> {
-  /** Of the flag: null for `none`. The proxy-url of a kubeconfig counts before it. */
+  /** From the flag; null for `none`. The proxy-url of a kubeconfig takes precedence over it. */
   readonly proxy: URL | null | undefined
   /** Milliseconds for an answer. */
   readonly timeoutMs: number
-  /** Milliseconds for a plugin of the kubeconfig to give credentials: a person may have to log in. */
+  /** Milliseconds within which a plugin of the kubeconfig must return credentials: a person may have to log in. */
   readonly pluginTimeoutMs: number
   /** Whether a plugin of the kubeconfig may ask its questions on standard input. */
   readonly isInteractive: boolean
 }
 
-/** A run that changes nothing about how services are reached and reports nothing. */
+/** Options that reach the services as stored, and report nothing. */
 export const plainRun: RunOptions = {
   choice: {
     nodePort: undefined,
@@ -61,12 +61,12 @@ export const plainRun: RunOptions = {
   trace: undefined,
 }
 
-/** The composition root: the one way from a command, or from another program, into the house. */
+/** The composition root: commands, and programs that import kyconnect, use everything else through it. */
 export class Kyconnect {
   readonly store: IdentityStore
   readonly #redactor = new Redactor()
   readonly #runtime: Runtime
-  /** By choice. */
+  /** By the choice of cluster, as JSON. */
   readonly #clusters = new Map<string, Promise<Cluster>>()
 
   constructor(runtime: Runtime, store: IdentityStore) {
@@ -74,7 +74,7 @@ export class Kyconnect {
     this.store = store
   }
 
-  /** Chooses the store; asynchronous, since a store may have to be reached first. */
+  /** Opens the store; asynchronous, because a store may need a connection first. */
   static async open(runtime: Runtime): Promise<Kyconnect> {
     return new Kyconnect(runtime, await openStore(runtime))
   }
@@ -171,7 +171,10 @@ export class Kyconnect {
     return this.store.locked(profile, (change) => change.remove())
   }
 
-  /** Gives a profile another name; the identity that `rollback` restores, and a pending pairing, come along. @throws ProfileExistsError */
+  /**
+   * Renames a profile, and with it the identity that `rollback` restores and a pending pairing. Returns the same as `remove`.
+   * @throws ProfileExistsError
+   */
   async rename(from: string, to: string): Promise<readonly string[]> {
     return this.store.locked(from, async (source) => {
       const identity = await this.store.load(from)
@@ -187,28 +190,31 @@ export class Kyconnect {
         if (problem !== undefined) throw problem.addHint(`the identity is stored under both "${from}" and "${to}"`)
         if (pending !== undefined) await target.begin({ ...pending, profile: to })
       })
-      // Both exist now, complete: a crash here costs nothing.
+      // Both profiles are complete now, so a crash here loses nothing.
       return source.remove()
     })
   }
 
-  /** A commit would end a pending pairing, and with it a key whose token may still be good. @throws ProfileExistsError */
+  /** A commit would delete a pending pairing, and with it a key whose token may still be valid. @throws ProfileExistsError */
   async #checkFree(profile: string): Promise<void> {
     if (await this.store.has(profile)) throw taken(profile)
     if (!(await this.store.listPending()).includes(profile)) return
     throw new ProfileExistsError(`a pairing is pending under the profile "${profile}"`, {
-      hints: [`continue it: ${resumeCommand(profile)}`, 'or choose another name, or wait for 5 minutes'],
+      hints: [
+        `continue it: ${resumeCommand(profile)}`,
+        'or choose another name, or wait for 5 minutes until it expires',
+      ],
       details: { profile },
     })
   }
 
-  /** Whether this machine knows a cluster: by a kubeconfig, or by the service account of a pod. */
+  /** Whether a cluster is configured on this machine, by a kubeconfig or the service account of a pod. */
   hasCluster(choice: ClusterChoice): Promise<boolean> {
     return hasCluster(choice, this.#runtime)
   }
 
   /**
-   * Opens a cluster; close it after use. One that was opened before keeps its credentials: a plugin of the kubeconfig runs once.
+   * Opens a cluster; close it after use. A cluster that was opened before keeps its credentials, so that a plugin runs only once.
    * @throws UsageError when the kubeconfig cannot be used as it is
    */
   async openCluster(choice: ClusterChoice, run: ClusterRun): Promise<KubernetesApi> {
@@ -234,18 +240,18 @@ export class Kyconnect {
     return ensureApplication(api, spec, create, { signal, emit })
   }
 
-  /** A one-time token URL from a cluster. Clean up with the returned `discard`. */
+  /** Requests a one-time token URL from a cluster. Clean up with the returned `discard`. */
   requestToken(api: KubernetesApi, spec: TokenSpec, emit: Emit): Promise<IssuedToken> {
     const { now, monotonic, randomHex, signal } = this.#runtime
     return requestToken(api, spec, { now, monotonic, randomHex, sleep, signal, emit })
   }
 
-  /** The NodePort of a cluster's gateway. */
+  /** Reads the NodePort of a cluster's gateway. */
   nodePort(api: KubernetesApi, service: ServiceName): Promise<number> {
     return readNodePort(api, service, this.#runtime.signal)
   }
 
-  /** The address of a cluster's node, if it is known. */
+  /** Reads the address of a cluster's node, if the cluster reports one. */
   nodeAddress(api: KubernetesApi): Promise<string | undefined> {
     return nodeAddress(api, this.#runtime.signal)
   }
@@ -264,17 +270,17 @@ export class Kyconnect {
     }
   }
 
-  /** An identity on an open connection to its gateway; close it after use. */
+  /** Opens the gateway of an identity; close it after use. */
   openGateway(identity: Identity, run: RunOptions = plainRun): Gateway {
     return this.#gateway(identity, run)
   }
 
-  /** What an unsuccessful answer means. `what` names what was asked for. */
+  /** The error for an unsuccessful answer. @param what names the request in the message */
   refusal(answer: Refusal, what: string, identity: Identity, run: RunOptions): unknown {
     return this.#gateway(identity, run).explain(refusalError(answer, what))
   }
 
-  /** NodePort and URLs as this run calls them. */
+  /** The NodePort and the URLs that this run calls. */
   called(identity: Identity, run: RunOptions): { nodePort: number | null; calledUrls: Urls } {
     const choice = this.#choice(run)
     return {
@@ -325,7 +331,7 @@ function openStore(runtime: Runtime): Promise<IdentityStore> {
   )
 }
 
-/** HTTPS_PROXY and NO_PROXY, in lower case first, as curl reads them; and the files of trusted roots. */
+/** Reads HTTPS_PROXY and NO_PROXY, the lower-case names first as curl does, and the files of trusted roots. */
 function routeEnvironment({ environment, platform }: Runtime): RouteEnvironment {
   const first = (...names: string[]): string =>
     names.map((name) => environment[name] ?? '').find((text) => text !== '') ?? ''
@@ -339,7 +345,7 @@ function routeEnvironment({ environment, platform }: Runtime): RouteEnvironment 
 
 function taken(profile: string): ProfileExistsError {
   return new ProfileExistsError(`an identity is already stored under the profile "${profile}"`, {
-    hints: ['choose another name, or remove the identity that is there: kyconnect remove <profile>'],
+    hints: ['choose another name, or remove the stored identity: kyconnect remove <profile>'],
     details: { profile },
   })
 }
@@ -367,7 +373,7 @@ function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   })
 }
 
-/** Where pids mean one process: on Linux a namespace of one boot, as the first namespace has the same name on every machine. */
+/** The scope in which a pid identifies one process: on Linux a pid namespace and a boot, because the first namespace of every machine has the same name. */
 async function readPidNamespace(): Promise<string> {
   const [namespace, boot] = await Promise.all([
     readlink('/proc/self/ns/pid').catch(() => ''),
@@ -376,7 +382,7 @@ async function readPidNamespace(): Promise<string> {
   return `${namespace} ${boot}`.trim()
 }
 
-/** On Linux the boot and the start time of a process, elsewhere only whether it lives; undefined when it does not. */
+/** Identifies a process: on Linux by its boot and start time, elsewhere only as running; undefined when it is not running. */
 async function processIdentity(pid: number, { platform, isAlive }: Runtime): Promise<string | undefined> {
   if (platform === 'linux') {
     try {
@@ -384,7 +390,7 @@ async function processIdentity(pid: number, { platform, isAlive }: Runtime): Pro
         readFile(join('/proc', String(pid), 'stat'), 'utf8'),
         readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => ''),
       ])
-      // The second field, the program's name, may hold blanks and brackets; after it come the state and, 22nd in all, the start time.
+      // The second field, the program's name, may contain blanks and brackets. The state follows it; the start time is field 22.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       const [state, started = ''] = [fields[0], fields[19]]
       if (state === 'Z') return undefined

@@ -9,13 +9,13 @@ export type Emit = (event: ProgressEvent) => void
 
 export type Step = StepFinished['step']
 
-/** A step began that may take a while. */
+/** A step that may take a while has started. */
 export interface StepStarted {
   readonly type: 'started'
   readonly step: Step
 }
 
-/** The step that began has succeeded, with its result. */
+/** The started step has succeeded; the other fields are its result. */
 export type StepFinished = { readonly type: 'finished' } & (
   | { readonly step: 'cluster'; readonly context: string; readonly server: string; readonly namespace: string }
   | { readonly step: 'token-url'; readonly host: string; readonly tokenRequest: string }
@@ -25,7 +25,7 @@ export type StepFinished = { readonly type: 'finished' } & (
   | { readonly step: 'management-info'; readonly urlCount: number }
 )
 
-/** Something good to know. */
+/** Information that needs no action. */
 export type Notice = { readonly type: 'notice' } & (
   | { readonly notice: 'identity-replaced'; readonly profile: string }
   | { readonly notice: 'application-created'; readonly app: string }
@@ -33,7 +33,7 @@ export type Notice = { readonly type: 'notice' } & (
   | { readonly notice: 'waiting-for-gateway'; readonly seconds: number }
 )
 
-/** Something the user should know, and that stops nothing. */
+/** A problem that the user should know about, and that does not stop the command. */
 export type Warning = { readonly type: 'warning' } & (
   | { readonly warning: 'app-differs'; readonly app: string; readonly answered: string }
   | { readonly warning: 'app-unverifiable'; readonly app: string; readonly commonName: string }
@@ -57,7 +57,7 @@ export type Warning = { readonly type: 'warning' } & (
       readonly warning: 'owner-ignored'
       readonly tenant: string
       readonly group: string
-      /** Seen in the TokenRequest of the cluster, or in the certificate at the end. */
+      /** Where it was noticed: in the cluster's TokenRequest, or in the certificate that the Connector issued. */
       readonly by: 'cluster' | 'connector'
     }
   | { readonly warning: 'paired-insecurely' }

@@ -1,19 +1,19 @@
 const tokenParameter = /((?<![A-Za-z0-9_])token\\?=)([^&#\s"'<>\\]+)/gi
-/** As a Connector makes them: 64 bytes in padded base64url (docs/contract.md §2). Nothing else here has that form. */
+/** A token as a Connector generates it: 64 bytes in padded base64url (docs/contract.md §2). Nothing else that kyconnect prints has that form. */
 const wholeToken = /(?<![A-Za-z0-9_+/-])[A-Za-z0-9_-]{86}(?:==|%3D%3D|\\=\\=)/gi
-/** What a server may make us treat as a token: long enough that no word of ours has the form. */
+/** The form that a token in a server's answer must have to be learned: so long that it matches no word of kyconnect's own output. */
 const tokenForm = /^[A-Za-z0-9_-]{32,}={0,2}$/
 const replacement = 'REDACTED'
-/** In a URL that the user gave, a damaged token may be short. A shorter secret than this would hit innocent text. */
+/** In a URL that the user gave, a damaged token may be short. Redacting an even shorter one would also redact ordinary text. */
 const minSecretLength = 8
-/** `signingRequests` has 15 characters, a token 88. */
+/** A longer piece of a given URL may be a token: `signingRequests` has 15 characters, a token 88. */
 const maxWordLength = 40
 
-/** Takes one-time tokens out of everything that is shown: every `token=`, what looks like a token, and each token it has learned. */
+/** Removes one-time tokens from everything that is shown: the value of every `token=`, text that looks like a token, and learned tokens. */
 export class Redactor {
   readonly #secrets = new Set<string>()
 
-  /** Learns the tokens in a server's answer, which may be quoted alone later. Only what has the form of a token is learned. */
+  /** Learns the tokens in a server's answer, because a later text may quote them alone. Only text in the form of a token is learned. */
   learn(text: string): void {
     for (const [, , token = ''] of text.matchAll(tokenParameter)) {
       if (tokenForm.test(token.replace(/%3D/gi, '='))) this.#learnToken(token)
@@ -21,7 +21,7 @@ export class Redactor {
   }
 
   /**
-   * Learns everything in a given token URL that may be the token, under any name: the URL may be damaged, and the service may
+   * Learns every part of a given token URL that may be the token, under any name: the URL may be damaged, and the service may
    * have refused it without consuming the token.
    */
   learnUrl({ pathname, search, hash }: URL): void {
@@ -45,7 +45,7 @@ export class Redactor {
     return clean
   }
 
-  /** The same for every string in a JSON value, so that no text in it can change the JSON itself. Member names stay. */
+  /** Redacts every string in a JSON value, so that no text in it can change the JSON itself. Member names stay as they are. */
   redactJson(value: unknown): unknown {
     if (typeof value === 'string') return stripControl(this.redact(value))
     if (Array.isArray(value)) return value.map((item) => this.redactJson(item))
@@ -54,7 +54,7 @@ export class Redactor {
   }
 }
 
-/** Text on one line, without control characters: for a place where a line break would start something new. */
+/** Puts text on one line, without control characters, for output where each line has its own meaning. */
 export function oneLine(text: string): string {
   return stripControl(text).replace(/\s+/g, ' ').trim()
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { hasErrorCode } from './errors.js'
 import { homedir, hostname } from 'node:os'
 
-/** What the process gives: gathered once, at the top, and handed down from here. */
+/** What kyconnect takes from its process: read once, at the start, and passed down from there. */
 export interface Runtime {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly platform: NodeJS.Platform
@@ -11,17 +11,17 @@ export interface Runtime {
   readonly userId: number | undefined
   readonly pid: number
   readonly hostname: string
-  /** Whether a process with this pid lives. */
+  /** Whether a process with this pid is running. */
   readonly isAlive: (pid: number) => boolean
   readonly now: () => Date
-  /** Milliseconds that only go forward. */
+  /** Milliseconds on a monotonic clock. */
   readonly monotonic: () => number
   readonly randomHex: (bytes: number) => string
-  /** Aborted, with the error that everything under way shall end with, when the process is asked to end. */
+  /** Aborted when the process is asked to end; its reason is the error that all running work ends with. */
   readonly signal: AbortSignal
 }
 
-/** What this process gives. @param signal see Runtime */
+/** Reads the runtime of this process. @param signal see {@link Runtime.signal} */
 export function readRuntime(signal: AbortSignal): Runtime {
   return {
     environment: { ...process.env },

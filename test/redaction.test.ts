@@ -19,7 +19,7 @@ describe('a token', () => {
     )
   })
 
-  test('that was learned is taken out wherever it stands, also without its padding or encoded', () => {
+  test('that was learned is removed everywhere, also without its padding or encoded', () => {
     fc.assert(
       fc.property(token, fc.string(), (secret, runtime) => {
         const redactor = new Redactor()
@@ -58,7 +58,7 @@ describe('a token', () => {
     expect(redactor.redact(`${secret} signingRequests/info`)).toBe('REDACTED signingRequests/info')
   })
 
-  test('is taken out where nobody learned it and its name is not read as one: it looks like nothing else', () => {
+  test('is removed by its form, even if it was not learned and has no token= in front', () => {
     fc.assert(
       fc.property(token, (secret) => {
         const escaped = secret.replaceAll('=', '\\=')
@@ -74,7 +74,7 @@ describe('a token', () => {
     )
   })
 
-  test('that is too short to be one does not blot out words', () => {
+  test('that is too short to be one does not cause words to be redacted', () => {
     const redactor = new Redactor()
     redactor.learn('https://c.example/?token=the')
     expect(redactor.redact('the end')).toBe('the end')

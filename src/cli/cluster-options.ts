@@ -46,7 +46,7 @@ export function tokenSpec(app: string, { tenant, group, wait = defaultWaitSecond
 
 const maxNameLength = 253
 
-/** A name as Kubernetes takes it for an object: labels of RFC 1123, joined by dots. */
+/** Whether Kubernetes accepts a name for an object: labels of RFC 1123, joined by dots. */
 function isSubdomain(name: string): boolean {
   const isLabel = (label: string): boolean =>
     /^[a-z0-9-]+$/.test(label) && !label.startsWith('-') && !label.endsWith('-')

@@ -95,7 +95,7 @@ function isCarried({ tenant, group }: Owner, certificate: string): boolean {
   return subject.O === tenant && subject.OU === group
 }
 
-/** The NodePort of the gateway, as its Service in the cluster has it. */
+/** Reads the NodePort of the gateway from its Service in the cluster. */
 export async function nodePortOfCluster(
   options: ClusterOptions,
   run: ClusterRun,
@@ -110,7 +110,7 @@ export async function nodePortOfCluster(
   }
 }
 
-/** For a hint that only makes an error more helpful. */
+/** Short, because a hint only makes an error more helpful. */
 const hintTimeoutMs = 3000
 
 /** The cluster that a hint may come from. */

@@ -71,9 +71,9 @@ export class CodeCache {
   }
 
   /**
-   * The name of a bundle's entry: another content, Node or command has another name. V8 itself compares no more than the length of
-   * the source, and npm gives every file of a package the same date, so the content's hash is part of the name. Size and date are
-   * there for a bundle that was edited after the build.
+   * The name of a bundle's entry, which differs for another content, version of Node or command. V8 itself compares only the length
+   * of the source, and npm gives every file of a package the same date, so the content's hash is part of the name. Size and date are
+   * part of it for a bundle that was edited after the build.
    */
   #name(file: string): string {
     const { size, mtimeMs } = statSync(file)

@@ -6,13 +6,13 @@ import { readRuntime } from '../runtime.js'
 import type { Context } from './context.js'
 import { isClosedPipe, type Output, writeAll } from './output/output.js'
 
-/** Gathers everything that the process gives, once; nothing below reads `process`. */
+/** Reads everything that is needed from the process, once; no code below reads `process`. */
 export async function createContext(): Promise<Context> {
   const { signal, stopped } = listenForSignals()
   const runtime = readRuntime(signal)
   // Keep the token from child processes, and from libraries that print their environment.
   delete process.env['KYCONNECT_TOKEN_URL']
-  // Node would print a warning about it at each connection, and it changes nothing here: every connection says itself what it checks.
+  // Node would print a warning about it at each connection, although it has no effect: every connection sets its own checks.
   delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
   const stderr = separateFromNode()
   return {
@@ -29,8 +29,8 @@ export async function createContext(): Promise<Context> {
 }
 
 /**
- * Node's modules print what they do to process.stderr when NODE_DEBUG is set, and what they do may hold credentials. kyconnect writes to
- * the file descriptor itself; only a spinner or a question needs the stream, which is kept for them.
+ * When NODE_DEBUG is set, Node's modules log to process.stderr, and the logs may contain credentials. kyconnect writes to the file
+ * descriptor itself; only a spinner or a question needs the stream, which is kept for them.
  */
 function separateFromNode(): () => NodeJS.WriteStream {
   if ((process.env['NODE_DEBUG'] ?? '') === '') return () => process.stderr
@@ -44,7 +44,7 @@ function separateFromNode(): () => NodeJS.WriteStream {
   return () => stderr
 }
 
-/** The first signal lets the work under way end in good order; a second one ends the process at once. */
+/** The first signal lets running work end cleanly; a second one ends the process at once. */
 function listenForSignals(): { signal: AbortSignal; stopped: Promise<void> } {
   const controller = new AbortController()
   const stopped = new Promise<void>((resolve) => {

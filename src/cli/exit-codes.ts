@@ -18,7 +18,7 @@ export const exitCodeMeanings = {
 
 export type ExitCode = keyof typeof exitCodeMeanings
 
-/** The one table of exit codes: help text, reference and tests take them from here. */
+/** The only table of exit codes: the help text, the reference and the tests use it. */
 export const exitCodes: Readonly<Record<ErrorCode, ExitCode>> = {
   ERR_UNEXPECTED: 1,
   ERR_USAGE: 2,

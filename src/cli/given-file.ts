@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import { FilesError, UsageError } from '../errors.js'
 
-/** A bundle of all public CA certificates has less than a quarter of it. */
+/** A bundle of all public CA certificates takes less than a quarter of this. */
 const maxFileBytes = 4 * 1024 * 1024
 
 /**

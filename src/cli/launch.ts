@@ -27,14 +27,14 @@ function launch(directory: string): void {
   const [command = ''] = process.argv.slice(2)
   if (command === '--version' && process.argv.length === 3) {
     try {
-      // process.stdout takes longer to set up than all the rest of this.
+      // Setting up process.stdout takes longer than all the rest of this.
       writeSync(1, `${KYCONNECT_VERSION}\n`)
     } catch {
-      // A closed pipe: the reader has gone.
+      // The reader has closed the pipe.
     }
     return
   }
-  // V8 would spend 100 ms, and the end of the process would wait for it, on optimising undici's HTTP parser for two answers.
+  // V8 would spend 100 ms on optimising undici's HTTP parser for two answers, and the end of the process would wait for that.
   if (command !== 'sandbox' && parseInt(process.versions.node) <= newestTestedNode)
     process.getBuiltinModule('node:v8').setFlagsFromString('--wasm-tiering-budget=1000000000')
   const cache = new CodeCache(codeCacheFolder(), KYCONNECT_BUNDLE_HASHES, commands.has(command) ? command : 'help')

@@ -23,7 +23,7 @@ Examples:
  * @param show writes a help text to standard output
  * @param columns of the terminal; undefined where there is none
  * @returns the exit code
- * @throws when the reader of a help text has gone
+ * @throws when the reader of a help text has closed the pipe
  */
 export async function main(
   args: readonly string[],

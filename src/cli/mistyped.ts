@@ -1,7 +1,7 @@
 import type { Command, CommanderError } from 'commander'
 import { UsageError } from '../errors.js'
 
-/** Words that people know from other tools, and the command that does it here. */
+/** Commands that people know from other tools, and the kyconnect command for each. */
 const otherWords = new Map<string, string>(
   Object.entries({
     'kyconnect info': ['status', 'show', 'get', 'describe', 'whoami'],
@@ -15,7 +15,7 @@ const otherWords = new Map<string, string>(
   }).flatMap(([command, words]) => words.map((word) => [word, `run: ${command}`] as const)),
 ).set('renew', 'kyconnect cannot renew a certificate yet; pair again: kyconnect pair --force --url -')
 
-/** Flags that people know from other tools, and the one that does it here. */
+/** Flags that people know from other tools, and a hint for each. */
 const otherFlags = new Map([
   ['-o', 'for output that a program reads, use --json'],
   ['--output', 'for output that a program reads, use --json'],
@@ -25,8 +25,8 @@ const otherFlags = new Map([
 ])
 
 /**
- * What commander says of a command line, as our error, with the right command where we know what was meant. What commander found
- * is read from its code, never from its message.
+ * Turns commander's error into ours, and names the right command where we know what was meant. The kind of error is read from
+ * commander's code, never from its message.
  */
 export function usageError(
   { code, message }: Pick<CommanderError, 'code' | 'message'>,

@@ -2,8 +2,8 @@ import { InterruptedError } from '../errors.js'
 import type { Context } from './context.js'
 
 /**
- * Asks for the token URL without showing it, because it is worth an identity.
- * @param check returns true, or the problem: then the question is asked again
+ * Asks for the token URL without showing it, because anyone who sees it can get an identity with it.
+ * @param check returns true, or the problem; after a problem the question is asked again
  */
 export async function askTokenUrl(check: (text: string) => true | string, context: Context): Promise<string> {
   const message = 'Token URL (from the administrator of the cluster):'

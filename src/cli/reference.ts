@@ -17,7 +17,7 @@ export function referenceMarkdown(): string {
   return `${[
     '# Reference',
     '<!-- Generated from the program: change the sources, then run `npm run docs`. -->',
-    `What every command takes and prints. The [README](../README.md) shows how to use it; the [contract](contract.md) says what the
+    `The arguments and the output of every command. The [README](../README.md) shows how to use it; the [contract](contract.md) says what the
 services do.`,
     '## Commands',
     table(
@@ -160,14 +160,14 @@ ${table(
 
 \`token\`: \`app\`, \`url\`.
 
-\`call\` prints what the service answered, whatever it is.
+\`call\` prints the service's answer unchanged, whatever it is.
 
 On stderr, an error is the last line: \`{"error":{"code","message","hints":[],"exitCode","reason"?,"target"?,"details"?}}\`.
-\`reason\` is the code of the failure below (\`ECONNREFUSED\`, \`CERT_HAS_EXPIRED\`), \`target\` the host, address and port that were called.
+\`reason\` is the code of the underlying failure (\`ECONNREFUSED\`, \`CERT_HAS_EXPIRED\`), \`target\` the host, address and port that were called.
 A warning is a line before it: \`{"warning":{"code","message",…}}\`. Decide by codes and fields; messages and hints may change.`
 
 const limits = `- \`call\` passes an answer on while it arrives: at most 1 GiB, for at most an hour. On a terminal, JSON of up to 1 MiB is indented, to a depth of 20.
 - \`call\` follows redirects for GET and HEAD, within the gateway.
-- The body of an event is checked before it is sent: what follows the first JSON document would be ignored by the service, so it is refused. A body of more than 5 MiB is sent unchecked; the service refuses it.
+- The body of an event is checked before it is sent: the service would ignore anything after the first JSON document, so kyconnect refuses it. A body of more than 5 MiB is sent unchecked; the service refuses it.
 - The body of a POST or PUT to \`metadata\` is checked for starred credentials (\`********\`), which the Registry would store. A body of more than 5 MiB cannot be checked, and is sent only with \`--allow-starred\`.
 - A token URL is read from at most 64 KiB of standard input.`

@@ -15,14 +15,14 @@ export interface NetworkOptions {
 
 const defaultTimeoutSeconds = 30
 
-/** The profile that is named by the flag, else by the environment. */
+/** The profile that the flag names, otherwise the environment. */
 export function namedProfile(option: string | undefined, context: Context): string | undefined {
   return option ?? variable(context, 'KYCONNECT_PROFILE')
 }
 
 /**
- * Reads from flags, then from the environment, how the services are reached.
- * @param ofCluster reads the NodePort of the cluster for `auto`; a command without it uses the one that `pair` stored
+ * Reads how the services are reached: from the flags, then from the environment.
+ * @param ofCluster reads the NodePort from the cluster for `auto`; without it, a command uses the NodePort that `pair` stored
  * @throws UsageError that names the flag or variable, FilesError
  */
 export async function routeChoice(

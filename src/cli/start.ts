@@ -6,7 +6,7 @@ import { isClosedPipe, writeAll } from './output/output.js'
 export async function start(version: string): Promise<void> {
   let exitCode: number
   try {
-    // Only a terminal has a width; setting up the stream to read it, or loading node:tty, takes a while.
+    // Only a terminal has a width; setting up the stream to read it, or loading node:tty, would take too long.
     const width = fstatSync(1).isCharacterDevice() ? process.stdout.columns : undefined
     exitCode = await main(process.argv.slice(2), version, (text) => writeAll(1, text), width)
   } catch (error) {

@@ -19,11 +19,11 @@ export function parseTokenUrl(pasted: string): TokenUrl {
   const json = parseJsonObject(pasted)
   if (json !== undefined) return { url: parseUrl(clean(urlInJson(json))), cleaned: false }
   const candidate = urlIn(pasted)
-  // Every file and every pipe ends with a line break: that one is not worth a warning.
+  // Nearly every file and pipe ends with a line break, which needs no warning.
   return { url: parseUrl(candidate), cleaned: candidate !== pasted.replace(/\n$/, '') }
 }
 
-/** Without blanks, line breaks, a shell's backslashes and quotes around it. */
+/** Removes blanks, line breaks, a shell's backslashes, and quotes around the text. */
 function clean(pasted: string): string {
   const text = pasted
     .replace(/\\[ \t]*\r?\n/g, '')
@@ -42,7 +42,7 @@ const scheme = /https?:\/\//i
 /** A token as a Connector issues it has 64 bytes (docs/contract.md §2); its padding shows where it ends, however short it is. */
 const paddedToken = /[?&]token=[A-Za-z0-9_-]{1,512}(?:={1,2}|(?:%3D){1,2})(?![&=%#])/i
 
-/** The URL in a text that may have words before and after it, and that may have broken the URL over lines. */
+/** Finds the URL in a text that may have words before and after it, and that may break the URL over several lines. */
 function urlIn(pasted: string): string {
   const joined = clean(pasted)
   const token = paddedToken.exec(joined)
@@ -81,7 +81,7 @@ function urlInJson(json: object): string {
       hints: isTokenRequest
         ? [
             'wait until the controller has answered it, and read it again',
-            'have kyconnect do both: kyconnect pair --app <name>',
+            'or let kyconnect do both: kyconnect pair --app <name>',
           ]
         : [`give the URL alone; it looks like ${example}`],
     },
@@ -92,7 +92,7 @@ function parseUrl(candidate: string): URL {
   if (!URL.canParse(candidate)) {
     throw new TokenUrlInvalidError(
       candidate === '' ? 'the token URL is empty' : 'the token URL is not a valid URL: it has no scheme and host',
-      { hints: [`give all of it; it looks like ${example}`] },
+      { hints: [`give the whole URL; it looks like ${example}`] },
     )
   }
   const url = new URL(candidate)
@@ -113,7 +113,7 @@ function parseUrl(candidate: string): URL {
   if ((url.searchParams.get('token') ?? '') === '') {
     throw new TokenUrlInvalidError('the token URL has no token: "?token=" and a value are missing', {
       hints: [
-        `give all of it; it looks like ${example}`,
+        `give the whole URL; it looks like ${example}`,
         'in a shell, put the URL in single quotes, or pipe it in: kyconnect pair --url -',
       ],
     })

@@ -8,13 +8,13 @@ import { parseTokenUrl, type TokenUrl } from './token-url-text.js'
 /** A token URL has 180 bytes, a TokenRequest with its annotations a few thousand. */
 const maxInputBytes = 64 * 1024
 
-/** Whether a token URL was given, so that no person and no cluster has to be asked for one. */
+/** Whether a token URL was given, so that kyconnect need not ask a person or a cluster for one. */
 export function hasTokenUrl(option: string | undefined, context: Context): boolean {
   return (option ?? variable(context, 'KYCONNECT_TOKEN_URL')) !== undefined
 }
 
 /**
- * Finds the token URL: the argument or `--url`, standard input for `-`, KYCONNECT_TOKEN_URL; on a terminal it asks for one.
+ * Finds the token URL: the argument or `--url`, standard input for `-`, KYCONNECT_TOKEN_URL; on a terminal, a question.
  * @throws UsageError, TokenUrlInvalidError
  */
 export async function findTokenUrl(option: string | undefined, json: boolean, context: Context): Promise<TokenUrl> {
@@ -34,7 +34,7 @@ export async function findTokenUrl(option: string | undefined, json: boolean, co
   })
 }
 
-/** True, or the problem with a text as token URL. */
+/** Returns true for a token URL, otherwise the problem with the text. */
 function check(text: string): true | string {
   try {
     parseTokenUrl(text)

@@ -8,14 +8,14 @@ import { type EndpointUrls, parseEndpointUrls } from './endpoint-urls.js'
 import { member, text } from '../json.js'
 import { jsonObject, malformed } from './json-answer.js'
 
-/** What a Connector Service tells the holder of a one-time token (docs/contract.md §4). */
+/** What a Connector Service answers to a one-time token (docs/contract.md §4). */
 export interface CsrInfo {
-  /** Where the CSR goes, with the second token in its query. Of the token URL's origin. */
+  /** The URL to send the CSR to, with the second token in its query. It has the origin of the token URL. */
   readonly csrUrl: URL
-  /** The subject as it was announced, to show. */
+  /** The subject as it was announced, for display. */
   readonly subjectText: string
   readonly subject: DistinguishedName
-  /** As announced: `rsa2048`, or something this program may not know. */
+  /** As announced: `rsa2048`, or a name that kyconnect may not know. */
   readonly keyAlgorithm: string
   readonly urls: EndpointUrls
   /** Host of the mutual-TLS gateway; null when no URL names it. */
@@ -24,10 +24,10 @@ export interface CsrInfo {
 
 const what = 'the CSR information'
 const probablyConsumed =
-  'the token is probably consumed: ask the administrator for a new token URL, then run: kyconnect pair --url -'
+  'ask the administrator for a new token URL, because the token is probably consumed, then run: kyconnect pair --url -'
 
 /**
- * Asks for the CSR information. A success consumes the token, so this is never sent twice.
+ * Asks for the CSR information. A success consumes the token, so the request is never sent twice.
  * @throws TokenRejectedError, UntrustedUrlError (csrUrl of another origin, two gateways), AnswerMalformedError and whatever the transport throws
  */
 export async function fetchCsrInfo(http: HttpClient, tokenUrl: URL): Promise<CsrInfo> {
@@ -40,18 +40,18 @@ export async function fetchCsrInfo(http: HttpClient, tokenUrl: URL): Promise<Csr
   if (answer.status === 500 && answer.body.includes('"csrUrl"')) {
     throw new ServiceFailedError(
       `${answer.url.host} failed after it consumed the token (500): ${serverText(answer.body, answer.contentType)}`,
-      { hints: ['ask the administrator to look at the service, and for a new token URL'] },
+      { hints: ['ask the administrator to check the service, and for a new token URL'] },
     )
   }
   if (answer.status !== 200) {
     const refusal = refusalError(answer, what)
-    // A gateway that lost the service's answer: the service may have given it.
+    // A gateway in front may have lost the service's answer after the token was consumed.
     throw answer.status === 502 || answer.status === 504 ? refusal.addHint(probablyConsumed) : refusal
   }
   return parseCsrInfo(answer, tokenUrl)
 }
 
-/** A 403 on either token URL: missing, unknown, used or expired, the service does not say which. */
+/** The error for a 403 on either token URL: the service does not say whether the token is missing, unknown, used or expired. */
 export function tokenRejected(answer: Answer): TokenRejectedError {
   return new TokenRejectedError(
     `the one-time token was refused (403 "${serverText(answer.body, answer.contentType)}"): it is missing, unknown, already used or older than 5 minutes`,
@@ -84,7 +84,7 @@ export function parseCsrInfo(answer: Answer, tokenUrl: URL): CsrInfo {
     throw new UntrustedUrlError(
       `the csrUrl is on ${csrUrl.origin}, and the token URL on ${tokenUrl.origin}: no CSR was sent`,
       {
-        hints: ['inform the administrator of the cluster: the token is consumed, and a new one is needed'],
+        hints: ['inform the administrator of the cluster, and ask for a new token URL: the token is consumed'],
       },
     )
   }
@@ -114,7 +114,7 @@ function gatewayHostOf(api: object, tokenUrl: URL, answer: Answer): string | nul
   const [host, another] = [...hosts]
   if (another !== undefined) {
     throw new UntrustedUrlError(`${answer.url.host} names two gateways, ${host} and ${another}: no CSR was sent`, {
-      hints: ['inform the administrator of the cluster: the token is consumed, and a new one is needed'],
+      hints: ['inform the administrator of the cluster, and ask for a new token URL: the token is consumed'],
     })
   }
   return host ?? null

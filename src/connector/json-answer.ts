@@ -3,8 +3,8 @@ import { parseJsonObject } from '../json.js'
 import type { Answer } from '../transport/answer.js'
 
 /**
- * The JSON object an answer holds.
- * @throws AnswerMalformedError when it holds none (an HTML page, for one)
+ * The JSON object in an answer.
+ * @throws AnswerMalformedError when it is something else, such as an HTML page
  */
 export function jsonObject(answer: Answer, what: string): object {
   const parsed = parseJsonObject(answer.body)

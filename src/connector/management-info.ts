@@ -5,11 +5,11 @@ import { type EndpointUrls, parseEndpointUrls } from './endpoint-urls.js'
 import { member, text, valueOf } from '../json.js'
 import { jsonObject, malformed } from './json-answer.js'
 
-/** What the gateway tells the holder of a client certificate (docs/contract.md §6). The authority for the URLs. */
+/** What the gateway answers to a client certificate (docs/contract.md §6). It is the authority for the URLs. */
 export interface ManagementInfo {
   /** Absent for a runtime, which is not an App. */
   readonly application: string | undefined
-  /** Without infoUrl: the answer does not name itself. */
+  /** Without infoUrl: the answer does not contain its own URL. */
   readonly urls: EndpointUrls
 }
 

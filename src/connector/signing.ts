@@ -7,7 +7,7 @@ import type { HttpClient } from '../transport/client.js'
 import { jsonObject, malformed } from './json-answer.js'
 
 const what = 'the signed certificate'
-/** A client certificate, and the CAs above it; client verification in the gateway goes three deep (docs/contract.md §7). */
+/** Enough for a client certificate and the CAs above it: the gateway verifies chains to a depth of three (docs/contract.md §7). */
 const maxCertificates = 10
 
 export type SigningAnswer =
@@ -15,7 +15,7 @@ export type SigningAnswer =
   | { readonly outcome: 'refused'; readonly answer: Answer }
 
 /**
- * Sends a CSR to be signed, and returns every distinct certificate that came back, in the order of the answer, unverified. The CSR is sent
+ * Sends a CSR to be signed, and returns every distinct certificate in the answer, in the order of the answer, unverified. The CSR is sent
  * again as long as no 201 was seen: only a 201 consumes the token (docs/contract.md §5).
  * @param csr PEM
  * @param onSigned called as soon as a 201 is seen: from then on the token is consumed, whatever else fails
@@ -64,7 +64,7 @@ export function parseSignedCertificates(answer: Answer): X509Certificate[] {
     const encoded = text(body, name)
     if (encoded === undefined) throw malformed(answer, what, `lacks ${name}`)
     const ders = pemBlocks(Buffer.from(encoded, 'base64').toString('utf8'), 'CERTIFICATE')
-    if (ders.length === 0) throw malformed(answer, what, `cannot be read: ${name} holds no certificate in PEM`)
+    if (ders.length === 0) throw malformed(answer, what, `cannot be read: ${name} does not contain a PEM certificate`)
     for (const der of ders) distinct.set(Buffer.from(der).toString('base64'), der)
     // Counted before anything is parsed: a long chain would keep the processor busy for minutes.
     if (distinct.size > maxCertificates)
@@ -74,7 +74,7 @@ export function parseSignedCertificates(answer: Answer): X509Certificate[] {
     try {
       return new X509Certificate(der)
     } catch (cause) {
-      throw malformed(answer, what, 'cannot be read: a PEM block holds no X.509 certificate', cause)
+      throw malformed(answer, what, 'cannot be read: a PEM block is not an X.509 certificate', cause)
     }
   })
 }

@@ -10,15 +10,15 @@ export function isEndpoint(name: string): name is Endpoint {
 }
 
 /**
- * The URL of an endpoint with a path, and perhaps a query, appended. Whatever the path holds, the URL stays below the endpoint: it is
- * put together from parsed parts, and `..` is refused.
+ * The URL of an endpoint with a path, and perhaps a query, appended. Whatever the path contains, the URL stays below the endpoint: it is
+ * built from parsed parts, and `..` is refused.
  * @throws UsageError; IdentityUnusableError when no URL is known
  */
 export function endpointUrl(metadata: Metadata, endpoint: Endpoint, path: string): URL {
   const base = metadata.urls[endpoints[endpoint]]
   if (base === undefined) {
     throw new IdentityUnusableError(`the App "${metadata.app}" has no ${endpoints[endpoint]}`, {
-      hints: ['the cluster may not have assigned one yet: "kyconnect info" asks again'],
+      hints: ['ask the gateway again, because the cluster may assign it later: kyconnect info'],
     })
   }
   const queryStart = path.indexOf('?')

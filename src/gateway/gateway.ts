@@ -18,7 +18,7 @@ export interface Gateway {
   /** The URL that `fetch` calls. @throws UsageError, IdentityUnusableError */
   url(endpoint: Endpoint, path?: string): URL
   /**
-   * Sends an authenticated request; the method defaults to GET. Any status is an answer; its body is still to come.
+   * Sends an authenticated request; the method defaults to GET. Resolves for any status, before the body has arrived.
    * @throws NetworkError, TimeoutError, ServerCertificateError, ClientCertificateRefusedError and what `url` throws
    */
   fetch(endpoint: Endpoint, path?: string, init?: RequestInit): Promise<StreamedAnswer>
@@ -52,7 +52,7 @@ export class IdentityGateway implements Gateway {
     }
   }
 
-  /** An error with what is known of the identity: that its certificate has expired, for instance. */
+  /** Adds to an error what is known about the identity: for instance, that its certificate has expired. */
   explain(error: unknown): unknown {
     return explainRefusal(error, this.#identity.metadata, this.#now())
   }
@@ -62,7 +62,7 @@ export class IdentityGateway implements Gateway {
   }
 }
 
-/** The URLs of an identity as this run calls them: with the NodePort where one belongs. */
+/** The URLs of an identity as this run calls them: with the NodePort where it applies. */
 export function calledUrls(identity: Identity, choice: RouteChoice): Urls {
   const route = gatewayRoute(choice, identity)
   return Object.fromEntries(

@@ -3,8 +3,8 @@ import type { Metadata } from '../identity/identity.js'
 import { brokenConnection } from '../transport/retry.js'
 
 /**
- * Explains a client certificate that was refused, or may have been, by what is known of it: its dates, and the profile to pair again. Any
- * other error stays as it is.
+ * Adds to the error for a client certificate that was, or may have been, refused what is known about it: its dates, and the profile to
+ * pair again. Any other error stays as it is.
  */
 export function explainRefusal(error: unknown, { notBefore, notAfter, profile }: Metadata, now: Date): unknown {
   // With TLS 1.3 some gateways only close the connection (docs/contract.md §7).

@@ -7,12 +7,12 @@ import { readOwnFile } from './own-files.js'
 import { isVersion } from './pointer.js'
 import { currentPath, type ProfileFolder, versionPath } from './profile-folder.js'
 
-/** Makes a symbolic link; fails where the platform has none. */
+/** Creates a symbolic link; fails where the platform has none. */
 export type MakeLink = typeof symlink
 
 /**
- * Points `current` at a version: a link that is replaced in one step. Where there are no links it is a copy, and for a moment there is
- * none: no file system replaces one full folder by another.
+ * Points `current` at a version. It is a link, which is replaced in one step. Where links cannot be created it is a copy, which is absent
+ * for a moment: no file system replaces a folder with files in it in one step.
  */
 export async function pointCurrent(profile: ProfileFolder, version: string, makeLink: MakeLink): Promise<void> {
   const current = currentPath(profile)
@@ -35,7 +35,7 @@ export async function pointCurrent(profile: ProfileFolder, version: string, make
   await syncFolder(profile.path)
 }
 
-/** Whether `current` does not show this version. */
+/** Whether `current` is missing or shows another version than this one. */
 export async function currentLags(profile: ProfileFolder, version: string): Promise<boolean> {
   const current = currentPath(profile)
   const target = await readlink(current).catch(() => undefined)
@@ -50,7 +50,7 @@ export async function linkedVersion(profile: ProfileFolder): Promise<string | un
   return isVersion(version) && target === join('versions', version) ? version : undefined
 }
 
-/** Whether `current` is somebody's file, or a folder with a key of no version here: a copy that somebody restored. It must never be deleted. */
+/** Whether `current` is a file of the user's, or a folder whose key belongs to none of the versions: a restored copy. It must never be deleted. */
 export async function currentIsForeign(profile: ProfileFolder): Promise<boolean> {
   const current = currentPath(profile)
   const found = await lstat(current).catch(() => undefined)
@@ -62,7 +62,7 @@ export async function currentIsForeign(profile: ProfileFolder): Promise<boolean>
   return true
 }
 
-/** A copy of one of our versions is deleted, anything else is kept under another name. */
+/** Deletes a copy of one of our versions; keeps anything else under another name. */
 async function moveAside(profile: ProfileFolder, current: string): Promise<void> {
   const foreign = await currentIsForeign(profile)
   const aside = `${current}.${foreign ? 'kept' : 'stale'}-${profile.randomHex(4)}`

@@ -15,16 +15,15 @@ export async function writeOwnFile(path: string, content: string | Uint8Array): 
   }
 }
 
-/** Makes a folder that only we can enter, whatever the umask. */
+/** Creates a folder that only we can enter, whatever the umask. */
 export async function makeFolder(path: string): Promise<void> {
   await mkdir(path, { mode: 0o700 })
   await chmod(path, 0o700)
 }
 
 /**
- * Makes a folder with these files in it, in one step: it appears under its name when all of it is on disk. The caller syncs the folder
- * above.
- * @param temporary where the folder is written before; beside it
+ * Creates a folder with these files in one step: it gets its name once all of it is on disk. The caller syncs the parent folder.
+ * @param temporary the path under which the folder is written first, in the same parent
  */
 export async function writeFolder(
   path: string,
@@ -43,7 +42,7 @@ export async function writeFolder(
 }
 
 /**
- * Replaces a file in one step: readers see the old content or the new one, never a part.
+ * Replaces a file in one step: readers see all of the old content or all of the new.
  * @returns what failed after the rename: the file is replaced, but may not survive a power failure
  * @throws what failed before: nothing has changed
  */
@@ -64,7 +63,7 @@ export async function replaceOwnFile(path: string, content: string, temporary: s
   }
 }
 
-/** Puts the names in a folder on disk. Some platforms cannot open folders, and need not. */
+/** Syncs a folder, so that the names in it are on disk. Some platforms cannot open folders, and do not need to. */
 export async function syncFolder(path: string): Promise<void> {
   let folder
   try {
@@ -82,17 +81,17 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Runs work on files; what the file system reports becomes an error that names the place and the way out. `doing` completes "could not …". */
+/** Runs work on files, and turns what the file system reports into an error as {@link filesError} does. */
 export async function onFiles<T>(doing: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    // An error without a code is a fault of ours, and is reported as such.
+    // An error without a code is a bug in kyconnect, and is reported as such.
     throw errorCodeOf(error) === '' ? error : filesError(error, doing)
   }
 }
 
-/** What the file system reported, as an error that names the place and the way out. `doing` completes "could not …". */
+/** Turns what the file system reported into an error that names the place and a way out. @param doing completes "could not …" */
 export function filesError(error: unknown, doing: string): KyconnectError {
   if (error instanceof KyconnectError) return error
   const reason = errorCodeOf(error)

@@ -14,8 +14,8 @@ import type { ProfileChange, Written } from './store.js'
 import { deleteVersions, readVersion, writeVersion } from './versions.js'
 
 /**
- * The changes to one profile, made while its lock is held. Every one has a single point of no return, a rename: before it, a failure
- * leaves everything as it was; after it, the change holds, and what fails is reported as a problem.
+ * The changes to one profile, made while its lock is held. Each has a single point of no return, a rename: a failure before it leaves
+ * everything as it was; a failure after it is reported as a problem, and the change holds.
  */
 export class FolderChange implements ProfileChange {
   readonly #profile: ProfileFolder
@@ -45,7 +45,7 @@ export class FolderChange implements ProfileChange {
       const retired = [...(before?.retired ?? []), ...(isVersion(before?.previous) ? [before.previous] : [])]
       const pointer = { current: version, previous: before?.current ?? null, retired }
       const late = await this.#point(pointer).catch(async (error: unknown) => {
-        // A pointer that cannot be read may name this version, which then stays.
+        // A pointer that cannot be read may name this version, so the version is kept.
         const isUnused = await this.#replaceablePointer().then(
           (present) => present?.current !== version,
           () => false,
@@ -83,7 +83,9 @@ export class FolderChange implements ProfileChange {
       const { current, previous } = pointer
       if (previous === null) {
         throw new NoIdentityError(`the profile "${profile.profile}" has no previous identity`, {
-          hints: ['only the identity that the last "pair --force" replaced is kept'],
+          hints: [
+            'pair again with a new token URL: only "pair --force" and "import --force" keep the identity that they replace',
+          ],
         })
       }
       const identity = await readVersion(profile, previous)
@@ -124,7 +126,7 @@ export class FolderChange implements ProfileChange {
     })
   }
 
-  /** The pointer, or undefined when it is damaged: replacing the identity is what repairs it. */
+  /** The pointer, or undefined when it is damaged: replacing the identity repairs it. */
   async #replaceablePointer(): Promise<Pointer | undefined> {
     return readPointer(this.#profile).catch((error: unknown) => {
       if (error instanceof IdentityUnusableError) return undefined
@@ -135,18 +137,18 @@ export class FolderChange implements ProfileChange {
   /** Replaces the pointer: the point of no return. @returns what failed after it @throws what failed before it */
   async #point(pointer: Pointer): Promise<unknown> {
     try {
-      // A process that was stopped for long may have lost its lock.
+      // A process that was stopped for a long time may have lost its lock.
       await this.#lock.assertHeld()
       return await replacePointer(this.#profile, pointer)
     } catch (error) {
-      // A rename that reports a failure may still have happened, on a network file system for instance: what the pointer says counts.
+      // A rename that reports a failure may still have happened, for instance on a network file system: the content of the pointer decides.
       const present = await readPointer(this.#profile).catch(() => undefined)
       if (present?.current === pointer.current) return error
       throw error
     }
   }
 
-  /** What follows a commit. The next command repairs what fails here, so a failure is only reported. */
+  /** Runs what follows a commit. The next command repairs what fails here, so a failure is only reported. */
   async #afterCommit(late: unknown, work: () => Promise<void>): Promise<KyconnectError | undefined> {
     let problem = late
     try {

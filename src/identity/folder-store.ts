@@ -26,10 +26,10 @@ export interface FolderStoreDeps extends LockDeps {
   readonly makeLink: MakeLink
 }
 
-/** Milliseconds that mending waits for another process: one that crashed gives way at once, one that lives mends by itself. */
+/** Milliseconds that mending waits for another process: the lock of a crashed one is taken over at once, and a running one mends the profile itself. */
 const mendTimeoutMs = 200
 
-/** Identities as folders below a home; profile-folder.ts says what is in each. */
+/** Stores identities as folders below a home; profile-folder.ts says what is in each. */
 export class FolderStore implements IdentityStore {
   readonly #deps: FolderStoreDeps
 
@@ -96,7 +96,7 @@ export class FolderStore implements IdentityStore {
 
   async locked<T>(profile: string, work: (change: ProfileChange) => Promise<T>): Promise<T> {
     return this.#locked(profile, lockTimeoutMs, async (folder, lock) => {
-      // What cannot be repaired is left alone here: the change itself will say what is wrong.
+      // A failed repair is ignored here: the change itself reports what is wrong.
       await mendProfile(folder, this.#deps.makeLink).catch(() => undefined)
       return work(new FolderChange(folder, lock, this.#deps.makeLink))
     })
@@ -107,14 +107,14 @@ export class FolderStore implements IdentityStore {
       if (!(await needsMending(await this.#open(profile)))) return
       await this.#locked(profile, mendTimeoutMs, (folder) => mendProfile(folder, this.#deps.makeLink))
     } catch (error) {
-      // A read-only disk, or a profile that another process is changing: the identity itself can be used.
+      // A read-only disk, or a profile that another process is changing: the identity can be used anyway.
       if (!(error instanceof Error)) throw error
     }
   }
 
   /**
-   * The lock's files are beside the profiles, in `.locks/<profile>/`, where they stay: so the profile's own folder is made, and removed, by
-   * the process that holds the lock. No profile's name begins with a full stop.
+   * The lock's files stay beside the profiles, in `.locks/<profile>/`, so that the process that holds the lock can create and remove the
+   * profile's own folder. No profile name begins with a full stop.
    */
   async #locked<T>(
     profile: string,
@@ -135,7 +135,7 @@ export class FolderStore implements IdentityStore {
       await makeOwnFolder(folder.path, userId)
       return await work(folder, lock)
     } finally {
-      // A pairing that failed leaves nothing behind; a folder that holds something stays, since rmdir refuses it.
+      // A failed pairing leaves no empty folder behind; rmdir refuses to remove a folder that holds something.
       await lock.assertHeld().then(
         () => rmdir(folder.path).catch(() => undefined),
         () => undefined,
@@ -162,7 +162,7 @@ export class FolderStore implements IdentityStore {
     return checkOwnFolder(this.#deps.home, this.#deps.userId)
   }
 
-  /** Reads synchronously: with 200 profiles, waiting for each file costs several times what reading it does. */
+  /** Reads synchronously: with 200 profiles, waiting for each file takes several times as long as reading it. */
   #summary(profile: string): ProfileSummary | undefined {
     const { home, userId } = this.#deps
     const folder = join(home, profile)
@@ -181,7 +181,7 @@ export class FolderStore implements IdentityStore {
     }
   }
 
-  /** A profile without a pointer that holds a key all the same: a copy that somebody restored. */
+  /** The error for a profile that holds a key but no pointer: a copy that a user restored. */
   async #foreignCopy(folder: ProfileFolder): Promise<KyconnectError | undefined> {
     const copy =
       (await exists(join(folder.path, 'current', 'key.pem'))) && (await currentIsForeign(folder))

@@ -4,7 +4,7 @@ import { FilesError, hasErrorCode, HomeUnsafeError } from '../errors.js'
 import { filesError, syncFolder } from './durable-files.js'
 import { checkFolder } from './own-files.js'
 
-/** What the place of the identities depends on. */
+/** What the default home depends on. */
 export interface HomeLocation {
   readonly platform: NodeJS.Platform
   /** The user's home directory. */
@@ -30,7 +30,7 @@ function absolute(path: string | undefined): string | undefined {
 }
 
 /**
- * Checks the home, which may be a link. Its parents are not judged.
+ * Checks the home, which may be a link. Its parents are not checked.
  * @param userId ours; undefined where the platform has no user ids
  * @returns whether it exists
  * @throws HomeUnsafeError when it belongs to another user or others may write to it; FilesError when it is not a folder
@@ -55,7 +55,7 @@ export async function checkOwnFolder(folder: string, userId: number | undefined)
   return true
 }
 
-/** Makes a folder that only we can enter, whatever the umask, unless it exists; its name is on disk when this returns. */
+/** Creates a folder that only we can enter, whatever the umask, unless it exists; its name is on disk when this returns. */
 export async function makeOwnFolder(folder: string, userId: number | undefined): Promise<void> {
   if (await checkOwnFolder(folder, userId)) return
   try {
@@ -63,16 +63,16 @@ export async function makeOwnFolder(folder: string, userId: number | undefined):
     await chmod(folder, 0o700)
     await checkOwnFolder(folder, userId)
   } catch (error) {
-    throw filesError(error, `make ${folder}`)
+    throw filesError(error, `create ${folder}`)
   }
 }
 
-/** Makes a folder and those above it, and puts their names on disk. Node's own recursive mkdir never ends in /proc. */
+/** Creates a folder and its parents, and puts their names on disk. Node's own recursive mkdir does not return for a path in /proc. */
 async function makeWithParents(folder: string): Promise<void> {
   const parent = dirname(folder)
   if (parent !== folder && !(await isThere(parent))) await makeWithParents(parent)
   await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
-    // Another process may have made it in the meantime.
+    // Another process may have created it in the meantime.
     if (!hasErrorCode(error, 'EEXIST')) throw error
   })
   await syncFolder(parent)

@@ -7,17 +7,17 @@ import { formatResolveRule, parseResolveRule, type ResolveRule } from '../transp
 import type { Identity, Material, Metadata, Pending, StoredRoute, Urls } from './identity.js'
 
 /**
- * How an identity, and a pending pairing, become named texts and are read back. Where the texts are kept is a store's business: in the
- * folder store each is a file.
+ * Encodes an identity, or a pending pairing, as named texts, and decodes it. A store decides where to keep the texts: in the folder store
+ * each is a file.
  */
 export type EncodedFiles = Readonly<Record<string, string>>
 
 /** The format that this program writes. It reads older ones, and refuses newer ones. */
 const formatVersion = 1
 
-/** The names that an encoded identity may have; all but the last are always there. */
+/** The names of the texts of an encoded identity; all but the last are always present. */
 export const identityFiles = ['identity.json', 'key.pem', 'client.crt', 'chain.crt', 'ca.crt', 'server-ca.pem'] as const
-/** The names that an encoded pending pairing may have; all but the last are always there. */
+/** The names of the texts of an encoded pending pairing; all but the last are always present. */
 export const pendingFiles = ['pairing.json', 'key.pem', 'server-ca.pem'] as const
 
 export function encodeIdentity(metadata: Metadata, { key, leaf, chain, ca }: Material): EncodedFiles {
@@ -44,7 +44,7 @@ export function encodeMetadata(metadata: Metadata): string {
 }
 
 /**
- * @param profile the name it is stored under: a copied or renamed folder is what its name says
+ * @param profile the name that it is stored under, which may differ from the name in a copied folder
  * @param place where the texts come from, for the errors
  * @throws IdentityUnusableError when something is missing, damaged, or of a newer format
  */
@@ -66,8 +66,8 @@ export function decodeIdentity(
     `${place}/identity.json`,
   )
   const [key, leaf, chain, ca] = [read('key.pem'), read('client.crt'), read('chain.crt'), read('ca.crt')]
-  if (!belongTogether(leaf, key))
-    throw new IdentityUnusableError(`the identity in ${place} cannot be used: its key does not fit its certificate`)
+  if (!isKeyOf(key, leaf))
+    throw new IdentityUnusableError(`the identity in ${place} cannot be used: its key does not match its certificate`)
   if (!isSameCertificate(leaf, chain))
     throw new IdentityUnusableError(`the identity in ${place} cannot be used: chain.crt does not begin with client.crt`)
   return { metadata, material: { key, leaf, chain, ca } }
@@ -145,7 +145,7 @@ function decodeKey(pem: string, place: string): KeyObject {
   }
 }
 
-function belongTogether(leaf: string, key: string): boolean {
+function isKeyOf(key: string, leaf: string): boolean {
   try {
     return new X509Certificate(leaf).checkPrivateKey(createPrivateKey(key))
   } catch {
@@ -153,7 +153,7 @@ function belongTogether(leaf: string, key: string): boolean {
   }
 }
 
-/** Of PEM with several certificates, the first counts. */
+/** Whether two PEM texts have the same certificate first. */
 function isSameCertificate(one: string, other: string): boolean {
   try {
     return new X509Certificate(one).fingerprint256 === new X509Certificate(other).fingerprint256
@@ -162,7 +162,7 @@ function isSameCertificate(one: string, other: string): boolean {
   }
 }
 
-/** The server's CA is not part of it: it is a separate file. */
+/** Leaves out the server's CA, which is a separate file. */
 function encodeRoute({ nodePort, resolve, proxy }: StoredRoute): object {
   return { nodePort, resolve: resolve.map(formatResolveRule), proxy }
 }
@@ -196,7 +196,7 @@ class Reader {
       throw new IdentityUnusableError(
         `${place} has format ${version}, and this version reads formats up to ${formatVersion}`,
         {
-          hints: ['install the newer kyconnect that wrote it'],
+          hints: ['install the version of kyconnect that wrote it, or a newer one'],
         },
       )
     }

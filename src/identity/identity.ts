@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import type { DistinguishedName } from '../pki/distinguished-name.js'
 import type { ResolveRule } from '../transport/route.js'
 
-/** How the services were reached when the identity was paired; later commands take these as defaults. */
+/** How the services were reached when the identity was paired; later commands use these values as defaults. */
 export interface StoredRoute {
   readonly nodePort: number | null
   readonly resolve: readonly ResolveRule[]
@@ -15,7 +15,7 @@ export interface StoredRoute {
 /** URLs by their wire names, as received: without a NodePort. */
 export type Urls = Readonly<Record<string, string>>
 
-/** What is known of an identity beside its key and certificates. */
+/** What is known about an identity apart from its key and certificates. */
 export interface Metadata {
   readonly profile: string
   /** The App as the user names it; the common name when they did not name it. */
@@ -54,11 +54,11 @@ export interface Material {
 export interface Identity {
   readonly metadata: Metadata
   readonly material: Material
-  /** The folder that holds key.pem, for curl and others; undefined where the store is not a folder. */
+  /** The folder that holds key.pem, for curl and other programs; undefined where the store is not a folder. */
   readonly directory?: string
 }
 
-/** A pairing that has not seen a 201 for its CSR yet. Its csrUrl holds a token: nothing else on disk may. */
+/** A pairing whose CSR has not been answered with a 201 yet. Its csrUrl holds a token; nothing else on disk may hold one. */
 export interface Pending {
   readonly profile: string
   readonly csrUrl: URL

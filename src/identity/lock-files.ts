@@ -2,17 +2,17 @@ import { link, open, readdir, readFile, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hasErrorCode } from '../errors.js'
 
-/** What the lock needs of the folder that its files are in. Each function is one step that no other process can divide. */
+/** The file operations that the lock needs. Other processes see each of them as one step. */
 export interface LockFiles {
-  /** The names of all files, read at once: a folder this small is answered by one call of the system. */
+  /** The names of all files, read at once: one system call is enough for a folder this small. */
   list(): Promise<string[]>
   /** The content of a file; undefined when it is not there. */
   read(name: string): Promise<string | undefined>
   /** Writes a new file under a name that no other process uses. */
   write(name: string, content: string): Promise<void>
-  /** Gives a file another name. @returns false when that name is taken, or the file has gone */
+  /** Gives a file a second name. @returns false when that name is taken, or the file no longer exists */
   link(name: string, newName: string): Promise<boolean>
-  /** Sets a file's time to the file system's now. */
+  /** Sets a file's modification time to the file system's current time. */
   touch(name: string): Promise<void>
   /** When a file was last changed, in milliseconds by the file system's own clock; undefined when it is not there. */
   changedAtMs(name: string): Promise<number | undefined>
@@ -20,11 +20,11 @@ export interface LockFiles {
   remove(name: string): Promise<void>
 }
 
-/** The name of the one file that a lock was in version 0.1.0. */
+/** The name of the single file that version 0.1.0 used as a lock. */
 export const formerLock = 'lock'
 
 /**
- * The files in a folder, which must exist. Nothing here waits for the disk: a power failure ends every holder anyway.
+ * The files in a folder, which must exist. Nothing is synced to disk: a power failure ends every holder anyway.
  * @param formerLockFile where version 0.1.0 has the profile's lock
  */
 export function lockFilesIn(folder: string, formerLockFile: string): LockFiles {
@@ -53,7 +53,7 @@ export function lockFilesIn(folder: string, formerLockFile: string): LockFiles {
     touch: async (name) => {
       const file = await open(path(name), 'r+')
       try {
-        // Setting the time itself would take it from this machine's clock. Closing is what sends the byte to a file server.
+        // Setting the time itself would take it from this machine's clock. Closing the file sends the byte to a file server.
         await file.write('{', 0)
       } finally {
         await file.close()

@@ -2,12 +2,12 @@ import { LockHeldError } from '../errors.js'
 import { parseJsonObject, valueOf } from '../json.js'
 import { formerLock, type LockFiles } from './lock-files.js'
 
-/** The process that takes a lock, and what it needs of its machine. */
+/** The process that takes a lock, and what it needs from its machine. */
 export interface LockDeps {
   readonly pid: number
   readonly hostname: string
   /**
-   * Where a pid means one process: two containers may share a host name and a folder, and so may two machines. Empty on
+   * The scope in which a pid identifies one process: two containers may share a host name and a folder, and so may two machines. Empty on
    * platforms without namespaces.
    */
   readonly pidNamespace: () => Promise<string>
@@ -22,7 +22,7 @@ export interface LockDeps {
 export interface HeldLock {
   release(): Promise<void>
   /**
-   * To be called right before a change that cannot be undone: a process that was stopped for longer than a minute may have lost
+   * Call this right before a change that cannot be undone: a process that was stopped for longer than a minute may have lost
    * its lock to another machine or container meanwhile.
    * @throws LockHeldError with the reason `lost`
    */
@@ -46,7 +46,7 @@ interface Highest {
 export const lockTimeoutMs = 3000
 const retryEveryMs = 100
 const heartbeatEveryMs = 5000
-/** The holder on another machine, or in another container, is dead when its lock was not touched for this long. */
+/** A holder on another machine, or in another container, counts as dead when its lock was not touched for this long. */
 const silentAfterMs = 60_000
 /** A file that was written to become a lock, and is older than this, belongs to a process that died. */
 const unfinishedForMs = 60_000
@@ -58,13 +58,13 @@ const unfinishedName = /^lock\.[0-9a-f]{16}$/
 /**
  * Takes the lock of a profile.
  *
- * `lock.<n>` names the process that holds generation n; `lock.<n>.released`, a second name of the same file, says that it is done.
+ * `lock.<n>` names the process that holds generation n; `lock.<n>.released`, a second name of the same file, says that the process is done.
  * A process that finds the highest generation released, or its holder dead, claims the next number by linking its own
- * complete file to it, which only one process can. It holds the lock if no higher number is there afterwards.
+ * complete file to it, which only one process can. It holds the lock if no higher number exists afterwards.
  *
  * Numbers are used once: the highest is never removed, only lower ones, and those mean nothing. So whatever a process finds out
- * about `lock.<n>` stays true until n + 1 exists, and a process that comes too late with what it found out fails, or makes a number
- * that is not the highest. No step judges one file and acts on another.
+ * about `lock.<n>` stays true until n + 1 exists, and a process that acts on outdated knowledge fails, or claims a number that
+ * is not the highest. No step checks one file and acts on another.
  * @param patienceMs how long to wait for another process
  * @throws LockHeldError
  */
@@ -100,7 +100,7 @@ class Attempt {
     this.#deps = deps
     const id = deps.randomHex(8)
     this.#own = `lock.${id}`
-    // The id makes every content different: a lock is recognized by it.
+    // The id makes every content different, so that a process recognises its own lock.
     this.#content = `${JSON.stringify({ ...holder, id })}\n`
   }
 
@@ -124,19 +124,19 @@ class Attempt {
       if (highest !== claimed) return undefined
       await this.#removeLower(claimed, names).catch(() => undefined)
     } catch (error) {
-      // This process may live on, and its lock with it.
+      // This process may go on running, and must not keep a lock that nothing uses.
       await files.link(lockName(claimed), releasedName(claimed)).catch(() => false)
       throw error
     }
     return this.#hold(claimed)
   }
 
-  /** Whether the holder that a lock names has died. A lock that has just gone was followed by another one: not dead. */
+  /** Whether the holder that a lock names has died. A lock that no longer exists was replaced by another one, so it is not dead. */
   async #isDead(name: string): Promise<boolean> {
     const content = await this.#files.read(name)
     if (content === undefined) return name === formerLock
     const holder = parseHolder(content)
-    // Locks are complete when they get their name, so this was never one, or a power failure ended its holder.
+    // Locks are complete when they get their name, so this file was never a lock, or a power failure ended its holder.
     if (holder === undefined) return true
     if (holder.hostname === this.#holder.hostname && holder.namespace === this.#holder.namespace) {
       return (await this.#deps.processIdentity(holder.pid)) !== holder.identity
@@ -155,12 +155,12 @@ class Attempt {
   #hold(generation: number): HeldLock {
     const files = this.#files
     const name = lockName(generation)
-    // While this generation is the highest the file is ours, and a lower one means nothing: a late beat does no harm.
+    // While this generation is the highest, the file is ours; a lower one means nothing. So a late heartbeat does no harm.
     const heartbeat = setInterval(() => {
       files.touch(name).catch(() => undefined)
     }, heartbeatEveryMs)
     heartbeat.unref()
-    // Somebody may have removed the whole folder, and numbers begin anew.
+    // A user may have removed the whole folder, so that the numbers began again.
     const isOurs = async (): Promise<boolean> => (await files.read(name)) === this.#content
     return {
       assertHeld: async () => {
@@ -169,13 +169,13 @@ class Attempt {
       },
       release: async () => {
         clearInterval(heartbeat)
-        // What fails here ends with the process, whose lock is then a dead one.
+        // If this fails, the lock counts as dead once the process has ended.
         if (await isOurs().catch(() => false)) await files.link(name, releasedName(generation)).catch(() => false)
       },
     }
   }
 
-  /** Removes the generations below ours, and what processes left that died while they wrote. */
+  /** Removes the generations below ours, and the files of processes that died while writing them. */
   async #removeLower(generation: number, names: readonly string[]): Promise<void> {
     const lower = names.filter((name) => generationOf(name) < generation)
     const unfinished = names.filter((name) => unfinishedName.test(name) && name !== this.#own)
@@ -186,7 +186,7 @@ class Attempt {
         return now !== undefined && changedAt !== undefined && now - changedAt > unfinishedForMs ? [name] : []
       }),
     )
-    // The one of version 0.1.0 is dead, or there is none: its processes do not see ours, so nothing is lost by removing it.
+    // The lock of version 0.1.0 is dead or absent here, so it can be removed as well.
     for (const name of [...lower, ...old.flat(), formerLock]) await this.#files.remove(name)
   }
 }

@@ -1,31 +1,31 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { currentIsForeign, currentLags, type MakeLink, pointCurrent } from './current-link.js'
-import { deletePending, pendingIsOver } from './pending-folder.js'
+import { deletePending, hasPendingExpired } from './pending-folder.js'
 import { type Pointer, readPointer, replacePointer } from './pointer.js'
 import type { ProfileFolder } from './profile-folder.js'
 import { deleteVersions } from './versions.js'
 
-/** Whether a crash, or time, has left something to repair. Reads only. */
+/** Whether a crash left something to repair, or a pending pairing has expired. Only reads. */
 export async function needsMending(profile: ProfileFolder): Promise<boolean> {
-  if (await pendingIsOver(profile)) return true
+  if (await hasPendingExpired(profile)) return true
   const pointer = await readPointer(profile).catch(() => undefined)
   return pointer !== undefined && (pointer.retired.length > 0 || (await currentLags(profile, pointer.current)))
 }
 
 /**
- * Repairs what a crash left behind: a `current` that lags behind the pointer, versions that were retired, unfinished files, and a token
- * past its life. Called with the profile's lock held.
+ * Repairs what a crash left behind: a `current` that lags behind the pointer, versions that were retired, unfinished files, and an
+ * expired token. The caller holds the profile's lock.
  */
 export async function mendProfile(profile: ProfileFolder, makeLink: MakeLink): Promise<void> {
   const pointer = await readPointer(profile)
   if (pointer !== undefined && (await currentLags(profile, pointer.current)) && !(await currentIsForeign(profile)))
     await pointCurrent(profile, pointer.current, makeLink)
-  if (await pendingIsOver(profile)) await deletePending(profile)
+  if (await hasPendingExpired(profile)) await deletePending(profile)
   await tidy(profile, pointer)
 }
 
-/** Deletes what is provably ours and not needed: retired versions and unfinished files. */
+/** Deletes what is certainly ours and no longer needed: retired versions and unfinished files. */
 export async function tidy(profile: ProfileFolder, pointer: Pointer | undefined): Promise<void> {
   await deleteVersions(profile, pointer?.retired ?? [])
   if (pointer !== undefined && pointer.retired.length > 0) await replacePointer(profile, { ...pointer, retired: [] })

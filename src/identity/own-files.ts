@@ -7,7 +7,7 @@ import { HomeUnsafeError, IdentityUnusableError, hasErrorCode } from '../errors.
  * read, is refused before a byte of it is used.
  */
 
-/** Bytes. A whole identity has less than a tenth of it. */
+/** A whole identity takes less than a tenth of this. */
 const maxFileBytes = 1024 * 1024
 /** A link is not followed, and a FIFO does not make us wait for a writer. Windows has neither flag: undefined counts as 0 here. */
 const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
@@ -34,7 +34,7 @@ export async function readOwnFile(path: string, userId: number | undefined): Pro
   }
 }
 
-/** The same, at once: for reading very many small files, where waiting for each costs more than reading it. @throws as readOwnFile */
+/** The same, synchronously, for very many small files: waiting for each would take longer than reading it. @throws as readOwnFile */
 export function readOwnFileSync(path: string, userId: number | undefined): string | undefined {
   let fd
   try {
@@ -61,7 +61,9 @@ function rethrowUnlessMissing(error: unknown, path: string): void {
 function checkOwnFile(path: string, found: Stats, userId: number | undefined): void {
   if (!found.isFile()) throw notPlain(path)
   if (found.size > maxFileBytes)
-    throw new IdentityUnusableError(`${path} is too large: kyconnect writes no file over ${maxFileBytes / 1024} KiB`)
+    throw new IdentityUnusableError(
+      `${path} is too large: kyconnect writes no file larger than ${maxFileBytes / 1024} KiB`,
+    )
   if (userId === undefined) return
   checkOwner(path, found, userId)
   if (path.endsWith('key.pem') && (found.mode & 0o077) !== 0) {
@@ -106,7 +108,7 @@ export function checkFolder(path: string, found: Stats, userId: number | undefin
   }
 }
 
-/** As for ssh, what belongs to root is as good as ours: root could change it anyway. */
+/** As for ssh, what belongs to root counts as ours: root could change our files anyway. */
 function checkOwner(path: string, { uid }: Stats, userId: number): void {
   if (uid === userId || uid === 0) return
   throw new HomeUnsafeError(`${path} belongs to another user (uid ${uid}; this process runs as ${userId})`, {
@@ -116,7 +118,7 @@ function checkOwner(path: string, { uid }: Stats, userId: number): void {
 
 function notPlain(path: string): HomeUnsafeError {
   return new HomeUnsafeError(`${path} is not a plain file`, {
-    hints: ['a link, FIFO or device there is not from kyconnect: move it away, and run the command again'],
+    hints: ['move it away, and run the command again: kyconnect creates no link, FIFO or device there'],
   })
 }
 

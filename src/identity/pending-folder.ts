@@ -7,12 +7,12 @@ import type { Pending } from './identity.js'
 import { checkInnerFolder, readOwnFile } from './own-files.js'
 import { pendingPath, type ProfileFolder } from './profile-folder.js'
 
-/** Milliseconds that the token of a csrUrl lives (docs/contract.md §4); after that it has no business on disk. */
+/** Milliseconds for which the token of a csrUrl is valid (docs/contract.md §4); after that it must not stay on disk. */
 const lifetimeMs = 5 * 60_000
-/** Bytes set aside before the CSR leaves: a full disk must not cost the certificate that comes back. */
+/** Bytes reserved before the CSR is sent, so that the certificate can be stored even if the disk fills up meanwhile. */
 const reservedBytes = 64 * 1024
 
-/** Stores a pending pairing, completely or not at all; what was pending before is gone first. */
+/** Stores a pending pairing, completely or not at all, after deleting the one that was pending before. */
 export async function writePending(profile: ProfileFolder, pending: Pending): Promise<void> {
   const folder = pendingPath(profile)
   await deletePending(profile)
@@ -35,13 +35,13 @@ export async function readPending(profile: ProfileFolder): Promise<Pending | und
   return texts === undefined ? undefined : decodePending(Object.fromEntries(texts), profile.profile, folder)
 }
 
-/** Frees the space that was set aside for the answer. */
+/** Frees the space that was reserved for the answer. */
 export async function releaseReserved(profile: ProfileFolder): Promise<void> {
   await unlink(join(pendingPath(profile), 'reserved')).catch(() => undefined)
 }
 
 export async function deletePending(profile: ProfileFolder): Promise<void> {
-  // Moved away first: half a pending pairing must not be taken for one.
+  // Renamed first, so that a partly deleted pending pairing is never read.
   const folder = pendingPath(profile)
   const aside = `${folder}.${profile.randomHex(4)}`
   try {
@@ -53,8 +53,8 @@ export async function deletePending(profile: ProfileFolder): Promise<void> {
   await rm(aside, { recursive: true, force: true })
 }
 
-/** Whether the token of a pending pairing can have no use any more. */
-export async function pendingIsOver(profile: ProfileFolder): Promise<boolean> {
+/** Whether there is a pending pairing whose token has expired. */
+export async function hasPendingExpired(profile: ProfileFolder): Promise<boolean> {
   const found = await lstat(pendingPath(profile)).catch(() => undefined)
   return found !== undefined && profile.now().getTime() - found.mtimeMs > lifetimeMs
 }

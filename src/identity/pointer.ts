@@ -5,12 +5,12 @@ import { onFiles, replaceOwnFile } from './durable-files.js'
 import { readOwnFile } from './own-files.js'
 import type { ProfileFolder } from './profile-folder.js'
 
-/** The truth about a profile: which version is its identity. It is replaced in one step, and that step is the commit. */
+/** Says which version is a profile's identity, and overrides every other file. It is replaced in one step, which is the commit. */
 export interface Pointer {
   readonly current: string
   /** What `rollback` restores. */
   readonly previous: string | null
-  /** Versions that are not needed any more. Only these are ever deleted: any other folder there may be somebody's only key. */
+  /** Versions that are not needed any more. Only these are ever deleted: any other folder there may hold a user's only key. */
   readonly retired: readonly string[]
 }
 

@@ -7,7 +7,7 @@ import { filesError } from './durable-files.js'
  * The folder of one profile:
  *
  *     pointer.json   names the version that is the identity
- *     versions/<id>/ one complete identity each, never changed but for its metadata
+ *     versions/<id>/ one complete identity each, never changed except for its metadata
  *     current        a link to that version, for other programs; the pointer is the truth
  *     pending/       a pairing that waits for its certificate
  */
@@ -32,7 +32,7 @@ export function pendingPath({ path }: ProfileFolder): string {
   return join(path, 'pending')
 }
 
-/** Whether something of any kind is there. */
+/** Whether a file, a folder or anything else exists at a path. */
 export async function exists(path: string): Promise<boolean> {
   try {
     await lstat(path)

@@ -1,6 +1,6 @@
 import { ProfileNameError } from '../errors.js'
 
-/** A name that is safe as a folder below the home: it cannot leave it, hide, or be taken for an option. */
+/** Whether a name is safe for a folder below the home: it cannot lead outside, is not hidden, and does not look like an option. */
 export function isProfileName(name: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(name)
 }
@@ -8,14 +8,14 @@ export function isProfileName(name: string): boolean {
 /** @throws ProfileNameError */
 export function checkProfileName(name: string): string {
   if (isProfileName(name)) return name
-  throw new ProfileNameError(`${JSON.stringify(name.slice(0, 100))} cannot be the name of a profile`, {
+  throw new ProfileNameError(`${JSON.stringify(name.slice(0, 100))} is not a valid profile name`, {
     hints: [
       'use letters, digits, ".", "_" and "-" (at most 100, not beginning with "." or "-"), e.g. --profile shop-staging',
     ],
   })
 }
 
-/** A profile name near to the text, for a text that may be anything. */
+/** Turns any text into a valid profile name that resembles it. */
 export function toProfileName(text: string): string {
   const name = text
     .slice(0, 80)

@@ -10,18 +10,18 @@ export interface RouteChoice {
   readonly resolve: readonly ResolveRule[] | undefined
   /** PEM. */
   readonly serverCa: string | undefined
-  /** Of the flag: null for `none`. */
+  /** From the flag; null for `none`. */
   readonly proxy: URL | null | undefined
   readonly insecure: boolean
   readonly timeoutMs: number
   readonly environment: RouteEnvironment
 }
 
-/** What the machine says about reaching servers. It is never stored. */
+/** What the environment says about reaching servers. It is never stored. */
 export interface RouteEnvironment {
   /** HTTPS_PROXY. */
   readonly proxy: URL | undefined
-  /** NO_PROXY. It counts for every proxy, as for curl. */
+  /** NO_PROXY. It applies to every proxy, as in curl. */
   readonly noProxy: readonly string[]
   /** PEM files named by SSL_CERT_FILE and NODE_EXTRA_CA_CERTS. */
   readonly rootFiles: readonly string[]
@@ -32,7 +32,7 @@ export interface RouteEnvironment {
 /** The stored route of a pairing that replaces nothing. */
 export const nothingStored: StoredRoute = { nodePort: null, resolve: [], serverCa: null, proxy: null }
 
-/** The flags and variables of this run, completed from what is stored: what `pair` stores. The one place where the two are merged. */
+/** Completes the flags and variables of this run from the stored route. `pair` stores the result. Nothing else merges the two. */
 export function completeRoute(choice: RouteChoice, stored: StoredRoute): StoredRoute {
   return {
     nodePort: choice.nodePort ?? stored.nodePort,
@@ -72,7 +72,7 @@ export function gatewayRoute(choice: RouteChoice, { metadata, material }: Identi
   }
 }
 
-/** A flag counts before the variable, the variable before what is stored. */
+/** A flag takes precedence over the variable, and the variable over the stored proxy. */
 function proxySettings({ proxy, environment }: RouteChoice, stored: StoredRoute): ProxySettings {
   const fromStore = stored.proxy === null ? null : (parseProxyUrl(stored.proxy) ?? null)
   return {

@@ -6,9 +6,9 @@ import type { Identity, Material, Metadata, Pending } from './identity.js'
  * profile, and reading never writes.
  */
 export interface IdentityStore {
-  /** Fails where nothing could be stored; called before a token is consumed. @throws FilesError, HomeUnsafeError */
+  /** Checks that an identity can be stored; called before a token is consumed. @throws FilesError, HomeUnsafeError */
   ready(): Promise<void>
-  /** What is known of every profile, sorted by name, from metadata alone. A damaged profile has a problem instead. */
+  /** What is known about every profile, sorted by name, from metadata alone. A damaged profile has a problem instead. */
   summaries(): Promise<ProfileSummary[]>
   /** Whether an identity is stored under this profile. */
   has(profile: string): Promise<boolean>
@@ -22,11 +22,11 @@ export interface IdentityStore {
   pending(profile: string): Promise<Pending | undefined>
   /** Changes a profile while no other process can. Waits briefly for another process. @throws LockHeldError */
   locked<T>(profile: string, work: (change: ProfileChange) => Promise<T>): Promise<T>
-  /** Repairs what a crash left behind, and forgets a pending pairing past its time. Never fails: where it cannot repair, it leaves things alone. */
+  /** Repairs what a crash left behind, and deletes an expired pending pairing. Never fails: what it cannot repair stays as it is. */
   mend(profile: string): Promise<void>
 }
 
-/** What `summaries` tells of a profile. */
+/** What `summaries` reports about a profile. */
 export type ProfileSummary =
   | { readonly profile: string; readonly metadata: Metadata; readonly problem?: undefined }
   | { readonly profile: string; readonly metadata?: undefined; readonly problem: KyconnectError }
@@ -34,14 +34,14 @@ export type ProfileSummary =
 /** What may be done to a profile while its lock is held. */
 export interface ProfileChange {
   /**
-   * Stores key and csrUrl before the CSR is sent, and reserves the space that the answer will need. Replaces what was pending.
+   * Stores key and csrUrl before the CSR is sent, and reserves the space that the answer will need. Replaces any other pending pairing.
    * @throws FilesError
    */
   begin(pending: Pending): Promise<void>
-  /** Forgets the pending pairing, if there is one. */
+  /** Deletes the pending pairing, if there is one. */
   discard(): Promise<void>
   /**
-   * Makes this the profile's identity, completely or not at all, and ends what was pending. `rollback` restores the one before.
+   * Makes this the profile's identity, completely or not at all, and deletes the pending pairing. `rollback` restores the one before.
    * @throws FilesError when nothing was changed
    */
   commit(metadata: Metadata, material: Material): Promise<Written<Identity>>

@@ -8,7 +8,7 @@ import { checkInnerFolder, readOwnFile } from './own-files.js'
 import { isVersion } from './pointer.js'
 import { currentPath, type ProfileFolder, versionPath } from './profile-folder.js'
 
-/** Writes a new version, and returns its name once all of it is on disk. Nothing names it yet. */
+/** Writes a new version, and returns its name once all of it is on disk. No pointer names it yet. */
 export async function writeVersion(profile: ProfileFolder, metadata: Metadata, material: Material): Promise<string> {
   const versions = join(profile.path, 'versions')
   await makeFolder(versions).catch((error: unknown) => {
@@ -45,7 +45,7 @@ export async function readIdentityFolder(
   return decodeIdentity(Object.fromEntries(texts), profile, folder)
 }
 
-/** Deletes versions that were retired, and the beginnings of versions that a crash left. Everything else in the folder stays. */
+/** Deletes retired versions, and unfinished versions that a crash left. Everything else in the folder stays. */
 export async function deleteVersions(profile: ProfileFolder, retired: readonly string[]): Promise<void> {
   const versions = join(profile.path, 'versions')
   const entries = await readdir(versions).catch((): string[] => [])

@@ -14,7 +14,7 @@ import type { Cluster } from './cluster.js'
 import { statusMessage } from './status.js'
 import { resourceName } from './resource.js'
 
-/** A refusal by the API server: what was asked, and where. */
+/** The error for a refusal by the API server; it names the request and the place. */
 export function apiRefusal(status: number, body: object, request: ApiRequest, cluster: Cluster): KyconnectError {
   const { verb, kind, name, namespace = cluster.namespace } = request
   const resource = resourceName(kind)
@@ -40,10 +40,10 @@ export function apiRefusal(status: number, body: object, request: ApiRequest, cl
         },
       )
     case 403:
-      return new RequestRefusedError(`the Kubernetes API forbids to ${what} (403)${cause}`, {
+      return new RequestRefusedError(`the Kubernetes API does not allow the account to ${what} (403)${cause}`, {
         details,
         hints: [
-          `get the right to ${verb} ${resource}${where} for the account`,
+          `ask the administrator for the right to ${verb} ${resource}${where}`,
           `check it with: kubectl --context ${cluster.context} auth can-i ${verb} ${resource}${option}`,
         ],
       })
@@ -55,7 +55,7 @@ export function apiRefusal(status: number, body: object, request: ApiRequest, cl
   }
 }
 
-/** What an error of the transport means for a cluster. Others stay as they are. */
+/** Explains an error of the transport for a cluster. Other errors stay as they are. */
 export function apiFailure(error: unknown, { server, context, connection }: Cluster): unknown {
   if (!(error instanceof KyconnectError)) return error
   const { reason, target, message } = error

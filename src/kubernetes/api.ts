@@ -13,21 +13,21 @@ export interface ApiDeps {
   readonly redactor: Redactor
   /** Takes the lines of --verbose; undefined without that flag. */
   readonly trace: ((line: string) => void) | undefined
-  /** Milliseconds for a whole answer. */
+  /** Milliseconds for a complete answer. */
   readonly timeoutMs: number
   /** For a cluster whose kubeconfig names no proxy. */
   readonly proxy: ProxySettings
   /** For a cluster whose kubeconfig names no CA: see {@link Route.trust}. */
   readonly rootFiles: readonly string[]
   readonly systemRootFiles: readonly string[]
-  /** Milliseconds on a clock that only goes forward. */
+  /** Milliseconds on a monotonic clock. */
   readonly monotonic: () => number
   readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>
 }
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'delete'
 
-/** What is requested: for the path, and for the words of an error. */
+/** One request; the path and the wording of an error are built from it. */
 export interface ApiRequest {
   readonly verb: Verb
   readonly kind: ResourceKind
@@ -57,7 +57,7 @@ const retries: Readonly<Record<Verb, Retry>> = {
 const maxEventChars = 4 * 1024 * 1024
 const connections = 2
 
-/** The few requests that a cluster's API server gets. Close it after use. Errors hold no header: there are credentials in them. */
+/** Sends requests to a cluster's API server. Close it after use. Errors contain no headers, because headers hold credentials. */
 export class KubernetesApi {
   readonly cluster: Cluster
   readonly #deps: ApiDeps
@@ -69,7 +69,7 @@ export class KubernetesApi {
   }
 
   /**
-   * Sends a request and reads the answer whole, a refusal too.
+   * Sends a request and reads the whole answer, even of a refusal.
    * @throws NetworkError, TimeoutError, ClusterAccessError, ServiceFailedError, AnswerMalformedError; the reason of the signal
    */
   async request(request: ApiRequest, signal: AbortSignal): Promise<ApiAnswer> {
@@ -91,7 +91,7 @@ export class KubernetesApi {
       })
     const object = parseJsonObject(answer.body)
     if (answer.status >= 500) throw apiRefusal(answer.status, object ?? {}, request, this.cluster)
-    // A refusal without JSON is that of a path that the API server does not know: the kind is not installed.
+    // The API server refuses an unknown path without JSON: the kind is not installed.
     if (object === undefined && answer.status < 400) {
       throw new AnswerMalformedError(
         `the answer of the Kubernetes API at ${this.cluster.server.host} is not a JSON object (${answer.status})`,
@@ -101,7 +101,7 @@ export class KubernetesApi {
     return { status: answer.status, body: object ?? {} }
   }
 
-  /** Requests what has to be there. @throws as request; RequestRefusedError for any 4xx */
+  /** Sends a request that must succeed. @throws as request; RequestRefusedError for any 4xx */
   async requestOk(request: ApiRequest, signal: AbortSignal): Promise<object> {
     const { status, body } = await this.request(request, signal)
     if (status >= 400) throw apiRefusal(status, body, request, this.cluster)
@@ -109,8 +109,8 @@ export class KubernetesApi {
   }
 
   /**
-   * Watches: yields each event as it comes, until the server ends the watch or the signal is aborted. A watch that breaks off is not an
-   * error: the caller looks again.
+   * Watches: yields each event as it arrives, until the server ends the watch or the signal is aborted. A broken watch is not an error:
+   * the caller watches again.
    * @throws RequestRefusedError, and as request, when the watch is not granted
    */
   async *watch(request: ApiRequest, signal: AbortSignal): AsyncGenerator<object> {
@@ -137,7 +137,7 @@ export class KubernetesApi {
         }
       }
     } catch (error) {
-      // Broken off by the network, by a proxy, or by the signal, which the caller knows of.
+      // The network or a proxy broke the watch, or the signal ended it, which the caller knows.
       if (!(error instanceof KyconnectError)) throw error
     }
     if (status !== 200) throw apiRefusal(status, parseJsonObject(rest) ?? {}, request, this.cluster)
@@ -177,7 +177,7 @@ export class KubernetesApi {
     const http = new HttpClient(this.#route(certificate), {
       redactor,
       trace,
-      // Each request has its own: cleaning up goes on after an interruption.
+      // Each request has its own signal, so that cleaning up continues after an interruption.
       signal: new AbortController().signal,
       now: monotonic,
       sleep,

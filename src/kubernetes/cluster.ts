@@ -1,4 +1,4 @@
-/** Which cluster is meant: the flags are those of kubectl. */
+/** The flags that choose a cluster, as in kubectl. */
 export interface ClusterChoice {
   /** A file; default: KUBECONFIG, which may name several, then ~/.kube/config, then the service account of a pod. */
   readonly kubeconfig: string | undefined
@@ -15,7 +15,7 @@ export interface Cluster {
   readonly namespace: string
   readonly connection: ClusterConnection
   /**
-   * The credentials for one request. Ask again for each: tokens are renewed.
+   * The credentials for one request. Call it for each request: tokens are renewed.
    * @throws ClusterAccessError
    */
   readonly credentials: () => Promise<Credentials>
@@ -29,7 +29,7 @@ export interface ClusterConnection {
   readonly insecure: boolean
   /** The name that the server's certificate must be for; undefined: the host of the URL. */
   readonly serverName: string | undefined
-  /** undefined: as the environment says. */
+  /** undefined: the environment decides. */
   readonly proxy: URL | undefined
 }
 

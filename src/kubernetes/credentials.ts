@@ -18,8 +18,8 @@ export interface CredentialOwner {
 }
 
 /**
- * The credentials of a user of a kubeconfig, as kubectl takes them: a token or a password before a plugin, files read again for each
- * request, and a plugin run again when what it gave has expired.
+ * The credentials of a user of a kubeconfig, as kubectl uses them: a token or a password takes precedence over a plugin, files are read
+ * again for each request, and a plugin is run again when its credentials have expired.
  */
 export function credentialSource(
   user: UserEntry,
@@ -90,7 +90,7 @@ async function staticAuthorization(
   return user.authProvider === undefined ? undefined : `Bearer ${idToken(user.authProvider.idToken, owner, deps.now())}`
 }
 
-/** The file counts before the token beside it, which is for a file that cannot be read. */
+/** The file takes precedence over the token beside it, which is used when the file cannot be read. */
 async function bearerToken(
   { token, tokenFile }: UserEntry,
   owner: CredentialOwner,
@@ -181,7 +181,7 @@ function impersonation({ user, uid, groups, extra }: Impersonation): Record<stri
   }
 }
 
-/** Runs the plugin once for all requests, until what it gave expires. */
+/** Runs the plugin once for all requests, until its credentials expire. */
 function cachedPlugin(
   exec: ExecConfig,
   { context }: CredentialOwner,

@@ -29,7 +29,7 @@ export function execInfo(exec: ExecConfig, cluster: ExecCluster, isInteractive: 
 }
 
 /**
- * Reads what a plugin printed. Nothing of it is repeated in an error.
+ * Parses the output of a plugin. No error repeats it, apart from a wrong apiVersion.
  * @param title the plugin, as messages name it
  * @throws ClusterAccessError
  */

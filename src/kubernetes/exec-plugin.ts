@@ -20,12 +20,12 @@ export interface PluginDeps {
   readonly redactor: Redactor
 }
 
-/** What a plugin must not see. */
+/** Variables that a plugin must not see. */
 const secretVariables: ReadonlySet<string> = new Set(['KYCONNECT_TOKEN_URL'])
 const maxOutputBytes = 1024 * 1024
 const maxLines = 20
 const maxLineLength = 300
-/** Between the request to end and the end by force. */
+/** Between SIGTERM and SIGKILL. */
 const gracePeriodMs = 1000
 
 /** An exec plugin of a kubeconfig, and the cluster as it may see it. */
@@ -37,7 +37,7 @@ export interface Plugin {
 }
 
 /**
- * Runs a plugin, as kubectl does: in our folder and environment, with KUBERNETES_EXEC_INFO.
+ * Runs a plugin, as kubectl does: in the current folder and environment, with KUBERNETES_EXEC_INFO.
  * @throws ClusterAccessError; the reason of the signal
  */
 export async function runPlugin({ exec, cluster, context }: Plugin, deps: PluginDeps): Promise<ExecCredential> {
@@ -72,7 +72,7 @@ function start(
     return spawn(file, exec.args, {
       env,
       stdio: [isInteractive ? 'inherit' : 'ignore', 'pipe', 'pipe'],
-      // Its own process group can be ended with everything that it started. On a terminal it stays in ours: it may ask for a password.
+      // With its own process group, a plugin can be ended together with everything that it started. On a terminal it stays in ours: it may ask for a password.
       detached: !deps.isInteractive,
       windowsHide: true,
     })
@@ -134,13 +134,13 @@ function exists(file: string): Promise<boolean> {
   )
 }
 
-/** What a plugin writes to standard output, whole. What it writes to standard error is passed on as it comes, within bounds. */
+/** Returns everything that a plugin writes to standard output. What it writes to standard error is passed on as it arrives, within bounds. */
 async function outputOf(child: ChildProcess, exec: ExecConfig, context: string, deps: PluginDeps): Promise<string> {
   const failure = (problem: string, reason: string, hints: readonly string[] = []): ClusterAccessError =>
     new ClusterAccessError(`${title(exec)} ${problem}`, {
       reason,
       details: { context, command: exec.shownCommand },
-      hints: [...hints, `run it by itself: kubectl --context ${context} get namespaces`],
+      hints: [...hints, `try it with kubectl: kubectl --context ${context} get namespaces`],
     })
   const words = new PluginWords((line) => {
     deps.emit({ type: 'notice', notice: 'plugin-message', plugin: exec.shownCommand, line })
@@ -152,7 +152,7 @@ async function outputOf(child: ChildProcess, exec: ExecConfig, context: string, 
   let size = 0
   const stop = new AbortController()
   const timer = setTimeout(() => {
-    stop.abort(failure(`gave no credentials within ${deps.pluginTimeoutMs / 1000} s`, 'TIMEOUT'))
+    stop.abort(failure(`returned no credentials within ${deps.pluginTimeoutMs / 1000} s`, 'TIMEOUT'))
   }, deps.pluginTimeoutMs)
   child.stdout?.on('data', (chunk: Buffer) => {
     size += chunk.length
@@ -167,7 +167,7 @@ async function outputOf(child: ChildProcess, exec: ExecConfig, context: string, 
     const how = typeof code === 'number' ? `with exit code ${code}` : `by ${code}`
     throw failure(`failed ${how}${words.last === '' ? '' : `: ${words.last}`}`, 'PLUGIN_FAILED')
   } catch (error) {
-    // It was there a moment ago: a script whose interpreter is missing ends up here too.
+    // The file existed a moment ago; a script whose interpreter is missing fails like this too.
     if (hasErrorCode(error, 'ENOENT', 'EACCES', 'ENOEXEC'))
       throw failure(`cannot be started: ${errorCodeOf(error)}`, errorCodeOf(error), [
         'check its first line (#!), which names its interpreter',
@@ -186,7 +186,7 @@ function ended(child: ChildProcess, signal: AbortSignal, isGroup: boolean): Prom
     const settle = (act: () => void): void => {
       clearTimeout(force)
       signal.removeEventListener('abort', stop)
-      // Something that the plugin left running may hold the pipes open.
+      // A process that the plugin left running may hold the pipes open.
       child.stdout?.destroy()
       child.stderr?.destroy()
       act()
@@ -230,10 +230,10 @@ function end(child: ChildProcess, name: 'SIGTERM' | 'SIGKILL', isGroup: boolean)
   }
 }
 
-/** Keys and tokens have such runs of characters; paths, names and UUIDs do not. */
+/** Keys and tokens contain such long runs of characters; paths, names and UUIDs do not. */
 const secretLike = /[A-Za-z0-9_-]{40,}/g
 
-/** The URL of a login stays whole: a person has to open it, and its long parameters are made for one login. */
+/** Keeps the URL of a login: a person has to open it, and its long parameters are valid for one login. */
 function redactWords(line: string): string {
   return line
     .split(' ')

@@ -29,9 +29,9 @@ export async function readNodePort(api: KubernetesApi, service: ServiceName, sig
   const type = text(spec, 'type') ?? 'ClusterIP'
   if (type === 'LoadBalancer') {
     throw new UsageError(
-      `the gateway's Service ${shown} is a LoadBalancer: it is reached at port 443, without a NodePort`,
+      `the gateway's Service ${shown} is a LoadBalancer: it listens on port 443, without a NodePort`,
       {
-        hints: [`leave --node-port out${addressHint(found)}`],
+        hints: [`omit --node-port${addressHint(found)}`],
       },
     )
   }
@@ -47,8 +47,8 @@ export async function readNodePort(api: KubernetesApi, service: ServiceName, sig
     `the gateway's Service ${shown} is a ${type}: it has no NodePort, and cannot be reached from outside the cluster`,
     {
       hints: [
-        'if another Service leads to it, name that with --gateway-service <namespace>/<name>',
-        'or leave --node-port out',
+        'if another Service leads to the gateway, name it with --gateway-service <namespace>/<name>',
+        'or omit --node-port',
       ],
     },
   )
@@ -57,7 +57,7 @@ export async function readNodePort(api: KubernetesApi, service: ServiceName, sig
 function addressHint(service: object): string {
   const [first = {}] = objects(member(member(service, 'status'), 'loadBalancer'), 'ingress')
   const ip = text(first, 'ip')
-  return ip === undefined ? '' : `; where its name does not resolve: --resolve '<gateway>:443:${ip}'`
+  return ip === undefined ? '' : `; if its name does not resolve, add --resolve '<gateway>:443:${ip}'`
 }
 
 /** The address of a local cluster's node; undefined when it is not known. */

@@ -3,7 +3,7 @@ import { errorCodeOf, UsageError } from '../errors.js'
 import { valueOf } from '../json.js'
 import { fileProblem, readLocalFile } from './local-file.js'
 
-/** What one or several kubeconfig files say. Paths are absolute. */
+/** The content of one or several kubeconfig files. Paths are absolute. */
 export interface Kubeconfig {
   readonly clusters: ReadonlyMap<string, ClusterEntry>
   readonly users: ReadonlyMap<string, UserEntry>
@@ -61,7 +61,7 @@ export interface Impersonation {
   readonly extra: Readonly<Record<string, readonly string[]>>
 }
 
-/** A program that gives credentials. */
+/** A program that returns credentials. */
 export interface ExecConfig {
   /** An absolute path, or a name to look up in PATH. */
   readonly command: string | undefined

@@ -9,7 +9,7 @@ import { checkCluster, checkUser, invalidEntry } from './kubeconfig-rules.js'
 import { fileProblem, readLocalFile } from './local-file.js'
 import { readServiceAccount, serviceAccountToken } from './service-account.js'
 
-/** Where kubeconfigs are looked for. */
+/** Where to look for kubeconfigs. */
 export interface KubeconfigLocation {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly userHome: string
@@ -17,14 +17,14 @@ export interface KubeconfigLocation {
 
 export type KubeconfigDeps = KubeconfigLocation & CredentialDeps
 
-/** Whether there is a cluster: a kubeconfig, or the service account of a pod. Nothing is read for that. */
+/** Whether a cluster is configured, by a kubeconfig or the service account of a pod. Reads no file. */
 export async function hasCluster(choice: ClusterChoice, location: KubeconfigLocation): Promise<boolean> {
   if (choice.kubeconfig !== undefined || choice.context !== undefined) return true
   return (await kubeconfigFiles(choice, location)).length > 0 || isThere(serviceAccountToken)
 }
 
 /**
- * Finds the cluster of a choice. Warns when the kubeconfig says that the cluster's certificate is not to be checked.
+ * Opens the chosen cluster. Warns when the kubeconfig says not to check the cluster's certificate.
  * @throws UsageError when there is no kubeconfig, or it cannot be used as it is; ClusterAccessError when its CA file cannot be read
  */
 export async function openCluster(choice: ClusterChoice, deps: KubeconfigDeps): Promise<Cluster> {
@@ -98,7 +98,7 @@ function serverOf(name: string, { server }: ClusterEntry): URL {
   )
 }
 
-/** kubectl takes SOCKS proxies too. */
+/** kubectl supports SOCKS proxies too; kyconnect does not. */
 function proxyOf(name: string, { proxyUrl }: ClusterEntry): URL | undefined {
   if (proxyUrl === undefined) return undefined
   if (!URL.canParse(proxyUrl)) throw invalidEntry('cluster', name, 'its proxy-url is not a valid URL')
@@ -135,7 +135,7 @@ async function readCa(
   throw invalidEntry('cluster', name, 'its CA is not a certificate in PEM')
 }
 
-/** What a plugin learns of the cluster when its provideClusterInfo says so. */
+/** What a plugin learns about the cluster, if its provideClusterInfo is true. */
 function execCluster(cluster: ClusterEntry, ca: string | undefined): ExecCluster {
   return {
     server: cluster.server,
@@ -155,7 +155,7 @@ async function kubeconfigFiles({ kubeconfig }: ClusterChoice, location: Kubeconf
   return (await isThere(usual)) ? [usual] : []
 }
 
-/** As kubectl merges: the first entry of a name counts, as does the first current context; of several files, missing ones are skipped. */
+/** Merges files as kubectl does: the first entry with a name counts, and the first current context; if there are several files, missing ones are skipped. */
 async function mergeFiles(files: readonly string[], signal: AbortSignal): Promise<Kubeconfig> {
   const present = files.length === 1 ? files : await existing(files)
   if (present.length === 0) {

@@ -9,7 +9,7 @@ const chunkBytes = 64 * 1024
 const maxSilenceMs = 10_000
 const pollMs = 20
 
-/** A file that is not one, or is too large. */
+/** The path is not a file or a pipe, or the file is too large. */
 class UnreadableFile extends Error {}
 
 /**
@@ -18,7 +18,7 @@ class UnreadableFile extends Error {}
  * @throws what the system reports; {@link fileProblem} says it in words
  */
 export async function readLocalFile(path: string, signal: AbortSignal): Promise<string> {
-  // Opening a FIFO would wait for its writer otherwise, and no signal ends that.
+  // Without O_NONBLOCK, opening a FIFO waits for its writer, and no signal can end that.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     const stat = await file.stat()
@@ -63,7 +63,7 @@ export function fileProblem(error: unknown): string {
     case 'EISDIR':
       return 'it is a directory'
     case 'EAGAIN':
-      return `nothing came from the pipe for ${maxSilenceMs / 1000} s`
+      return `nothing arrived through the pipe for ${maxSilenceMs / 1000} s`
     default:
       return code === '' ? 'it is not readable' : code
   }

@@ -23,7 +23,9 @@ export async function readServiceAccount({
     throw new UsageError(
       'no kubeconfig found, and the pod does not name its API server: KUBERNETES_SERVICE_HOST is not set',
       {
-        hints: ['pass the variables KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT on to kyconnect'],
+        hints: [
+          'set KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT for kyconnect, as Kubernetes sets them in the pod',
+        ],
       },
     )
   }

@@ -20,7 +20,7 @@ export function isInstalled(notFound: object): boolean {
   return text(member(notFound, 'details'), 'name') !== undefined
 }
 
-/** What a 4xx to a request about TokenRequests means. */
+/** The error for a 4xx to a request about TokenRequests. */
 export function tokenRequestRefusal(
   status: number,
   body: object,
@@ -50,8 +50,8 @@ export function tokenRequestRefusal(
 }
 
 /**
- * The state is OK, and the URL is empty. The controller writes that when the Connector refused: it does not look at the status of the
- * Connector's answer (docs/contract.md §1).
+ * The error for a TokenRequest whose state is OK and whose URL is empty. The controller writes that when the Connector refuses, because it
+ * ignores the status of the Connector's answer (docs/contract.md §1).
  */
 export function tokenRefused(api: KubernetesApi, app: string, owner: Owner | undefined): RequestRefusedError {
   return new RequestRefusedError(
@@ -71,12 +71,12 @@ export function tokenRefused(api: KubernetesApi, app: string, owner: Owner | und
 
 export function deletedByAnother(app: string): RequestRefusedError {
   return new RequestRefusedError(
-    `the TokenRequest "${app}" was deleted or replaced by another program before its token URL came`,
+    `the TokenRequest "${app}" was deleted or replaced by another program before its token URL arrived`,
     { hints: ['run the command again', 'check that no other program pairs the same App at the same time'] },
   )
 }
 
-/** No URL within the time limit. @param state the last state that the controller wrote; undefined: none */
+/** The error when no URL arrived within the time limit. @param state the last state that the controller wrote; undefined: none */
 export function noTokenUrl(
   api: KubernetesApi,
   app: string,
@@ -84,7 +84,7 @@ export function noTokenUrl(
   waitMs: number,
 ): TimeoutError | ServiceFailedError {
   const { namespace } = api.cluster
-  const late = `no token URL came within ${waitMs / 1000} s`
+  const late = `no token URL arrived within ${waitMs / 1000} s`
   if (state === undefined) {
     return new TimeoutError(
       `${late}: the cluster's controller did not handle the TokenRequest "${app}" in the namespace "${namespace}"`,

@@ -21,7 +21,7 @@ import {
   uidOf,
 } from './token-request-object.js'
 
-/** The App that a token is wanted for. */
+/** The App for which a token is requested. */
 export interface TokenSpec {
   readonly app: string
   readonly owner: Owner | undefined
@@ -33,13 +33,13 @@ export interface TokenSpec {
 export interface IssuedToken {
   /** As the controller wrote it, unparsed. */
   readonly url: string
-  /** Deletes the TokenRequest, unless another one has its name by now. Works after an interruption too. @throws as KubernetesApi.request */
+  /** Deletes the TokenRequest, unless another one has taken its name. Works after an interruption too. @throws as KubernetesApi.request */
   readonly discard: () => Promise<void>
 }
 
 export interface TokenRequestDeps {
   readonly now: () => Date
-  /** Milliseconds on a clock that only goes forward. */
+  /** Milliseconds on a monotonic clock. */
   readonly monotonic: () => number
   readonly randomHex: (bytes: number) => string
   readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>
@@ -50,14 +50,14 @@ export interface TokenRequestDeps {
 const maxCreations = 5
 const firstPauseMs = 200
 const maxPauseMs = 5000
-/** For cleaning up, also after Ctrl-C. */
+/** Time limit for cleaning up, which runs after Ctrl-C too. */
 const cleanUpTimeoutMs = 10_000
-/** How often a creation without an answer is looked for: the API server may still be at work on it. */
+/** How many times kyconnect looks for an object whose creation was not answered: the API server may still be working on it. */
 const maxLooks = 3
 
 /**
  * Asks a cluster for a one-time token URL: deletes a TokenRequest of that name, whose status may be stale, creates one, and watches it
- * until its URL is there (docs/contract.md §1). Whatever goes wrong, the created one is deleted.
+ * until its URL is there (docs/contract.md §1). After any failure, the created one is deleted.
  * @throws RequestRefusedError also when the controller reports success without a URL; ServiceFailedError when its state is not OK in
  * time; TimeoutError when it has no state in time; and as KubernetesApi.request
  */
@@ -77,7 +77,7 @@ export async function requestToken(api: KubernetesApi, spec: TokenSpec, deps: To
   }
 }
 
-/** For cleaning up, whatever has become of the command. */
+/** A signal for cleaning up: it does not depend on the signal of the command, which may be aborted. */
 function cleanUpSignal({ cluster }: KubernetesApi): AbortSignal {
   const controller = new AbortController()
   setTimeout(() => {
@@ -163,7 +163,7 @@ async function removeOld(api: KubernetesApi, app: string, warn: boolean, deps: T
   await remove(api, app, old?.uid, deps.signal)
 }
 
-/** Deletes the object with our mark: its creation was not answered, or oddly, and it may still be on its way. */
+/** Deletes the object with our mark: its creation got no answer or an unexpected one, and may still be in progress. */
 async function removeMarked(
   api: KubernetesApi,
   app: string,
@@ -184,7 +184,7 @@ async function removeMarked(
   }
 }
 
-/** Deletes exactly this object. One that is gone already, or another one of its name, is left alone. */
+/** Deletes exactly this object. If it no longer exists, or another object has its name, nothing happens. */
 async function remove(api: KubernetesApi, app: string, uid: string | undefined, signal: AbortSignal): Promise<void> {
   const request: ApiRequest = {
     verb: 'delete',
@@ -235,7 +235,7 @@ async function awaitUrl(
       if (present !== undefined) return present
     }
   } catch (error) {
-    // After our own time limit, whatever is under way fails with its own error.
+    // After our own time limit, the running request fails with its own error.
     if (!over.signal.aborted || deps.signal.aborted) throw error
   } finally {
     clearTimeout(timer)
@@ -244,7 +244,7 @@ async function awaitUrl(
   throw noTokenUrl(api, app, state, waitMs)
 }
 
-/** One watch, from a version to its end. @returns the URL, if it came */
+/** Runs one watch, from a version to its end. @returns the URL, if it arrived */
 async function watchOnce(
   api: KubernetesApi,
   app: string,

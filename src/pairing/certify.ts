@@ -11,11 +11,11 @@ import type { Answer } from '../transport/answer.js'
 import type { HttpClient } from '../transport/client.js'
 
 export interface CertifyRequest {
-  /** Where the CSR goes: a csrUrl with its token, or a renewal's URL behind the gateway. */
+  /** The URL to send the CSR to: a csrUrl with its token, or a renewal's URL behind the gateway. */
   readonly url: URL
   readonly key: KeyObject
   readonly subject: DistinguishedName
-  /** What the new identity is, beside what its certificate says. */
+  /** The metadata of the new identity, apart from what its certificate provides. */
   readonly about: Omit<Metadata, CertificateFacts>
 }
 
@@ -28,8 +28,8 @@ export type Certified =
   | { readonly outcome: 'refused'; readonly answer: Answer }
 
 /**
- * CSR, signing, verification and commit: the step that a pairing and a renewal share. With the 201 the token is consumed, and with the
- * commit the identity is stored: from each on, nothing is undone.
+ * CSR, signing, verification and commit: the step that a pairing and a renewal share. The 201 consumes the token, and the commit stores
+ * the identity: no later failure undoes either.
  * @param onSigned called as soon as a 201 is seen
  * @throws CertificateUnverifiedError, AnswerLostError, AnswerMalformedError, FilesError and what the transport throws
  */

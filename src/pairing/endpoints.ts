@@ -6,13 +6,13 @@ import type { IdentityStore } from '../identity/store.js'
 import type { Emit } from '../progress.js'
 
 export interface EndpointsPolicy {
-  /** Whether URLs of other hosts than the gateway fixed at pairing may be stored and called. */
+  /** Whether URLs on hosts other than the gateway fixed at pairing may be stored and called. */
   readonly acceptHosts: (hosts: readonly string[]) => Promise<boolean>
 }
 
 /**
- * Asks the gateway for the App's URLs and merges them into the metadata. URLs of a host that was not agreed to are left out; the ones
- * known before stay.
+ * Asks the gateway for the App's URLs and merges them into the metadata. URLs on a host that the user did not agree to are
+ * left out; the URLs known before are kept.
  * @throws what the transport throws; ClientCertificateRefusedError; IdentityUnusableError when no URL of the management info is known
  */
 export async function learnEndpoints(
@@ -24,7 +24,9 @@ export async function learnEndpoints(
   const infoUrl = metadata.urls['infoUrl']
   if (infoUrl === undefined) {
     throw new IdentityUnusableError(`the identity "${metadata.profile}" has no URL for the management info`, {
-      hints: ['the Connector that signed it named none: ask the administrator of the cluster for the URLs'],
+      hints: [
+        'ask the administrator of the cluster for the URLs: the Connector that signed the certificate did not name this one',
+      ],
     })
   }
   const { urls, application } = await fetchManagementInfo(client, new URL(infoUrl))
@@ -48,8 +50,8 @@ export async function learnEndpoints(
 }
 
 /**
- * Stores URLs that were learned. A failure (a read-only disk, a lock) is a warning: the caller has the answer that it asked for.
- * @param insecure nothing learned from a server that was not verified is stored
+ * Stores learned URLs. A failure (a read-only disk, a lock) is only a warning, because the caller already has the answer.
+ * @param insecure whether the server was not verified: then nothing is stored
  */
 export async function storeEndpoints(
   store: IdentityStore,
@@ -66,7 +68,7 @@ export async function storeEndpoints(
   try {
     const { problem } = await store.locked(before.profile, (change) =>
       change.amend((present) =>
-        // Another process may have paired again in the meantime: these URLs are not that identity's.
+        // Another process may have paired again in the meantime: these URLs do not belong to that identity.
         present.fingerprint === before.fingerprint
           ? { ...present, urls: learned.urls, acceptedHosts: learned.acceptedHosts }
           : present,

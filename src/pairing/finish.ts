@@ -18,18 +18,18 @@ import { learnEndpoints } from './endpoints.js'
 import { retryWhileRefused } from './fresh-certificate.js'
 import type { PairDeps, PairPolicy } from './policy.js'
 
-/** A pending pairing on its way to an identity. */
+/** A pending pairing that is to become an identity. */
 export interface Finishing {
   readonly pending: Pending
   /** Whether an earlier run may have sent the CSR. */
   readonly sentBefore: boolean
-  /** Of the profile where it is pending. */
+  /** The change to the profile under which it is pending. */
   readonly pendingChange: ProfileChange
-  /** Of the profile where the identity is stored; usually the same. */
+  /** The change to the profile under which the identity will be stored; usually the same. */
   readonly change: ProfileChange
 }
 
-/** Milliseconds in which a token that was refused cannot have expired: a token lives five minutes (docs/contract.md §4). */
+/** Milliseconds during which a token cannot have expired: it is valid for five minutes (docs/contract.md §4). */
 const surelyAliveMs = 4.5 * 60_000
 
 /** The command that continues a pending pairing. */
@@ -37,7 +37,7 @@ export function resumeCommand(profile: string): string {
   return `kyconnect pair --resume --profile ${profile}`
 }
 
-/** From a pending pairing, on disk, to the stored identity and its endpoints. */
+/** Turns a pending pairing, which is on disk, into a stored identity with its endpoints. */
 export async function finishPairing(
   finishing: Finishing,
   policy: PairPolicy,
@@ -73,7 +73,7 @@ export async function finishPairing(
     const explained = gateway.explain(error)
     throw explained instanceof KyconnectError
       ? explained.addHint(
-          `the identity is stored${directory === undefined ? '' : ` in ${directory}`}; "kyconnect info --profile ${profile}" completes it`,
+          `get its URLs, since the identity is stored${directory === undefined ? '' : ` in ${directory}`}: kyconnect info --profile ${profile}`,
         )
       : explained
   } finally {
@@ -82,8 +82,8 @@ export async function finishPairing(
 }
 
 /**
- * Has the CSR signed, and stores the identity. A pending pairing whose token is consumed is forgotten; any other is kept, and the error
- * says how to continue.
+ * Has the CSR signed, and stores the identity. After a failure, a pending pairing whose token is consumed is deleted; any other is kept,
+ * and the error says how to continue.
  */
 async function sign(
   { pending, sentBefore, pendingChange, change }: Finishing,
@@ -104,7 +104,7 @@ async function sign(
   }
 }
 
-/** What a refusal of the CSR means for its token. */
+/** The error for a refused CSR, which says whether its token is consumed. */
 function refusalOf(answer: Answer, { createdAt }: Pending, sentBefore: boolean, now: Date): KyconnectError {
   if (answer.status !== 403) return refusalError(answer, 'the certificate signing request')
   if (!sentBefore && answer.attempts === 1) return tokenRejected(answer)
@@ -113,7 +113,7 @@ function refusalOf(answer: Answer, { createdAt }: Pending, sentBefore: boolean, 
     hints: ['get a new token URL from the administrator, then run: kyconnect pair --url -'],
     details: { status: answer.status, host: answer.url.host, attempts: answer.attempts },
   }
-  // It was sent before, and the token cannot have expired yet: so it was consumed by a 201 that did not arrive.
+  // The CSR was sent before, and its token cannot have expired yet: a 201 that did not arrive must have consumed it.
   return alive
     ? new AnswerLostError('the certificate was signed, but the answer was lost: the token is consumed', context)
     : new TokenRejectedError(
@@ -129,20 +129,20 @@ async function afterFailure(
   pendingChange: ProfileChange,
 ): Promise<unknown> {
   if (consumed || error instanceof TokenRejectedError || error instanceof AnswerLostError) {
-    // The error to report is the one that ended the pairing, not one of tidying up.
+    // Report the error that ended the pairing, not one from cleaning up.
     await pendingChange.discard().catch(() => undefined)
     if (error instanceof CertificateUnverifiedError || error instanceof AnswerMalformedError)
       error.addHint(
-        'nothing was stored, and the token is consumed: inform the administrator, and ask for a new token URL',
+        'inform the administrator, and ask for a new token URL: the token is consumed, and nothing was stored',
       )
     if (error instanceof FilesError)
       error.addHint(
-        'the certificate is lost, and the token is consumed: free some space, then pair again with a new token URL',
+        'free some space, then pair again with a new token URL: the token is consumed, and the certificate is lost',
       )
     return error
   }
   return error instanceof KyconnectError
-    ? error.addHint(`the pairing waits for 5 minutes; continue with: ${resumeCommand(profile)}`)
+    ? error.addHint(`continue the pairing within 5 minutes: ${resumeCommand(profile)}`)
     : error
 }
 

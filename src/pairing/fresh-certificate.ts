@@ -2,7 +2,7 @@ import { mayBeRefusal } from '../gateway/refused-certificate.js'
 import type { Metadata } from '../identity/identity.js'
 import type { PairDeps } from './policy.js'
 
-/** A gateway whose clock lags refuses a certificate that was just signed. */
+/** How long a certificate counts as fresh: a gateway whose clock is slow refuses it at first. */
 const freshForMs = 2 * 60_000
 const patienceMs = 30_000
 const pauseMs = 1000

@@ -7,17 +7,17 @@ import type { Emit } from '../progress.js'
 export interface KeySource {
   readonly kind: 'given' | 'generated'
   /**
-   * The key, once the announced algorithm is known.
-   * @throws KeyUnsuitableError when the service announces EC keys and nothing else was asked for
+   * Returns the key, once the announced algorithm is known.
+   * @throws KeyUnsuitableError when the service announces EC keys and no other algorithm was requested
    */
   take(announced: string, emit: Emit): Promise<KeyObject>
 }
 
-/** The algorithm of nearly every cluster, and what an unknown announcement falls back to. */
+/** The algorithm that nearly every cluster announces, and the fallback for an unknown one. */
 const usualAlgorithm: KeyAlgorithm = 'rsa2048'
 
 /**
- * A key of the user's own.
+ * A key that the user provides.
  * @param pem PKCS#1 or PKCS#8
  * @throws KeyUnsuitableError
  */
@@ -27,9 +27,9 @@ export function givenKey(pem: string, source: string): KeySource {
 }
 
 /**
- * A key that is generated.
- * @param asked the algorithm; undefined: as announced
- * @param usual an RSA 2048 key whose generation has begun already; it is used where that is the algorithm
+ * A newly generated key.
+ * @param asked the requested algorithm; undefined: the announced one
+ * @param usual an RSA 2048 key whose generation has already begun; it is used if that is the algorithm
  */
 export function generatedKey(asked: KeyAlgorithm | undefined, usual?: Promise<KeyObject>): KeySource {
   return {
@@ -41,7 +41,7 @@ export function generatedKey(asked: KeyAlgorithm | undefined, usual?: Promise<Ke
   }
 }
 
-/** @throws UsageError with the reason, for EC too */
+/** @throws UsageError for an unknown algorithm, and for EC with the reason */
 export function parseKeyAlgorithm(name: string): KeyAlgorithm {
   if (isKeyAlgorithm(name)) return name
   const shown = JSON.stringify(name.slice(0, 40))

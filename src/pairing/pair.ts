@@ -13,11 +13,11 @@ import type { KeySource } from './key-source.js'
 import type { PairDeps, PairPolicy } from './policy.js'
 import { checkProfileFree, checkReplaced, routeOfReplaced } from './replacement.js'
 
-/** What is asked of a pairing. */
+/** What to pair, and with which key. */
 export interface PairRequest {
-  /** Called once everything is checked and locked that can be before a token exists. */
+  /** Called after everything that can be checked and locked without a token has been. */
   readonly tokenUrl: () => Promise<URL>
-  /** The App expected; checked before a CSR is sent. */
+  /** The expected App; checked before a CSR is sent. */
   readonly app: string | undefined
   /** Default: the App. */
   readonly profile: string | undefined
@@ -25,8 +25,8 @@ export interface PairRequest {
 }
 
 /**
- * From a token URL to a stored identity: CSR information, key, CSR, signing, verified chain, commit, endpoints. What can be refused
- * without consuming the token is refused before it is.
+ * Turns a token URL into a stored identity: CSR information, key, CSR, signing, verified chain, commit, endpoints. Everything that can be
+ * refused without consuming the token is refused first.
  * @throws every error of the exit-code table; once the identity is stored, an error says so
  */
 export async function pair(request: PairRequest, policy: PairPolicy, deps: PairDeps): Promise<Identity> {
@@ -78,7 +78,7 @@ async function withConnector<T>(
   }
 }
 
-/** CSR information and key: everything that a CSR needs. From the CSR information on, the token in the URL is consumed. */
+/** Gets the CSR information and the key: everything that a CSR needs. Asking for the CSR information consumes the token in the URL. */
 async function prepare(
   request: PairRequest,
   tokenUrl: URL,
@@ -88,7 +88,7 @@ async function prepare(
 ): Promise<Prepared> {
   emit({ type: 'started', step: 'csr-info' })
   const asking = fetchCsrInfo(http, tokenUrl)
-  // Signing code loads while the service answers, and while the key is being generated.
+  // The signing code loads while the service answers and the key is generated.
   setImmediate(() => void loadX509().catch(() => undefined))
   const info = await asking
   emit({ type: 'finished', step: 'csr-info', subject: info.subjectText })
@@ -129,17 +129,16 @@ async function storePending(
 }
 
 /**
- * The profile turned out to be taken, and the token is consumed: the pairing is kept under a name that is free, and the error says how to
- * continue with it.
+ * Keeps a pairing under a free name when its profile turns out to be taken, because the token is already consumed. The error says how to
+ * continue.
  */
 async function keepForLater(error: KyconnectError, prepared: Prepared, store: IdentityStore): Promise<KyconnectError> {
   const taken = prepared.commonName
   const free = await beginUnderFreeName(toProfileName(taken), prepared, store)
   return error.replaceHints(
-    'the token is consumed, and the pairing waits for 5 minutes',
-    `store it under another name: ${resumeCommand(free)}`,
+    `store the new identity under another name, within 5 minutes: ${resumeCommand(free)}`,
     ...(toProfileName(taken) === taken
-      ? [`or replace the identity that is there: ${resumeCommand(free)} --as ${taken} --force`]
+      ? [`or replace the stored identity: ${resumeCommand(free)} --as ${taken} --force`]
       : []),
   )
 }
@@ -169,7 +168,7 @@ function checkApp(info: CsrInfo, app: string | undefined, emit: Emit): string {
   const cn = commonName(info.subject)
   if (cn === undefined || cn === '') {
     throw new AnswerMalformedError(
-      `the CSR information has a subject without a common name: ${formatRfc4514(info.subject).slice(0, 300)}`,
+      `the subject in the CSR information has no common name: ${formatRfc4514(info.subject).slice(0, 300)}`,
     )
   }
   if (app === undefined || app === cn) return cn
@@ -178,7 +177,7 @@ function checkApp(info: CsrInfo, app: string | undefined, emit: Emit): string {
     return cn
   }
   throw new AppMismatchError(`the token URL is for the App "${cn}", not for "${app}": no CSR was sent`, {
-    hints: [`the token is consumed: ask for a token URL for "${app}", or pair without --app`],
+    hints: [`ask for a token URL for "${app}", or for another one to use without --app: the token is consumed`],
     details: { expected: app, offered: cn },
   })
 }

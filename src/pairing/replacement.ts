@@ -4,7 +4,7 @@ import { nothingStored } from '../identity/route.js'
 import type { IdentityStore } from '../identity/store.js'
 import type { PairDeps, PairPolicy } from './policy.js'
 
-/** Whether a pairing may take a profile. @throws ProfileExistsError, and what is wrong with an identity that is there but unusable */
+/** Checks that a pairing may use a profile. @throws ProfileExistsError, and the error of a stored identity that cannot be used */
 export async function checkProfileFree(profile: string, policy: PairPolicy, store: IdentityStore): Promise<void> {
   if (policy.replace) return
   if (await store.has(profile)) {
@@ -23,8 +23,8 @@ export async function checkProfileFree(profile: string, policy: PairPolicy, stor
 }
 
 /**
- * How the identity to be replaced was reached: the new one of the same cluster is reached likewise.
- * @throws ConfirmationNeededError when the token URL is of another domain
+ * The route of the identity to be replaced: the new one is reached in the same way if it is from the same cluster.
+ * @throws ConfirmationNeededError when the token URL is from another domain
  */
 export async function routeOfReplaced(
   profile: string,
@@ -39,7 +39,7 @@ export async function routeOfReplaced(
 }
 
 /**
- * Compares what is known of the new identity before its CSR is sent with the one it would replace.
+ * Compares the new identity, as far as it is known before its CSR is sent, with the one that it would replace.
  * @param resume the command that continues after a yes
  * @throws ConfirmationNeededError
  */
@@ -57,7 +57,7 @@ export async function checkReplaced(
     emit({ type: 'warning', warning: 'other-app-replaced', profile, from: present.metadata.app, to: app })
 }
 
-/** The identity that would be replaced, if it can be read: one that cannot be read is what --force is for. */
+/** The identity that would be replaced; undefined if it cannot be read, because --force also replaces a damaged one. */
 async function replacedIdentity(
   profile: string,
   policy: PairPolicy,
@@ -81,6 +81,8 @@ async function checkDomain(
   if (stored === null || stored === host || (await policy.otherDomain(stored, host))) return
   throw new ConfirmationNeededError(
     `the identity "${profile}" is from ${stored}, and the new one would be from ${host}: another domain`,
-    { hints: ['if that is intended, add --yes', ...commands.map((command) => `run: ${command}`)] },
+    {
+      hints: ['to replace it with one from another domain, add --yes', ...commands.map((command) => `run: ${command}`)],
+    },
   )
 }

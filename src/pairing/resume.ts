@@ -10,7 +10,7 @@ import { checkProfileFree, checkReplaced } from './replacement.js'
 
 /**
  * Continues a pairing whose CSR has not been answered with a 201.
- * @param profile where it is pending
+ * @param profile the profile under which it is pending
  * @param as the profile to store the identity under; undefined: the same
  * @throws as pair, and NoIdentityError when nothing is pending
  */

@@ -4,18 +4,18 @@ import { formatRfc4514, isSubjectAskedFor, type DistinguishedName } from './dist
 import { publicKeyDer } from './key.js'
 import { loadX509 } from './x509.js'
 
-/** A client certificate with the way up to its trust anchor. */
+/** A client certificate with the chain to its trust anchor. */
 export interface Chain {
   readonly leaf: X509Certificate
   /** From the leaf's issuer upwards: the order TLS sends them in (RFC 8446, 4.4.2). */
   readonly intermediates: readonly X509Certificate[]
-  /** Where the chain ends, and any other self-signed certificate in the answer. */
+  /** The certificate at the end of the chain, and any other self-signed certificate in the answer. */
   readonly roots: readonly X509Certificate[]
 }
 
 /**
- * Puts certificates in any order into a verified chain: the leaf carries our public key and the subject we asked
- * for, and every link holds by issuer name and signature. Dates, versions and CA flags are not judged: Kyma's own CA is a v1
+ * Builds a verified chain from certificates in any order: the leaf carries our public key and the requested subject,
+ * and every link is verified by issuer name and signature. Dates, versions and CA flags are not checked: Kyma's own CA is a v1
  * certificate that expired in 2019, and a fresh leaf is not yet valid for a slow clock (docs/contract.md §5 and §12, traps 16 and 19).
  * @throws CertificateUnverifiedError
  */
@@ -28,7 +28,7 @@ export async function verifyChain(
   const ours = publicKeyDer(key)
   const leaf = distinct.find((certificate) => carriesKey(certificate, ours))
   if (leaf === undefined) {
-    throw new CertificateUnverifiedError('the signed certificate is for another key than the one in the CSR', {
+    throw new CertificateUnverifiedError('the signed certificate is not for the key in the CSR', {
       details: { subjects: distinct.map((certificate) => subjectLine(certificate)) },
     })
   }
@@ -67,7 +67,7 @@ function carriesKey(certificate: X509Certificate, der: Buffer): boolean {
   }
 }
 
-/** The issuers of a certificate, nearest first, up to a self-signed one or the last that is there. */
+/** The issuers of a certificate, nearest first, up to a self-signed one or the last one present. */
 function climb(from: X509Certificate, among: readonly X509Certificate[]): X509Certificate[] {
   const path: X509Certificate[] = []
   for (let current = from; !isSelfSigned(current);) {
@@ -89,7 +89,7 @@ function hasSigned(issuer: X509Certificate, certificate: X509Certificate): boole
   try {
     return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
   } catch {
-    // A key of an unknown kind: nothing can be verified with it.
+    // Nothing can be verified with a key of an unknown kind.
     return false
   }
 }

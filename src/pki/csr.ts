@@ -7,7 +7,7 @@ import { loadX509, type X509Library } from './x509.js'
 const signing = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } as const
 
 /**
- * Makes a PKCS#10 certificate signing request (RFC 2986), signed with SHA-256: the service signs the certificate with the
+ * Creates a PKCS#10 certificate signing request (RFC 2986), signed with SHA-256: the service signs the certificate with the
  * CSR's own algorithm, and a SHA-1 one would not load in OpenSSL 3 (docs/contract.md §5).
  * @returns PEM
  */
@@ -25,7 +25,7 @@ export async function createCsr(subject: DistinguishedName, key: KeyObject): Pro
   return toPem('CERTIFICATE REQUEST', new Uint8Array(csr.rawData))
 }
 
-/** The DER encoding of a name: order and grouping kept; PrintableString where the value allows, else UTF8String (RFC 5280, 4.1.2.4). */
+/** The DER encoding of a name: order and grouping kept; PrintableString where the value allows it, otherwise UTF8String (RFC 5280, 4.1.2.4). */
 export async function encodeName(name: DistinguishedName): Promise<Uint8Array> {
   return new Uint8Array(toX509Name(await loadX509(), name).toArrayBuffer())
 }
@@ -46,7 +46,7 @@ function toX509Name({ x509 }: X509Library, name: DistinguishedName): InstanceTyp
 
 const ia5Types: ReadonlySet<string | undefined> = new Set([attributeOid('DC'), attributeOid('emailAddress')])
 
-/** The string type is named, so that the library takes the value as it is and does not look for quotes or `#` in it. */
+/** Names the string type, so that the library uses the value as it is and does not interpret quotes or `#` in it. */
 function typedValue(
   oid: string,
   { value }: Attribute,

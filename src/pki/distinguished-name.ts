@@ -7,7 +7,7 @@ export interface Attribute {
 /** A relative distinguished name: usually one attribute, several when multi-valued (`OU=a+OU=b`). */
 export type RelativeName = readonly Attribute[]
 
-/** A distinguished name in the order it was written. */
+/** A distinguished name in the order in which it was written. */
 export type DistinguishedName = readonly RelativeName[]
 
 /** Short types and their OIDs: RFC 4519, and `emailAddress` as openssl spells it. */
@@ -30,7 +30,7 @@ const oidOfType: ReadonlyMap<string, string> = new Map([
 
 const dotted = /^[0-2](\.(0|[1-9]\d*))+$/
 
-/** The OID of an attribute type, short or dotted, whatever its case; undefined for one we do not know. */
+/** The OID of an attribute type, short or dotted, whatever its case; undefined for an unknown one. */
 export function attributeOid(type: string): string | undefined {
   return dotted.test(type) ? type : oidOfType.get(type.toUpperCase())
 }
@@ -46,8 +46,8 @@ export function commonName(name: DistinguishedName): string | undefined {
 }
 
 /**
- * Reads a name as RFC 4514 writes it: escapes, multi-valued parts, hex pairs. Strict: what is not well-formed, has an
- * unknown type, or a `#hex` value, is undefined.
+ * Reads a name as RFC 4514 writes it: escapes, multi-valued parts, hex pairs. Strict: returns undefined for text
+ * that is not well-formed, for an unknown type, and for a `#hex` value.
  */
 export function parseRfc4514(text: string): DistinguishedName | undefined {
   const name: Attribute[][] = []
@@ -59,7 +59,7 @@ export function parseRfc4514(text: string): DistinguishedName | undefined {
     rest = rest.slice(type.length + 1)
     const raw = /^(?:[^\\,+"<>;\0]|\\[0-9A-Fa-f]{2}|\\[\\,+"<>;=# ])*/.exec(rest)?.[0] ?? ''
     rest = rest.slice(raw.length)
-    // A blank at either end, or # in front, would have had to be escaped.
+    // A blank at either end, and # at the start, must be escaped.
     if (/^[ #]|(?:^|[^\\])(?:\\\\)* $/.test(raw)) return undefined
     const value = unescape(raw)
     if (value === undefined) return undefined
@@ -100,13 +100,13 @@ function escape(value: string): string {
     .replace(/ $/, (blank, at: number, whole: string) => (at === 1 && whole.startsWith('\\') ? blank : `\\${blank}`))
 }
 
-/** Characters of an announced subject; real ones have 60. */
+/** Characters of an announced subject; real ones have about 60. */
 const maxSubjectLength = 4096
 const announcedTypes = ['O', 'OU', 'L', 'ST', 'C', 'CN'] as const
 
 /**
  * Reads a name as the services write it: the six attributes joined by commas and nothing escaped (docs/contract.md §4),
- * so `O=Acme, Inc.` and `CN=a+b` are values as they stand. An attribute begins where one of the six types occurs for
+ * so `O=Acme, Inc.` and `CN=a+b` are literal values. An attribute begins where one of the six types occurs for
  * the first time; a later `,O=` belongs to the value before it. Undefined when the text does not begin with a type.
  */
 export function parseConcatenated(text: string): DistinguishedName | undefined {
@@ -122,7 +122,7 @@ export function parseConcatenated(text: string): DistinguishedName | undefined {
 
 /**
  * Reads the subject a service announces. Text with all six attributes and no backslash is the services' own
- * concatenation; else RFC 4514 is tried, and what that refuses is taken as a concatenation again.
+ * concatenation; other text is read as RFC 4514, and if that fails as a concatenation.
  */
 export function parseAnnouncedSubject(text: string): DistinguishedName | undefined {
   if (text.length > maxSubjectLength) return undefined
@@ -132,12 +132,12 @@ export function parseAnnouncedSubject(text: string): DistinguishedName | undefin
 }
 
 /**
- * Whether a certificate's subject is the one asked for: every attribute of it, of known and unknown types, and nothing missing that the
- * service carries over. Order, grouping and encoding do not matter (docs/contract.md §5).
+ * Whether a certificate has the requested subject: all its attributes, of known and unknown types, were requested, and none is missing
+ * that the service carries over. Order, grouping and encoding do not matter (docs/contract.md §5).
  */
 export function isSubjectAskedFor(issued: DistinguishedName, asked: DistinguishedName): boolean {
   const dropped = asked.flat().filter(({ type }) => !carriedOver.has(attributeOid(type) ?? type))
-  // A service may also keep what the Connector drops: each of those attributes may be there or not.
+  // A service may also keep what the Connector drops: each of those attributes may be present or absent.
   const optional = canonical([dropped])
   const left = canonical(issued)
   for (const attribute of optional) {
@@ -153,7 +153,7 @@ const carriedOver: ReadonlySet<string> = new Set(
   [...announcedTypes, 'SERIALNUMBER'].map((type) => attributeOid(type) ?? type),
 )
 
-/** Every attribute, by its OID where the type is known, by the type as it is written elsewhere. */
+/** Every attribute, by its OID where the type is known, otherwise by the type as written. */
 function canonical(name: DistinguishedName): string[] {
   return attributes(name)
     .map(({ type, value }) => `${attributeOid(type) ?? type}=${value}`)

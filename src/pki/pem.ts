@@ -9,7 +9,7 @@ export function pemBlocks(text: string, label: string): Uint8Array[] {
     const bodyAt = at + begin.length
     const endAt = text.indexOf(end, bodyAt)
     if (endAt < 0) break
-    // A block that begins again before it ends is not whole: the later beginning counts.
+    // If a second block begins before the first one ends, the first is incomplete, and the second counts.
     const again = text.lastIndexOf(begin, endAt)
     const body = text.slice(Math.max(bodyAt, again + begin.length), endAt)
     const base64 = body.replace(/\s/g, '')

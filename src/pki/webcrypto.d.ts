@@ -1,6 +1,6 @@
 import type { webcrypto } from 'node:crypto'
 
-/** The names that @peculiar's declarations take for granted in a browser, bound to what Node has. */
+/** The browser types that @peculiar's declarations use, bound to Node's. */
 declare global {
   type Crypto = Omit<webcrypto.Crypto, 'CryptoKey'>
   type SubtleCrypto = webcrypto.SubtleCrypto

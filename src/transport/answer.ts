@@ -8,11 +8,11 @@ export interface Request {
   /** Several values are sent as several fields. */
   readonly headers?: Readonly<Record<string, string | string[]>>
   readonly body?: string | Buffer | Readable
-  /** Aborted with the error that the request ends with; default: the client's. */
+  /** When aborted, ends the request with its reason; default: the client's signal. */
   readonly signal?: AbortSignal
 }
 
-/** An answer read whole, within the limits. */
+/** An answer that was read completely, within the limits. */
 export interface Answer {
   readonly status: number
   /** Lower case; empty when there is none. */
@@ -20,11 +20,11 @@ export interface Answer {
   readonly body: string
   /** The URL as it was called. */
   readonly url: URL
-  /** How often the request was sent. */
+  /** How many times the request was sent. */
   readonly attempts: number
 }
 
-/** An answer whose body is still to come. */
+/** An answer whose body has not been read yet. */
 export interface StreamedAnswer {
   readonly status: number
   readonly headers: IncomingHttpHeaders

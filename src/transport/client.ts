@@ -15,16 +15,16 @@ export interface TransportDeps {
   readonly redactor: Redactor
   /** Takes the lines of --verbose; undefined without that flag. */
   readonly trace: ((line: string) => void) | undefined
-  /** Aborted with the error that everything under way ends with. */
+  /** When aborted, ends all running requests with its reason. */
   readonly signal: AbortSignal
-  /** Milliseconds on a clock that only goes forward. */
+  /** Milliseconds on a monotonic clock. */
   readonly now: () => number
   readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>
 }
 
-/** Bytes of an answer that is read whole. Real ones have 4 KiB, a list of 500 services 94 KiB (docs/contract.md §9). */
+/** Bytes of an answer that is read completely. Real ones have 4 KiB, a list of 500 services 94 KiB (docs/contract.md §9). */
 const maxBodyBytes = 1024 * 1024
-/** Bytes and milliseconds of an answer that is passed on. */
+/** Bytes and milliseconds of an answer that is passed on as it arrives. */
 const maxStreamBytes = 1024 * 1024 * 1024
 const maxStreamMs = 60 * 60 * 1000
 const maxRedirects = 5
@@ -38,7 +38,7 @@ export class HttpClient {
   readonly #deps: TransportDeps
   /** By origin; connections are kept alive between requests. */
   readonly #pools = new Map<string, Promise<Pool>>()
-  /** The exchange that a dispatched request belongs to: its options are the one thing that reaches the connection unchanged. */
+  /** The exchange of each dispatched request, by its options: nothing else reaches the connection unchanged. */
   readonly #exchanges = new WeakMap<object, Exchange>()
 
   constructor(route: Route, deps: TransportDeps) {
@@ -49,8 +49,8 @@ export class HttpClient {
   }
 
   /**
-   * Sends a request and reads the answer whole. `onStatus` learns each status as soon as it is there: what a status means (a 201
-   * consumes a token) may matter even when the rest of the answer is lost. Redirects are not followed.
+   * Sends a request and reads the whole answer. `onStatus` is called with each status as soon as it arrives: a status may matter (a 201
+   * consumes a token) even when the rest of the answer is lost. Redirects are not followed.
    * @throws NetworkError, TimeoutError, ServerCertificateError, ClientCertificateRefusedError, AnswerMalformedError
    */
   async send(request: Request, retry: Retry, onStatus?: (status: number) => void): Promise<Answer> {
@@ -76,8 +76,8 @@ export class HttpClient {
   }
 
   /**
-   * Sends a request and hands on the answer as it comes. Redirects of GET and HEAD are followed within the same origin, the NodePort
-   * substituted first; one that is not followed is handed on with the reason. The body fails with TimeoutError when nothing comes for
+   * Sends a request and passes the answer on as it arrives. Redirects of GET and HEAD are followed within the same origin, after the
+   * NodePort is substituted; any other redirect is returned with the reason. The body fails with TimeoutError when nothing arrives for
    * the route's time limit; with `idle: 'forever'` it may pause (a watch).
    * @throws as send
    */
@@ -123,12 +123,12 @@ export class HttpClient {
     if (to.origin !== from.origin) {
       return new UntrustedUrlError(`${from.origin} redirects to another origin, ${shown}: not followed`, {
         hints: [
-          'a client certificate is presented to its own gateway only',
-          'tell the administrator of the cluster about the redirect',
+          'inform the administrator of the cluster about the redirect: a client certificate is presented to its own gateway only',
         ],
       })
     }
-    if (hop >= maxRedirects) return new AnswerMalformedError(`${from.origin} redirects in a circle`)
+    if (hop >= maxRedirects)
+      return new AnswerMalformedError(`${from.origin} redirects more than ${maxRedirects} times in a row`)
     return to
   }
 
@@ -243,7 +243,7 @@ export class HttpClient {
   }
 
   async #openPool(origin: string, exchange: Exchange): Promise<Pool> {
-    // The handshake is under way while undici loads, which takes as long: the pause lets the socket go out first.
+    // The handshake runs while undici loads, which takes as long. The pause lets the socket begin to connect first.
     let first: Connection | undefined = new Connection(exchange, this.#route, this.#deps.trace)
     first.begin()
     await new Promise(setImmediate)
@@ -268,14 +268,14 @@ export class HttpClient {
 
   #traceBody(text: string): void {
     if (this.#deps.trace === undefined || text === '') return
-    // Cut before it is redacted, with room for a token at the edge. Indented, so that no line of a body passes for one of ours.
+    // Cut before it is redacted, with room for a token at the edge. Indented, so that no line of a body looks like one of ours.
     const beginning = stripControl(this.#deps.redactor.redact(text.slice(0, 2 * maxTracedChars)))
     const shown = beginning.trimEnd().replaceAll('\n', '\n  ')
     this.#deps.trace(shown.length > maxTracedChars ? `  ${shown.slice(0, maxTracedChars)}…` : `  ${shown}`)
   }
 }
 
-/** A body as it is sent: as long as it moves, the time limit does not run out. */
+/** Restarts the time limit with each chunk of a body, so that it runs out only when sending stalls. */
 async function* restartTimeoutPerChunk(body: Readable, exchange: Exchange): AsyncGenerator {
   for await (const chunk of body) {
     exchange.restartTimeout()
@@ -284,9 +284,9 @@ async function* restartTimeoutPerChunk(body: Readable, exchange: Exchange): Asyn
 }
 
 function tooLarge({ url }: Target, bytes: number): AnswerMalformedError {
-  return new AnswerMalformedError(`the answer of ${url.host} is larger than ${bytes / 1024 / 1024} MiB`, {
+  return new AnswerMalformedError(`the answer from ${url.host} is larger than ${bytes / 1024 / 1024} MiB`, {
     reason: 'TOO_LARGE',
-    hints: ['check that the URL is the right one'],
+    hints: ['check the URL'],
   })
 }
 

@@ -5,14 +5,14 @@ import type { Route } from './route.js'
 import { connectTls } from './tls.js'
 
 /**
- * One connection of a pool, opened anew when it broke. It carries one exchange at a time, so what happens to its socket belongs to the
+ * One connection of a pool, which is opened again after it broke. It carries one exchange at a time, so what happens to its socket belongs to the
  * exchange that it was given last.
  */
 export class Connection {
   #exchange: Exchange
   readonly #route: Route
   readonly #trace: ((line: string) => void) | undefined
-  /** A socket that was begun before undici was loaded. */
+  /** A socket whose handshake began before undici was loaded. */
   #begun: Promise<TLSSocket> | undefined
   #open = false
 
@@ -29,7 +29,7 @@ export class Connection {
     this.#begun.catch(() => undefined)
   }
 
-  /** The exchange that the connection carries from now on. */
+  /** Makes this the exchange that the connection carries. */
   carry(exchange: Exchange): void {
     this.#exchange = exchange
     if (this.#open) exchange.phase = 'waiting for the answer'

@@ -3,11 +3,11 @@ import type { Target } from './route.js'
 
 export type Phase = 'connecting' | 'waiting for the answer' | 'reading the answer'
 
-/** One request and its answer: a time limit over its phases, the caller's abort signal beside it, and what its socket reported. */
+/** One request and its answer, with a time limit, the caller's abort signal, and the first error of its socket. */
 export class Exchange {
   readonly target: Target
   phase: Phase = 'connecting'
-  /** What the socket reported first. undici reports the last error only, and after the alert that refuses a certificate comes a plain end. */
+  /** The first error of the socket. undici reports only the last one, which hides an alert that refuses a certificate: the connection ends after it. */
   socketError: Error | undefined
   readonly #controller = new AbortController()
   readonly #timeoutMs: number
@@ -72,7 +72,7 @@ export class Exchange {
     })
   }
 
-  /** Ends the exchange on a status that HTTP does not have: undici takes anything below 200 for an interim answer, and waits on. */
+  /** Ends the exchange on a status that HTTP does not have: undici takes anything below 200 for an interim answer, and goes on waiting. */
   checkInterim(status: number): void {
     if (status >= 100) return
     this.fail(notHttp(this.target, `status ${String(status).padStart(3, '0')}`))
@@ -83,9 +83,9 @@ export class Exchange {
   }
 }
 
-/** What answers does not speak HTTP. */
+/** The error for a server that does not speak HTTP. */
 export function notHttp(target: Target, problem: string, cause?: unknown): AnswerMalformedError {
-  return new AnswerMalformedError(`the answer of ${target.url.host} is not valid HTTP: ${problem}`, {
+  return new AnswerMalformedError(`the answer from ${target.url.host} is not valid HTTP: ${problem}`, {
     cause,
     reason: 'NOT_HTTP',
     target: { host: target.url.hostname, address: target.address, port: target.port },

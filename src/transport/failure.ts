@@ -12,7 +12,7 @@ import { brokenConnection } from './retry.js'
 import type { Route, Target } from './route.js'
 import { UntrustedServer } from './tls.js'
 
-/** Turns what Node and undici throw during an exchange into our errors: what happened, to which place, and the way out. */
+/** Turns what Node and undici throw during an exchange into an error that names the problem, the place and a way out. */
 export function translateFailure(error: unknown, route: Route, exchange: Exchange): KyconnectError {
   const { target, signal } = exchange
   if (signal.aborted && signal.reason instanceof KyconnectError) return signal.reason
@@ -23,7 +23,7 @@ export function translateFailure(error: unknown, route: Route, exchange: Exchang
   if (error instanceof Error && (error.name === 'HTTPParserError' || isMalformed))
     return notHttp(target, error.message, error)
   if (code === 'UND_ERR_SOCKET' && error instanceof Error && /^bad (?:response|upgrade)$/.test(error.message))
-    return notHttp(target, 'an upgrade or interim answer that was not asked for', error)
+    return notHttp(target, 'an unexpected upgrade or interim answer', error)
   return networkFailure(exchange.socketError ?? error, route, target, exchange.requestSent)
 }
 
@@ -72,7 +72,7 @@ function networkFailure(error: unknown, route: Route, target: Target, requestSen
         hints: ['check the address, the network, and any VPN that it needs'],
       })
     case 'ETIMEDOUT':
-      return new NetworkError(`connecting to ${place} failed: the system gave up waiting`, {
+      return new NetworkError(`connecting to ${place} failed: the operating system timed out`, {
         ...context,
         hints: ['check the address, and the firewalls in between'],
       })
@@ -113,7 +113,7 @@ function serverCertificateError(
     case 'CERT_HAS_EXPIRED':
       return new ServerCertificateError(`${certificate} has expired`, {
         ...context,
-        hints: ["check this machine's clock", 'tell the administrator of the cluster'],
+        hints: ["check this machine's clock", 'inform the administrator of the cluster'],
       })
     case 'CERT_NOT_YET_VALID':
       return new ServerCertificateError(`${certificate} is not valid yet`, {
@@ -127,7 +127,7 @@ function serverCertificateError(
         details: { issuer },
         hints: [
           'ask the administrator for the CA certificate of the cluster, and pass it with --ca-file <pem>',
-          'for a CA that all programs here trust, set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to its PEM file',
+          'for a CA that all programs on this machine trust, set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to its PEM file',
           ...(issuer === ''
             ? []
             : [
@@ -170,7 +170,7 @@ export function clientCertificateRefused(
   return new ClientCertificateRefusedError(`the gateway at ${place} refused the client certificate (${how})`, {
     ...context,
     hints: [
-      'it may have expired, not be valid yet, or belong to another cluster',
+      'check whether it has expired, is not valid yet, or belongs to another cluster: kyconnect info --offline',
       'pair again with a new token URL: kyconnect pair --force --url -',
     ],
   })
@@ -185,7 +185,7 @@ function portHints(route: Route, target: Target): string[] {
   ]
 }
 
-/** Node wraps several connection attempts in an AggregateError, undici its own reasons in `cause`. */
+/** Unwraps the cause: Node wraps several connection attempts in an AggregateError, and undici keeps its reasons in `cause`. */
 function innermost(error: unknown): Error {
   if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0])
   if (error instanceof UntrustedServer) return error

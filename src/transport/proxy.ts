@@ -10,7 +10,7 @@ export interface ProxySettings {
 
 export const noProxy: ProxySettings = { url: null, except: [] }
 
-/** Reads a proxy's URL; a host and port alone mean http. undefined when it is not one. */
+/** Reads a proxy's URL; a host and port alone mean http. Returns undefined for any other text. */
 export function parseProxyUrl(text: string): URL | undefined {
   const full = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`
   if (!URL.canParse(full)) return undefined
@@ -39,7 +39,7 @@ export function proxyAuthorization({ username, password }: URL): string | undefi
   return `Basic ${Buffer.from(`${decode(username)}:${decode(password)}`).toString('base64')}`
 }
 
-/** A percent sign that encodes nothing is meant as it is. */
+/** Decodes percent-encoding; text that is not valid percent-encoding is used literally. */
 function decode(text: string): string {
   try {
     return decodeURIComponent(text)
@@ -48,7 +48,7 @@ function decode(text: string): string {
   }
 }
 
-/** The proxy for a host, without brackets, and a port; null when the host is excepted or there is no proxy. */
+/** The proxy for a host (IPv6 without brackets) and a port; null when the host is excepted or there is no proxy. */
 export function proxyFor({ url, except }: ProxySettings, host: string, port: number): URL | null {
   return url === null || except.some((entry) => isExcepted(entry, host.toLowerCase(), port)) ? null : url
 }

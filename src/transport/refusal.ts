@@ -2,7 +2,7 @@ import { AnswerMalformedError, type KyconnectError, RequestRefusedError, Service
 import { clientCertificateRefused } from './failure.js'
 import { serverText } from './server-text.js'
 
-/** The parts of an answer that tell why it is a refusal. */
+/** The parts of an answer that explain a refusal. */
 export interface Refusal {
   readonly status: number
   readonly contentType: string
@@ -14,8 +14,8 @@ export interface Refusal {
 const certificatePage = /No required SSL certificate was sent|The SSL certificate error/
 
 /**
- * The meaning of an unsuccessful status, where the endpoint has no better one: a refused client certificate, a 4xx, a
- * 5xx, or a redirect where none belongs. `what` names what was asked for ("the management info").
+ * The error for an unsuccessful status, where the endpoint has no more specific one: a refused client certificate, a 4xx, a
+ * 5xx, or an unexpected redirect. @param what names the request in the message ("the management info")
  */
 export function refusalError(answer: Refusal, what: string): KyconnectError {
   const { status, contentType, body, url } = answer
@@ -28,7 +28,7 @@ export function refusalError(answer: Refusal, what: string): KyconnectError {
   if (status >= 500) {
     return new ServiceFailedError(`${url.host} failed on ${what}: ${saying}`, {
       details,
-      hints: ['the fault is on the side of the service: try again later, and tell the administrator if it stays'],
+      hints: ['try again later, and inform the administrator if it fails again: the error is in the service'],
     })
   }
   if (status >= 400)
@@ -38,19 +38,19 @@ export function refusalError(answer: Refusal, what: string): KyconnectError {
     })
   return new AnswerMalformedError(`${url.host} answered ${what} with an unexpected ${saying}`, {
     details,
-    hints: ['check that the URL is the right one, and what runs in front of the service'],
+    hints: ['check the URL, and what runs in front of the service'],
   })
 }
 
 function refusedHint({ status, body, contentType }: Refusal, said: string): string {
   if (status === 403 && contentType.includes('html')) {
-    return 'the certificate is for another App than the one in the path: see "kyconnect info"'
+    return 'check the App in the path, because the certificate is for another App: kyconnect info'
   }
   if (status === 404 && body.startsWith('default backend')) {
-    return 'the gateway knows no such path: the App may not exist in the cluster (yet), or its URLs have changed: run "kyconnect info"'
+    return 'check that the App exists in the cluster, and read its URLs again: kyconnect info'
   }
-  if (status === 413) return 'the body is too large for the service'
+  if (status === 413) return 'send a smaller body: this one is too large for the service'
   return said === ''
     ? 'run the command again with --verbose to see the exchange'
-    : "the text above is the service's own; run the command again with --verbose to see the exchange"
+    : 'run the command again with --verbose to see the exchange; the quoted text is from the service'
 }

@@ -2,8 +2,8 @@ import { KyconnectError } from '../errors.js'
 import type { Answer } from './answer.js'
 
 /**
- * When a request may be sent again: `never`; `until-201`: until a 201 was seen; `idempotent`: always, as for any read. The endpoint
- * declares it, the client carries it out.
+ * When a request may be sent again: `never`; `until-201`: until a 201 was seen; `idempotent`: always, as for any read. The
+ * endpoint declares it, and the client carries it out.
  */
 export type Retry = 'never' | 'until-201' | 'idempotent'
 
@@ -16,9 +16,9 @@ export function pauseMs(attempt: number): number {
 }
 
 /**
- * Whether another attempt is allowed and may help: a gateway in between failed, or a connection that existed broke. A connection that
- * could not be made, and a time limit, are reported at once.
- * @param status what was seen of the answer, if anything
+ * Whether another attempt is allowed and may help: a gateway in between failed, or an established connection broke. A connection that
+ * could not be made, and a timeout, are reported at once.
+ * @param status the status, if it arrived
  */
 export function mayRetry(
   retry: Retry,
@@ -29,10 +29,10 @@ export function mayRetry(
   return outcome instanceof KyconnectError ? brokenConnection.has(outcome.reason ?? '') : gatewayFailed(outcome.status)
 }
 
-/** Reasons of a connection that existed and broke. */
+/** The reasons of an error that mean that an established connection broke. */
 export const brokenConnection: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
 
-/** A gateway in front of the service failed: whether the service got the request is unknown. */
+/** Whether the status is from a failed gateway in front of the service, which does not say whether the service got the request. */
 export function gatewayFailed(status: number): boolean {
   return status === 502 || status === 503 || status === 504
 }

@@ -19,7 +19,7 @@ export function firstRoots({ ca }: Trust): string[] | undefined {
   return ca === null ? undefined : [ca]
 }
 
-/** Every root that is trusted; undefined when the first ones were all. */
+/** All trusted roots; undefined when there are no more than the first ones. */
 export async function everyRoot({ ca, caOnly, rootFiles, systemRootFiles }: Trust): Promise<string[] | undefined> {
   if (caOnly) return undefined
   const files = await Promise.all(rootFiles.map(readBundle))
@@ -28,7 +28,7 @@ export async function everyRoot({ ca, caOnly, rootFiles, systemRootFiles }: Trus
   return [...tls.rootCertificates, ...more, ...(ca === null ? [] : [ca])]
 }
 
-/** From Node 22.15 on, the system's own store; undefined before. */
+/** The roots of the system's own store, from Node 22.15 on; undefined before. */
 function systemRoots(): string[] | undefined {
   const offered: unknown = Reflect.get(tls, 'getCACertificates')
   if (!isCertificateList(offered)) return undefined
@@ -48,7 +48,7 @@ async function readFirst(paths: readonly string[]): Promise<string[]> {
   return []
 }
 
-/** Empty for a file that cannot be read or holds no certificate. */
+/** The text of a PEM file; empty when it cannot be read or contains no certificate. */
 async function readBundle(path: string): Promise<string> {
   const pem = await readFile(path, 'utf8').catch(() => '')
   return pem.includes('BEGIN CERTIFICATE') ? pem : ''

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { type ProxySettings, proxyFor } from './proxy.js'
 
-/** One of curl's `--resolve` rules: for this host and port, connect to that address; name and SNI stay. */
+/** One of curl's `--resolve` rules: for this host and port, connect to that address; the name and the SNI stay the same. */
 export interface ResolveRule {
   /** Lower case; `*.suffix` matches every name below the suffix. */
   readonly host: string
@@ -13,18 +13,18 @@ export interface ResolveRule {
 
 /** Which servers are trusted. */
 export interface Trust {
-  /** PEM certificates trusted beside the usual roots; with `caOnly` instead of them. */
+  /** PEM certificates that are trusted in addition to the usual roots, or with `caOnly` instead of them. */
   readonly ca: string | null
   readonly caOnly: boolean
   /** PEM files whose certificates are trusted too (SSL_CERT_FILE, NODE_EXTRA_CA_CERTS); unreadable ones are skipped. */
   readonly rootFiles: readonly string[]
-  /** Where platforms keep their bundle of roots; the first that exists is read where Node does not offer the system's store itself. */
+  /** Where platforms keep their bundle of roots; the first that exists is read if Node itself cannot read the system's store. */
   readonly systemRootFiles: readonly string[]
   /** Trust every server. Never stored. */
   readonly insecure: boolean
 }
 
-/** What is presented to the hosts that may see it. */
+/** The certificate that is presented to `certificateHosts`. */
 export interface ClientCertificate {
   /** PEM: leaf, then intermediates. */
   readonly chain: string
@@ -32,21 +32,21 @@ export interface ClientCertificate {
   readonly key: string
 }
 
-/** How URLs are reached: all that transport knows of an identity. A renewed certificate is a new Route. */
+/** How URLs are reached: all that the transport knows about an identity. A renewed certificate needs a new Route. */
 export interface Route {
-  /** Put into every URL of the gateway and no other; null where the gateway listens on the port that its URLs name. */
+  /** Replaces the port in the gateway's URLs, and in no other; null where the gateway listens on the port in its URLs. */
   readonly nodePort: number | null
-  /** Host name of the mutual-TLS gateway; null as long as it is not known. */
+  /** Host name of the mutual-TLS gateway; null until it is known. */
   readonly gatewayHost: string | null
   readonly clientCertificate: ClientCertificate | null
   /** The hosts that the client certificate is presented to; IPv6 addresses with or without brackets. */
   readonly certificateHosts: readonly string[]
   readonly resolve: readonly ResolveRule[]
   readonly trust: Trust
-  /** The name that the server's certificate must bear, instead of the URL's host; undefined: the URL's host. */
+  /** The name that the server's certificate must be for, instead of the URL's host; undefined: the URL's host. */
   readonly serverName?: string
   readonly proxy: ProxySettings
-  /** Milliseconds: for connecting, and for an answer that is read whole. */
+  /** Milliseconds: for connecting, and for an answer that is read completely. */
   readonly timeoutMs: number
   /** Connections to one origin at a time. */
   readonly connections: number
@@ -54,9 +54,9 @@ export interface Route {
 
 /** Where a URL leads to on a route. */
 export interface Target {
-  /** The URL as it is called: with the NodePort where one belongs. */
+  /** The URL as it is called: with the NodePort where it applies. */
   readonly url: URL
-  /** What is connected to: the address of a rule, or the host name. */
+  /** The address to connect to: that of a resolve rule, or the host name. */
   readonly address: string
   readonly port: number
   /** For SNI; empty for an IP address (RFC 6066, section 3). */
@@ -67,7 +67,7 @@ export interface Target {
   readonly proxy: URL | null
 }
 
-/** The one place where a URL becomes what is called (docs/contract.md §0 and §12, traps 8 and 14). */
+/** Decides what is called for a URL; nothing else does (docs/contract.md §0 and §12, traps 8 and 14). */
 export function resolveTarget(route: Route, url: URL): Target {
   const called = new URL(url)
   if (route.nodePort !== null && called.hostname === route.gatewayHost) called.port = String(route.nodePort)
@@ -85,12 +85,12 @@ export function resolveTarget(route: Route, url: URL): Target {
   }
 }
 
-/** The port of an https URL, also where the URL leaves it out. */
+/** The port of an https URL, even if the URL leaves it out. */
 export function portOf(url: URL): number {
   return url.port === '' ? 443 : Number(url.port)
 }
 
-/** The host of a URL as an address is written elsewhere: IPv6 without brackets. */
+/** The host of a URL, an IPv6 address without the brackets. */
 export function withoutBrackets(hostname: string): string {
   return hostname.startsWith('[') && hostname.endsWith(']') ? hostname.slice(1, -1) : hostname
 }
@@ -100,7 +100,7 @@ function matches(rule: ResolveRule, host: string, port: number): boolean {
   return rule.host.startsWith('*.') ? host.endsWith(rule.host.slice(1)) : host === rule.host
 }
 
-/** Reads `host:port:address`; undefined when it is not such a rule. IPv6 addresses stand in brackets. */
+/** Reads `host:port:address`; undefined when it is not such a rule. IPv6 addresses are in brackets. */
 export function parseResolveRule(text: string): ResolveRule | undefined {
   const [, host, port, bracketed, plain] =
     /^([^:\s[\]]+|\[[0-9A-Fa-f:.]+\]):(\*|\d{1,5}):(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))$/.exec(text.trim()) ?? []

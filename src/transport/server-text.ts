@@ -1,7 +1,7 @@
 import { parseJsonObject, objects, text as textOf } from '../json.js'
 import { oneLine } from '../redaction.js'
 
-/** Characters of a body that an error text is taken from. */
+/** Characters of a body in which an error text is looked for. */
 const maxReadChars = 16 * 1024
 const maxTextChars = 300
 

@@ -6,7 +6,7 @@ import { type Route, type Target, withoutBrackets } from './route.js'
 import { whenUsable } from './socket.js'
 import { openTunnel } from './tunnel.js'
 
-/** Failures that other roots may cure. */
+/** Failures that may disappear with more roots. */
 const unknownIssuer = new Set([
   'UNABLE_TO_GET_ISSUER_CERT',
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
@@ -18,9 +18,9 @@ const unknownIssuer = new Set([
 
 /** The server's certificate was not accepted. */
 export class UntrustedServer extends Error {
-  /** What OpenSSL calls the reason. */
+  /** OpenSSL's code for the reason. */
   readonly code: string
-  /** The issuer that the certificate names, on one line: an inspecting proxy shows itself there. */
+  /** The issuer that the certificate names, on one line: it reveals a proxy that inspects TLS. */
   readonly issuer: string
 
   constructor(code: string, message: string, issuer: string) {
@@ -33,7 +33,7 @@ export class UntrustedServer extends Error {
 /**
  * Opens a TLS connection to a target. The given CA's certificates alone are tried first (without a CA, Node's own roots), and every
  * trusted root only when those do not suffice: parsing 144 roots costs more than a handshake, and a deployment with its own CA
- * needs none of them. Nothing is sent before a certificate was accepted, so trying twice is safe.
+ * needs none of them. Nothing is sent before a certificate is accepted, so trying twice is safe.
  * @throws UntrustedServer, and what the system reports
  */
 export async function connectTls(route: Route, target: Target, signal: AbortSignal): Promise<tls.TLSSocket> {
@@ -63,7 +63,7 @@ async function handshake(
   const socket = tls.connect(tlsOptions(route, target, ca, tunnel))
   await whenUsable(socket, 'secureConnect', signal)
   if (route.trust.insecure || socket.authorized) return socket
-  // Asked for while the socket still has the certificate: a destroyed one has none.
+  // Read before the socket is destroyed, because it loses the certificate then.
   const issuer = issuerOf(socket)
   socket.on('error', () => undefined).destroy()
   const { message, code } = authorizationError(socket)
@@ -81,9 +81,9 @@ function tlsOptions(
     servername: serverName,
     ALPNProtocols: ['http/1.1'],
     minVersion: 'TLSv1.2',
-    // Judged right after the handshake, by `authorized`: a socket that Node destroys itself cannot say whose certificate it saw.
+    // Checked right after the handshake, by `authorized`: a socket that Node itself destroys has lost the certificate that it saw.
     rejectUnauthorized: false,
-    // The expected name counts, also where it is an address and SNI is empty.
+    // Checks the expected name even where it is an address and SNI is empty.
     checkServerIdentity: (_, certificate) => tls.checkServerIdentity(expectedName, certificate),
     ...(ca === undefined ? {} : { ca }),
     ...(clientCertificate !== null && certificateHosts.map(withoutBrackets).includes(withoutBrackets(url.hostname))

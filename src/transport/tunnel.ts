@@ -10,9 +10,9 @@ import { whenUsable } from './socket.js'
 const maxHeadBytes = 16 * 1024
 
 /**
- * Opens a tunnel to a target through a proxy, with CONNECT (RFC 9110, section 9.3.6). The caller speaks TLS through it, which ends
- * at the target: the proxy sees the target's name and port, and nothing of the exchange.
- * @param roots PEM certificates that an https proxy is trusted by; undefined: Node's own
+ * Opens a tunnel to a target through a proxy, with CONNECT (RFC 9110, section 9.3.6). The caller's TLS connection runs through
+ * it to the target: the proxy sees the target's name and port, but not the exchange.
+ * @param roots the roots for an https proxy, PEM; undefined: Node's own
  * @throws NetworkError that names the proxy
  */
 export async function openTunnel(
@@ -62,7 +62,7 @@ async function connectProxy(
   }
 }
 
-/** Reads up to the blank line, and gives back what came after it. */
+/** Reads up to the blank line, and puts the bytes after it back into the socket. */
 function readHead(proxy: URL, socket: net.Socket, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let head = Buffer.alloc(0)
@@ -113,7 +113,7 @@ function unreachable(proxy: URL, error: Error): NetworkError {
 }
 
 function brokenOff(proxy: URL): NetworkError {
-  return new NetworkError(`the proxy ${showProxy(proxy)} gave no valid answer to CONNECT`, {
+  return new NetworkError(`the proxy ${showProxy(proxy)} did not answer CONNECT with valid HTTP`, {
     reason: 'PROXY_ANSWER',
     target: proxyTarget(proxy),
     requestSent: false,

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { errorCodesOf, exitCodes, listExitCodes } from '../../src/cli/exit-codes.js'
 import * as errors from '../../src/errors.js'
 
-test('every error has a code of its own, an exit code, and the name of its class', () => {
+test('every error has its own code, an exit code, and the name of its class', () => {
   const made = Object.entries(errors).flatMap(([name, kind]) => {
     // The base class, and the functions that read an error's code.
     if (kind === errors.KyconnectError || /^[a-z]/.test(name)) return []

@@ -103,7 +103,7 @@ describe('the CSR information, as recorded', () => {
     expect(replay.asked).toHaveLength(1)
   })
 
-  test('info-lookup-failed: a 500 with two documents has spent the token, and says so', async () => {
+  test('info-lookup-failed: a 500 with two documents means that the token is consumed, and the error says so', async () => {
     recorded('info-lookup-failed')
     const said = await outcome(askInfo())
     expect([said.code, said.exit]).toEqual(['ERR_SERVICE_FAILED', 7])
@@ -184,7 +184,7 @@ describe('the management info, as recorded', () => {
     },
   )
 
-  test('central-runtime-mgmt: a runtime is no App', async () => {
+  test('central-runtime-mgmt: a runtime is not an App', async () => {
     recorded('central-runtime-mgmt')
     const info = await askManagement()
     expect(info.application).toBeUndefined()

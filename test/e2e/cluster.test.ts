@@ -183,7 +183,7 @@ describe('pair --app with a cluster', () => {
     expect([...cluster.applications]).toEqual(['demo'])
   })
 
-  test('outlives dropped watches, 410 Gone, a slow controller, and an Error that is not final', async () => {
+  test('survives dropped watches, 410 Gone, a slow controller, and an Error that is not final', async () => {
     cluster.faults = {
       dropWatches: 3,
       expireWatches: 1,
@@ -387,21 +387,21 @@ describe('what a cluster refuses', () => {
       refuse('GET', /tokenrequests\/demo/, 403, forbidden('get')),
       6,
       'ERR_REQUEST_REFUSED',
-      /forbids to get tokenrequests\S* "demo" in the namespace "default".*right to get/,
+      /does not allow the account to get tokenrequests\S* "demo" in the namespace "default".*right to get/,
     ],
     [
       '403 on create',
       refuse('POST', /tokenrequests/, 403, forbidden('create')),
       6,
       'ERR_REQUEST_REFUSED',
-      /forbids to create tokenrequests.*right to create/,
+      /does not allow the account to create tokenrequests.*right to create/,
     ],
     [
       '403 on watch',
       refuse('GET', /tokenrequests\?/, 403, forbidden('watch')),
       6,
       'ERR_REQUEST_REFUSED',
-      /forbids to watch tokenrequests.*auth can-i watch/,
+      /does not allow the account to watch tokenrequests.*auth can-i watch/,
     ],
     [
       'no such kind',
@@ -475,7 +475,7 @@ describe('what a cluster refuses', () => {
       undefined,
       8,
       'ERR_TIMEOUT',
-      /no token URL came within 1 s: the cluster's controller did not handle.*controller is running/,
+      /no token URL arrived within 1 s: the cluster's controller did not handle.*controller is running/,
     ],
     [
       'saying Error: 7',
@@ -515,7 +515,7 @@ describe('what a cluster refuses', () => {
     await expectFailure(await pair(), 6, 'ERR_REQUEST_REFUSED', /deleted or replaced by another program/)
   })
 
-  test('a token that is dead before it is used: 3, and the TokenRequest goes', async () => {
+  test('a token that expires before it is used: 3, and the TokenRequest is deleted', async () => {
     kyma.faults.info = (_, response) => {
       json(response, 403, { code: 403, error: 'Invalid token.' })
     }
@@ -526,7 +526,7 @@ describe('what a cluster refuses', () => {
 
 describe('the NodePort', () => {
   test.each([
-    ['LoadBalancer', 30443, 2, /is a LoadBalancer.*leave --node-port out.*203\.0\.113\.7/],
+    ['LoadBalancer', 30443, 2, /is a LoadBalancer.*omit --node-port.*203\.0\.113\.7/],
     ['ClusterIP', undefined, 2, /is a ClusterIP.*--gateway-service/],
   ])('of a %s is explained: %#', async (type, port, exitCode, says) => {
     cluster.services = [gatewayService(type, port)]

@@ -123,7 +123,7 @@ describe('the token', () => {
     const run = await pair([], { env: { ...sandbox.ready.env, KYCONNECT_TOKEN_URL: url } })
     await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /has no token/, 'nothing')
   })
-  test('what is no URL is a usage error, and is not repeated', async () => {
+  test('text that is not a URL is a usage error, and is not repeated', async () => {
     const run = await pair([], {
       env: {
         KYCONNECT_TOKEN_URL: 'MLqfmOrOd4TSfAdbitQQg09tpM6Bi0J7UR8438BhnYvBkGrigIyWIQ60vrmAJNutxa0dTNCPCAZtKTuNjpGQiw==',
@@ -137,11 +137,11 @@ describe('the token', () => {
     await expectFailure(run, 2, 'ERR_TOKEN_URL_INVALID', /only https/, 'nothing')
     expect(fake.requests).toEqual([])
   })
-  test('none at all is a usage error where nobody can be asked', async () => {
+  test('a missing token URL is a usage error where there is no terminal to ask on', async () => {
     const run = await pair([], { env: { KYCONNECT_TOKEN_URL: '' } })
     await expectFailure(run, 2, 'ERR_USAGE', /no token URL.*--url -/s, 'nothing')
   })
-  test('the URL of another service, a page of HTML, makes no sense: 7', async () => {
+  test('the URL of another service, which answers with HTML, is a malformed answer: 7', async () => {
     fake.faults.info = (_, response) => {
       response.writeHead(200, { 'content-type': 'text/html' }).end('<html><title>Welcome</title></html>')
     }
@@ -153,7 +153,7 @@ describe('the token', () => {
     }
     await expectFailure(await pair(), 6, 'ERR_REQUEST_REFUSED', /404 Not Found/, 'nothing')
   })
-  test('a 500 that took the token says that it is spent', async () => {
+  test('a 500 after which the token is consumed says so', async () => {
     fake.faults.info = (_, response) => {
       response
         .writeHead(500, { 'content-type': 'application/json' })
@@ -272,7 +272,7 @@ describe('the way to the service', () => {
       expect(resumed.code, resumed.stderr).toBe(0)
     },
   )
-  test('a certificate that no library reads is refused, and the token is spent', async () => {
+  test('a certificate that no library can read is refused, and the token is consumed', async () => {
     fake.faults.csr = async (_, response, body) => {
       const signed = await fake.sign(body)
       const pem = Buffer.from(signed['clientCrt'] ?? '', 'base64').toString()
@@ -299,7 +299,7 @@ describe('the way to the service', () => {
     const done = await pair(['--force'])
     expect(done.code, done.stderr).toBe(0)
   })
-  test('a replacement is reached as the identity was that it replaces', async () => {
+  test('a replacement is reached in the same way as the identity that it replaces', async () => {
     expect((await pair()).code).toBe(0)
     const env = { KYCONNECT_HOME: home }
     const bare = await kyconnect(['pair', '--app', 'demo', '--force', '--json', '--url', '-'], {
@@ -328,7 +328,7 @@ describe('the way to the service', () => {
       await expectFailure(await pairOn(port), 4, 'ERR_SERVER_CERTIFICATE', /refused the TLS connection/, 'nothing')
     })
   })
-  test('a management info without an object of URLs makes no sense: 7, and what was known stays', async () => {
+  test('management info without an object of URLs is a malformed answer: 7, and the stored URLs stay', async () => {
     expect((await pair()).code).toBe(0)
     const before = await readFile(join(home, 'demo', 'current', 'identity.json'), 'utf8')
     fake.faults.management = (_, response) => {
@@ -357,7 +357,7 @@ describe('the way to the service', () => {
     expect([led.stdout, led.code, jsonError(led).code]).toEqual(['moved on', 4, 'ERR_UNTRUSTED_URL'])
     expect((await call(['-X', 'CONNECT'])).code).toBe(2)
   })
-  test('a CSR that was signed while nobody listened any more: resuming says that the answer is lost, 8', async () => {
+  test('a CSR that was signed after the client had ended: resuming says that the answer is lost, 8', async () => {
     fake.faults.csr = () => undefined
     await expectFailure(
       await pair(['--timeout', '4']),
@@ -415,7 +415,7 @@ describe('the way to the service', () => {
     await expectFailure(await pairOn(expired.port), 4, 'ERR_SERVER_CERTIFICATE', /has expired/, 'nothing')
     await expired.stop()
   })
-  test('SSL_CERT_FILE and NODE_EXTRA_CA_CERTS are believed as well', async () => {
+  test('the certificates in SSL_CERT_FILE and NODE_EXTRA_CA_CERTS are trusted too', async () => {
     for (const name of ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS']) {
       const run = await pair(['--profile', name], {
         env: { KYCONNECT_CA_FILE: '', [name]: fake.serverAuthority.certificateFile },
@@ -535,7 +535,7 @@ describe('the signing', () => {
       '{"crt":"AAAA","clientCrt":"BBBB","caCrt":"CCCC"}',
       7,
       'ERR_ANSWER_MALFORMED',
-      /holds no certificate/,
+      /does not contain a PEM certificate/,
       'nothing',
     ],
   ]
@@ -549,7 +549,7 @@ describe('the signing', () => {
     fake.faults.csr = async (_, response) => {
       json(response, 201, await signedForAnotherKey())
     }
-    await expectFailure(await pair(), 4, 'ERR_CERTIFICATE_UNVERIFIED', /another key/, 'nothing')
+    await expectFailure(await pair(), 4, 'ERR_CERTIFICATE_UNVERIFIED', /not for the key in the CSR/, 'nothing')
   })
   test('a 201 whose chain does not link up never becomes an identity', async () => {
     fake.faults.csr = async (_, response, body) => {
@@ -596,7 +596,7 @@ describe('the signing', () => {
 })
 
 describe('the gateway', () => {
-  test.each(['-tls1_2', '-tls1_3'])('a refused client certificate with %s is told as such: 4', async (version) => {
+  test.each(['-tls1_2', '-tls1_3'])('a refused client certificate with %s is reported as such: 4', async (version) => {
     const port = await freePort()
     const gateway = spawn(
       'openssl',
@@ -670,7 +670,7 @@ describe('the gateway', () => {
   })
 })
 
-describe('what is on this machine', () => {
+describe('identities and profiles on this machine', () => {
   test('another App than expected is refused before a CSR is sent: 2', async () => {
     await expectFailure(await pair(['--app', 'shop']), 2, 'ERR_APP_MISMATCH', /"demo".*"shop"/, 'nothing')
     expect(fake.requests).toHaveLength(1)
@@ -873,7 +873,7 @@ describe('Ctrl-C', () => {
     child.stdin.destroy()
   })
 
-  test('while a lock is waited for ends with 130, and a second one ends at once what cannot be ended', async () => {
+  test('while a lock is waited for ends with 130, and a second Ctrl-C ends at once a command that does not react to the first', async () => {
     fake.faults.info = () => undefined
     const holder = start(process.execPath, [program, 'pair', '--app', 'demo', '--json'], {
       env: { ...fake.env, KYCONNECT_HOME: home, KYCONNECT_TOKEN_URL: fake.tokenUrl },

@@ -51,7 +51,7 @@ async function pairAsUser(home: string, args: readonly string[] = [], options: R
   })
 }
 
-test('a home that cannot be written to is told before the token is used: 9', async () => {
+test('a home that cannot be written to is reported before the token is used: 9', async () => {
   const home = await ownFolder('read-only', 0o500)
   const url = await sandbox.tokenUrl()
   const refused = await pairAsUser(home, [], { input: url })
@@ -63,7 +63,7 @@ test('a home that cannot be written to is told before the token is used: 9', asy
   expect(done.code, done.stderr).toBe(0)
 })
 
-test('a home that others can write to, or that is of somebody else, is refused: 9', async () => {
+test('a home that others can write to, or that belongs to another user, is refused: 9', async () => {
   const open = await ownFolder('open', 0o777)
   const refused = await pairAsUser(open)
   expect([refused.code, jsonError(refused).code]).toEqual([9, 'ERR_HOME_UNSAFE'])
@@ -106,7 +106,7 @@ test('a full disk: 9, said before the CSR is sent, and the identity that was the
   }
 })
 
-test('a disk that fills up while the service signs: what was set aside takes the certificate', async () => {
+test('a disk that fills up while the service signs: the certificate is stored in the reserved space', async () => {
   const home = join(tmpdir(), `kyconnect-reserve-${process.pid}`)
   await mkdir(home)
   const [disk, fake] = await Promise.all([mountSmallDisk(home, 400), startFakeKyma()])
@@ -134,7 +134,7 @@ test('a disk that fills up while the service signs: what was set aside takes the
   }
 })
 
-test('standard output on a full disk is told: 9', async () => {
+test('standard output on a full disk is reported: 9', async () => {
   const home = await ownFolder('full-output', 0o700)
   expect((await pairAsUser(home)).code).toBe(0)
   const done = await run(
@@ -155,7 +155,7 @@ test('standard output on a full disk is told: 9', async () => {
   expect([done.code, jsonError(done).code]).toEqual([9, 'ERR_FILES'])
 })
 
-test('compiled code is kept only where nobody else can write, and a start does without it', async () => {
+test('compiled code is kept only where no other user can write, and a start works without it', async () => {
   const cache = await ownFolder('cache', 0o777)
   const home = await ownFolder('cached', 0o700)
   const info = (): Promise<Run> =>

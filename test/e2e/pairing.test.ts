@@ -111,7 +111,7 @@ describe('the main job', () => {
     })
   })
 
-  test('a log tells every step on a plain line, on stderr, without a control character', async () => {
+  test('a log reports every step on a plain line, on stderr, without a control character', async () => {
     const done = await go(newHome(), ['pair', '--url', '-'], { input: await sandbox.tokenUrl() })
     expect(done.stdout).toBe('')
     expect(done.stderr).toMatch(
@@ -131,7 +131,7 @@ describe('the main job', () => {
     expect(plain.stderr).not.toContain('\u001b')
   })
 
-  test('a URL pasted with dirt is cleaned, said so, and its query is sent as it was', async () => {
+  test('a URL pasted with other characters is cleaned with a warning, and its query is sent unchanged', async () => {
     const url = await sandbox.tokenUrl()
     const pasted = ` "${url.replace('?', '\\?').replace('=', '\\=').slice(0, 90)}\n   ${url.replace('?', '\\?').replace('=', '\\=').slice(90)}" \r\n`
     const done = await go(newHome(), ['pair', '--json', '--url', '-'], { input: pasted })
@@ -173,7 +173,7 @@ describe('the main job', () => {
     expect([refused.code, jsonError(refused).message]).toEqual([2, expect.stringContaining("Kyma's CA key is RSA")])
   })
 
-  test('with --insecure no CA is needed, it is warned of, and the identity is marked for good', async () => {
+  test('with --insecure no CA is needed, a warning is printed, and the identity stays marked', async () => {
     const home = newHome()
     const env = { KYCONNECT_CA_FILE: '' }
     const done = await go(home, ['pair', '-k', '--json', '--url', '-'], { env, input: await sandbox.tokenUrl() })
@@ -342,7 +342,7 @@ describe('a call', () => {
     }
     expect((await go(home, ['call', 'metadata', '-H', 'Host: evil.example'])).code).toBe(2)
   })
-  test('ends quietly when its reader goes', async () => {
+  test('ends quietly when its reader closes the pipe', async () => {
     const done = await run(
       'bash',
       [

@@ -9,7 +9,7 @@ import { startSandboxProcess } from '../support/sandbox.js'
 
 const readme = await readFile(join(root, 'README.md'), 'utf8')
 
-test('its examples run, one after the other in one shell, as they stand', async () => {
+test('its examples run unchanged, one after the other in one shell', async () => {
   const blocks = [...readme.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, text]) => text ?? '')
   expect(blocks.length).toBeGreaterThanOrEqual(3)
   const folder = await temporaryFolder('readme')

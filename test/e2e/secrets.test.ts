@@ -179,7 +179,7 @@ test('other users do not see a token URL given as an argument, and no child gets
   for (const token of tokens()) expect(seen).not.toContain(token)
 })
 
-test('a pending pairing is the one place where a token may be, readable by its owner alone, and it goes with the 201', async () => {
+test('a pending pairing is the one place where a token may be, readable by its owner alone, and it is deleted after the 201', async () => {
   const home = join(folder.path, `home-${homes++}`)
   fake.faults = leaky('csr', 500)
   const env = { ...fake.env, KYCONNECT_HOME: home }

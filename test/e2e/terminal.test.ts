@@ -158,7 +158,7 @@ test('a replacement of another domain is asked for, and no is the default', asyn
   const other = first.replace('connector-service.kyma.local', 'connector-service.other.local')
   const { screen, code } = await onTerminal(['pair', '--app', 'demo', '--force'], home, [
     [/Token URL/, `${other}\r`],
-    [/Replace it\?/, '\r'],
+    [/Replace the identity from/, '\r'],
   ])
   expect([code, screen]).toEqual([2, expect.stringContaining('another domain')])
 })

@@ -116,7 +116,7 @@ describe('an identity', () => {
     expect((await rollback(store)).material).toEqual(two)
   })
 
-  test('that was replaced twice is gone: two versions are kept', async () => {
+  test('that was replaced twice is deleted: two versions are kept', async () => {
     const store = storeAt(home)
     for (const material of [one, two, three]) await commit(store, material)
     expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(2)
@@ -143,7 +143,7 @@ describe('an identity', () => {
     expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(1)
   })
 
-  test('is listed by name; a folder with a pending pairing alone is none, nor are other things that lie there', async () => {
+  test('is listed by name; a folder with only a pending pairing, or with other files, is not listed', async () => {
     const store = storeAt(home)
     expect(await names(store)).toEqual([])
     await commit(store, one, 'shop')
@@ -206,8 +206,8 @@ describe('an identity that cannot be used', () => {
       () => writeFile(current('identity.json'), Buffer.alloc(2 * 1024 * 1024, 0x20)),
       /too large/,
     ],
-    ['with the key of another', () => writeFile(current('key.pem'), two.key), /its key does not fit its certificate/],
-    ['with an empty key', () => writeFile(current('key.pem'), ''), /its key does not fit its certificate/],
+    ['with the key of another', () => writeFile(current('key.pem'), two.key), /its key does not match its certificate/],
+    ['with an empty key', () => writeFile(current('key.pem'), ''), /its key does not match its certificate/],
     ['without a file', () => rm(current('chain.crt')), /chain.crt is missing/],
     ['whose version is gone', async () => rm(await version(), { recursive: true }), /the folder is missing/],
     [
@@ -345,7 +345,7 @@ describe('a pending pairing', () => {
     expect(await readdir(join(home, 'demo'))).not.toContain('pending')
   })
 
-  test('leaves no folder behind when it comes to nothing', async () => {
+  test('leaves no folder behind when it fails', async () => {
     const store = storeAt(home)
     await store.locked('demo', async (change) => {
       await change.begin(pendingOf('demo'))
@@ -381,7 +381,7 @@ describe('a pending pairing', () => {
     })
   })
 
-  test('that is damaged is told', async () => {
+  test('that is damaged is reported', async () => {
     const store = storeAt(home)
     await begin(store)
     await writeFile(join(home, 'demo', 'pending', 'pairing.json'), '{"formatVersion":1,"csrUrl":"x"}')
@@ -453,7 +453,7 @@ describe('what a crash leaves', () => {
     expect(await readFile(join(home, 'demo', kept[0] ?? '', 'key.pem'), 'utf8')).toBe(one.key)
   })
 
-  test('every half-written thing goes with the next commit; a version that no pointer names stays, for it may be the only key', async () => {
+  test('the next commit removes unfinished files; a version that no pointer names stays, because it may hold the only key', async () => {
     const store = storeAt(home)
     await commit(store, one)
     const at = join(home, 'demo')
@@ -529,7 +529,7 @@ describe('a folder of the home', () => {
     expect((await stat(current('key.pem'))).mode & 0o777).toBe(0o600)
   })
 
-  test('that belongs to somebody else is refused', async () => {
+  test('that belongs to another user is refused', async () => {
     await mkdir(home, { mode: 0o700 })
     const stranger = storeAt(home, { userId: 123456 })
     await expect(stranger.summaries()).rejects.toThrow(
@@ -538,7 +538,7 @@ describe('a folder of the home', () => {
     await expect(stranger.ready()).rejects.toThrow(/belongs to another user/)
   })
 
-  test('that is a file, or a link to nowhere, is told', async () => {
+  test('that is a file, or a broken link, is reported', async () => {
     await writeFile(home, '')
     await expect(storeAt(home).summaries()).rejects.toBeInstanceOf(FilesError)
     await rm(home)
@@ -555,7 +555,7 @@ describe('a folder of the home', () => {
   })
 })
 
-test('key and certificate of every material here belong together: the tests above stand on it', () => {
+test('key and certificate of every material here belong together, as the tests above require', () => {
   for (const { key, leaf } of [one, two, three]) {
     expect(new X509Certificate(leaf).checkPrivateKey(createPrivateKey(key))).toBe(true)
   }

@@ -147,7 +147,7 @@ describe('an exec plugin', () => {
     expect((await credentials()).headers).toEqual({ authorization: 'Bearer plain' })
   })
 
-  test('is passed on what it says while it runs: redacted, shortened, 20 lines', async () => {
+  test('has its messages passed on while it runs: redacted, shortened, at most 20 lines', async () => {
     const events: ProgressEvent[] = []
     const secret = 'c2VjcmV0LXRva2VuLW9mLWEtcGx1Z2luLXRoYXQtaXMtbG9uZw'
     const opened = await withPlugin(
@@ -200,8 +200,8 @@ describe('an exec plugin that fails', () => {
   })
 
   test.each([
-    ['silence', 'echo $$ > pid; sleep 1000 & echo $! > child; wait', 300, 'gave no credentials within 0.3 s'],
-    ['deafness', "trap '' TERM; echo $$ > pid; while :; do sleep 1; done", 300, 'gave no credentials within 0.3 s'],
+    ['silence', 'echo $$ > pid; sleep 1000 & echo $! > child; wait', 300, 'returned no credentials within 0.3 s'],
+    ['deafness', "trap '' TERM; echo $$ > pid; while :; do sleep 1; done", 300, 'returned no credentials within 0.3 s'],
     ['a flood', 'echo $$ > pid; yes', 60_000, 'wrote more than 1 MiB to standard output'],
   ])('by %s is ended, with all that it started', async (_, script, pluginTimeoutMs, expected) => {
     const opened = await withPlugin(script, {}, { pluginTimeoutMs })
@@ -228,7 +228,7 @@ describe('an exec plugin that fails', () => {
       { pluginTimeoutMs: 500 },
     )
     const failure = await failureOf(opened)
-    expect(failure.message).toContain('gave no credentials within 0.5 s')
+    expect(failure.message).toContain('returned no credentials within 0.5 s')
   })
 
   test.each([

@@ -91,7 +91,7 @@ describe('a kubeconfig', () => {
     expect(await hasCluster(nothing, runtime({ KUBECONFIG: '' }, join(folder.path, 'nowhere')))).toBe(false)
   })
 
-  test('without a context that can be used is refused, and what there is is named', async () => {
+  test('without a context that can be used is refused, and the error names the contexts', async () => {
     const path = await file('none', kubeconfigOf([{ name: 'one' }, { name: 'two' }]))
     const choice = { ...nothing, kubeconfig: path }
     expect((await refusal(choice)).message).toContain('has no current context')
@@ -107,7 +107,7 @@ describe('a kubeconfig', () => {
     )
   })
 
-  test('of plain http, or of no URL at all, is refused: credentials are sent over https only', async () => {
+  test('whose server is an http URL, or not a URL, is refused: credentials are sent over https only', async () => {
     for (const server of ['http://one.example', 'nonsense', '']) {
       const path = await file('http', kubeconfigOf([{ name: 'one', server }], 'one'))
       expect(await refusal({ ...nothing, kubeconfig: path })).toBeInstanceOf(UsageError)

@@ -118,7 +118,7 @@ describe('a name as the services concatenate it, unescaped', () => {
     expect(parseAnnouncedSubject('O=Acme, Inc.,CN=demo')).toEqual([one('O', 'Acme, Inc.'), one('CN', 'demo')])
   })
 
-  test.each(['', 'demo', ',CN=demo', 'x,CN=demo', '{"CN":"demo"}', 'FOO=bar'])('%j is none', (text) => {
+  test.each(['', 'demo', ',CN=demo', 'x,CN=demo', '{"CN":"demo"}', 'FOO=bar'])('%j is not such a name', (text) => {
     expect(parseAnnouncedSubject(text)).toBeUndefined()
   })
 })

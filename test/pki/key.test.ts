@@ -42,10 +42,10 @@ describe('a key of the user', () => {
     [
       'a public key',
       privateKey.export({ type: 'pkcs8', format: 'pem' }).toString().replaceAll('PRIVATE', 'PUBLIC'),
-      'no private key',
+      'does not contain a private key',
     ],
-    ['empty', '', 'holds no private key in PEM'],
-    ['cut off', pkcs8.slice(0, 400), 'holds no private key in PEM'],
+    ['empty', '', 'does not contain a private key in PEM'],
+    ['cut off', pkcs8.slice(0, 400), 'does not contain a private key in PEM'],
   ])('is refused when it is %s: the file is named, its content is not', (_, pem, why) => {
     const said = refusal(pem)
     expect(said).toContain('my.pem')

@@ -9,7 +9,7 @@ import { renameCommand } from './rename/flags.js'
 import { sandboxCommand } from './sandbox/flags.js'
 import { tokenCommand } from './token/flags.js'
 
-/** Every command, in the order of the help text. A new one needs a folder beside these, and a line here. */
+/** Every command, in the order of the help text. A new command needs a folder beside these, and a line here. */
 export const commands: readonly CommandDefinition[] = [
   pairCommand,
   infoCommand,

@@ -6,8 +6,8 @@ import { styleFor } from './style.js'
 import { wrapWords } from './word-wrap.js'
 
 /**
- * Writes an error as the last thing on stderr: lines for a person, or one line of JSON. Which of the two is read from the
- * arguments themselves, since the error may be that they could not be parsed.
+ * Writes an error as the last thing on stderr: lines for a person, or one line of JSON. The format is read from the
+ * arguments themselves, because the error may be that they cannot be parsed.
  * @returns the exit code
  */
 export async function reportError(error: unknown, args: readonly string[], context: Context): Promise<number> {
@@ -19,7 +19,7 @@ export async function reportError(error: unknown, args: readonly string[], conte
       ? error
       : new UnexpectedError(describe(error), {
           cause: error,
-          hints: ['run it again with --verbose, and report what it says'],
+          hints: ['run the command again with --verbose, and report its output'],
         })
   const exitCode = exitCodeOf(known.code)
   const clean = (text: string): string => kyconnect.showable(text)

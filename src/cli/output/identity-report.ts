@@ -5,7 +5,7 @@ import type { Context } from '../context.js'
 import { jsonLine } from './json-document.js'
 import { wrapWords } from './word-wrap.js'
 
-/** What every command reports of an identity; the keys of --json are stable, docs/reference.md describes them. */
+/** What every command reports about an identity. The keys of --json are stable; docs/reference.md describes them. */
 export interface IdentityReport {
   readonly app: string
   readonly commonName: string

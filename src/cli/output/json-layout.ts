@@ -2,8 +2,8 @@
 const maxDepth = 20
 
 /**
- * Indents valid JSON for a person, in time and space proportional to its length. Only whitespace changes: long numbers, and how a
- * value is written, stay as they came.
+ * Indents valid JSON for a person, in time and space proportional to its length. Only whitespace changes: long numbers and other
+ * values stay as they were written.
  */
 export function indentJson(text: string): string {
   const parts: string[] = []

@@ -18,7 +18,7 @@ export interface Output {
   readonly stream: () => NodeJS.WriteStream
 }
 
-/** The reader of a pipe has gone (`kyconnect … | head`): the program ends quietly, with 0. */
+/** The reader has closed the pipe (`kyconnect … | head`): the program ends quietly, with 0. */
 class ClosedPipe extends Error {
   readonly code = 'CLOSED_PIPE'
 }
@@ -32,7 +32,7 @@ export function isClosedPipe(error: unknown): boolean {
 const fullPipePauseMs = 5
 
 /**
- * Writes all of a text to a file descriptor. It bypasses process.stdout, which takes longer to set up than a help text to show.
+ * Writes all of a text to a file descriptor. It bypasses process.stdout, because setting that up takes longer than showing a help text.
  * @throws an error that {@link isClosedPipe} knows
  */
 export async function writeAll(fd: number, text: string | Uint8Array): Promise<void> {
@@ -41,7 +41,7 @@ export async function writeAll(fd: number, text: string | Uint8Array): Promise<v
     try {
       rest = rest.subarray(writeSync(fd, rest))
     } catch (error) {
-      if (hasErrorCode(error, 'EPIPE')) throw new ClosedPipe('the reader has gone', { cause: error })
+      if (hasErrorCode(error, 'EPIPE')) throw new ClosedPipe('the reader has closed the pipe', { cause: error })
       if (!hasErrorCode(error, 'EAGAIN')) throw error
       await new Promise((resolve) => setTimeout(resolve, fullPipePauseMs))
     }

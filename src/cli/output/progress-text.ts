@@ -46,7 +46,7 @@ export function describeNotice(event: Notice): string {
 export function describeWarning(event: Warning): string {
   switch (event.warning) {
     case 'app-differs':
-      return `the gateway takes this certificate for the App "${event.answered}", not "${event.app}"`
+      return `the gateway reports that this certificate is for the App "${event.answered}", not "${event.app}"`
     case 'app-unverifiable':
       return `the certificate carries the id ${event.commonName}, as in newer clusters, so kyconnect cannot check that it is for "${event.app}"`
     case 'application-missing':
@@ -62,9 +62,9 @@ export function describeWarning(event: Warning): string {
     case 'insecure':
       return "--insecure: THE SERVER'S CERTIFICATE IS NOT CHECKED; anyone who intercepts the connection can read everything and pose as the cluster"
     case 'no-management-info':
-      return `the Connector named no URL for the management info, as releases before 1.0: the identity is stored with the URLs that it did name`
+      return `the Connector did not name a URL for the management info, as in releases before 1.0: the identity is stored with the other URLs`
     case 'not-durable':
-      return `the change is made, but may not survive a power failure: ${event.cause}`
+      return `the change is stored, but may not survive a power failure: ${event.cause}`
     case 'not-yet-valid-by-our-clock':
       return `by this machine's clock the certificate is valid only from ${event.notBefore.toISOString()}: the clock may be slow`
     case 'other-app-replaced':
@@ -87,7 +87,7 @@ export function describeWarning(event: Warning): string {
       return `the service announces an unknown key algorithm, ${JSON.stringify(event.announced.slice(0, 40))}: using ${event.used}`
     case 'urls-not-stored':
       return event.cause === undefined
-        ? 'the new URLs are not stored: nothing learned with --insecure is'
+        ? 'the new URLs are not stored, because --insecure does not verify the server'
         : `the new URLs could not be stored: ${event.cause}`
   }
 }

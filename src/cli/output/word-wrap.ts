@@ -3,7 +3,7 @@ const hangingIndent = 4
 
 /**
  * Breaks lines at blanks so that none is wider than a terminal. A long word, such as a URL, is indented less where it would not fit
- * otherwise; one that is wider than the terminal gets a line for itself. A width of 0 or undefined, as of a pipe, breaks nothing.
+ * otherwise; one that is wider than the terminal gets a line for itself. With a width of 0 or undefined, as for a pipe, no line is broken.
  * @param text lines without colours: each character counts as a column
  */
 export function wrapWords(text: string, columns: number | undefined): string {

@@ -14,7 +14,7 @@ const maxIndentedBytes = 1024 * 1024
 const maxErrorBytes = 64 * 1024
 
 /**
- * Writes an answer to stdout, or to a file. A pipe and a file get the bytes as they came; a terminal gets JSON indented, and
+ * Writes an answer to stdout, or to a file. A pipe and a file get the bytes unchanged; a terminal gets JSON indented, and
  * neither control nor bidi characters.
  * @returns the beginning of the body, for an error message
  */
@@ -67,7 +67,7 @@ async function writeForPerson(answer: StreamedAnswer, target: Target): Promise<s
   return kept
 }
 
-/** JSON indented, anything else as it came; without control and bidi characters, and with a line break at the end. */
+/** Indents JSON; removes control and bidi characters, and adds a line break at the end. */
 function formatForPerson(text: string): string {
   const shown = stripControl(isJson(text) ? indentJson(text) : text)
   return shown === '' || shown.endsWith('\n') ? shown : `${shown}\n`

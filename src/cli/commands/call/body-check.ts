@@ -4,7 +4,7 @@ import type { Endpoint } from '../../../gateway/endpoint-url.js'
 /**
  * Refuses a body that a service would accept and misread: several events, of which only the first is published
  * (docs/contract.md §10), and a service with starred credentials, which would overwrite the real ones (§9 and §12, trap 13).
- * What a service refuses by itself, such as invalid JSON, is not checked here.
+ * What the service itself refuses, such as invalid JSON, is not checked here.
  * @throws UsageError
  */
 export function checkBody(endpoint: Endpoint, body: string): void {

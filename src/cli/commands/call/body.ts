@@ -59,13 +59,13 @@ async function readChecked(
           hints: ['to send it unchecked, add --allow-starred; most gateways answer 413 to a body of this size'],
         })
       }
-      // The event service answers 413 to more than 64 KiB and publishes nothing, so what this large is needs no check.
+      // The event service answers 413 to more than 64 KiB and publishes nothing, so a body this large needs no check.
       return { body: Readable.from(remaining(chunks, source)), headers }
     }
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof UsageError) throw error
-    throw new FilesError('--data cannot be read to its end', { cause: error, hints: ['check the file, or the pipe'] })
+    throw new FilesError('--data cannot be read completely', { cause: error, hints: ['check the file, or the pipe'] })
   }
   const body = Buffer.concat(chunks)
   checkBody(endpoint, body.toString('utf8'))

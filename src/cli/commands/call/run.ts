@@ -23,7 +23,7 @@ export interface CallOptions extends NetworkOptions, OutputOptions {
 export async function runCall(target: string, path: string, options: CallOptions, context: Context): Promise<void> {
   const named = isUrl(target) ? undefined : { endpoint: parseEndpoint(target), path }
   if (named === undefined && path !== '') {
-    throw new UsageError('a URL takes no path after it', { hints: ['append the path to the URL'] })
+    throw new UsageError('a path cannot follow a full URL', { hints: ['append the path to the URL'] })
   }
   const { kyconnect } = context
   const choice = await routeChoice(options, context)
@@ -66,7 +66,7 @@ export async function runCall(target: string, path: string, options: CallOptions
   }
 }
 
-/** An event without a body: nothing can be read from the endpoint itself. @throws UsageError */
+/** Refuses an event without a body: a GET of the endpoint itself returns nothing useful. @throws UsageError */
 function checkEvent({ endpoint, path }: EndpointPath, { data, method }: CallOptions): void {
   if (endpoint !== 'events' || data !== undefined || method !== undefined || !/^\/?$/.test(path)) return
   throw new UsageError('an event needs a body: --data is missing', {
@@ -84,7 +84,7 @@ function parseMethod({ method, data }: CallOptions): string {
   throw new UsageError(`--method takes an HTTP method, not ${JSON.stringify(method.slice(0, 40))}`)
 }
 
-/** Headers that name the host or frame the body belong to the client, or the request would not be the one that is shown. */
+/** Only the client sets the headers that name the host or delimit the body; otherwise the request would differ from the one shown. */
 const reservedHeaders = new Set([
   'host',
   'connection',

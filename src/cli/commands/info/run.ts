@@ -86,7 +86,7 @@ async function refresh(
 ): Promise<Identity> {
   const acceptHosts = (hosts: readonly string[]): Promise<boolean> =>
     confirm(
-      `The gateway names URLs of another host, ${hosts.join(', ')}. Store and call them?`,
+      `The gateway names URLs on another host, ${hosts.join(', ')}. Store and call them?`,
       options.json === true,
       context,
     )

@@ -25,7 +25,7 @@ export const pairCommand: CommandDefinition = (program, run) => {
     .command('pair')
     .summary('get a client certificate with a one-time token URL, and store it')
     .description(
-      'Pairs with an App: fetches the CSR information, makes a key, has the certificate signed, verifies its chain, stores the identity and reads the URLs of the App.',
+      'Pairs with an App: fetches the CSR information, generates a key, has the certificate signed, verifies its chain, stores the identity and reads the URLs of the App.',
     )
     .addArgument(
       new Argument('[token-url]', 'as --url; better piped in, because other users can see the arguments of a program'),

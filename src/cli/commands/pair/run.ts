@@ -57,7 +57,7 @@ export async function runPair(
   try {
     if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
     const run = { choice, emit: progress.emit, trace: progress.trace }
-    const identity = await walk(options, json, key, run, progress, context)
+    const identity = await obtainIdentity(options, json, key, run, progress, context)
     const { kyconnect, runtime, stderr } = context
     const verified = options.verify && options.rollback !== true
     const report = identityReport(identity, kyconnect.called(identity, run), verified, runtime.now())
@@ -77,7 +77,7 @@ export async function runPair(
   }
 }
 
-async function walk(
+async function obtainIdentity(
   options: PairOptions,
   json: boolean,
   key: KeySource,
@@ -124,12 +124,11 @@ function pairPolicy(options: PairOptions, json: boolean, context: Context): Pair
     replace: options.force === true,
     verify: options.verify,
     otherDomain: async (from, to) =>
-      options.yes === true ||
-      confirm(`The stored identity is of ${from}, the new one of ${to}. Replace it?`, json, context),
+      options.yes === true || confirm(`Replace the identity from ${from} with one from ${to}?`, json, context),
     acceptHosts: async (hosts) =>
       options.force === true ||
       confirm(
-        `The gateway names URLs of another host, ${hosts.join(', ')}. Call it with this certificate?`,
+        `The gateway names URLs on another host, ${hosts.join(', ')}. Call it with this certificate?`,
         json,
         context,
       ),
@@ -145,7 +144,7 @@ function tokenUrlArgument(argument: string, { url }: PairOptions): string {
   throw new UsageError('the argument of pair is not a token URL', {
     hints: [
       'to name the App, use --app <name>; to name the identity, use --profile <name>',
-      'to hand over a token URL, pipe it in: kyconnect pair --url -',
+      'to give a token URL, pipe it in: kyconnect pair --url -',
     ],
   })
 }
@@ -159,7 +158,7 @@ function checkCombination(options: PairOptions): void {
     ['--resume', options.resume, '--key-algorithm', options.keyAlgorithm],
     ['--resume', options.resume, '--rollback', options.rollback],
     ['--rollback', options.rollback, '--url', options.url],
-    // These are for a TokenRequest, which a given URL makes superfluous.
+    // These are for a TokenRequest, which is not needed when a URL is given.
     ['--url', options.url, '--tenant', options.tenant],
     ['--url', options.url, '--group', options.group],
     ['--url', options.url, '--namespace', options.namespace],

@@ -18,7 +18,7 @@ export async function runRemove(profile: string, options: RemoveOptions, context
   await kyconnect.checkRemovable(profile)
   const metadata = (await kyconnect.store.summaries()).find((summary) => summary.profile === profile)?.metadata
   if (options.yes !== true && !(await confirm(question(profile, metadata), json, context))) {
-    throw new ConfirmationNeededError(`the identity "${profile}" was not deleted: nothing confirmed it`, {
+    throw new ConfirmationNeededError(`the identity "${profile}" was not deleted: the deletion was not confirmed`, {
       hints: [`delete it without the question: kyconnect remove ${profile} --yes`],
     })
   }
@@ -46,7 +46,7 @@ function removedLines(
   return `${[...lines, ...leftLines(left)].join('\n')}\n`
 }
 
-/** What is said of files that kyconnect did not write and did not delete. */
+/** The lines about files that kyconnect did not write and did not delete. */
 export function leftLines(left: readonly string[]): string[] {
   const foreign = left.filter((name) => name !== 'versions')
   return [

@@ -12,7 +12,7 @@ export const renameCommand: CommandDefinition = (program, run) => {
     .command('rename')
     .summary('store an identity under another profile')
     .description('Renames the profile of an identity. The key, the certificate and the App stay the same.')
-    .argument('<from>', 'the profile as it is')
+    .argument('<from>', 'the present name of the profile')
     .argument('<to>', 'the new name: letters, digits, ".", "_" and "-"; it must be free')
     .addHelpText('after', examples)
   addOutputOptions(command).action((from: string, to: string, options: OutputOptions) =>
