@@ -15,7 +15,9 @@ import { nodeAddress, readNodePort, type ServiceName } from './kubernetes/gatewa
 import { hasCluster, openCluster } from './kubernetes/kubeconfig.js'
 import { type IssuedToken, requestToken, type TokenSpec } from './kubernetes/token-request.js'
 import { type EndpointsPolicy, learnEndpoints, storeEndpoints } from './pairing/endpoints.js'
-import { pair, type PairDeps, type PairPolicy, type PairRequest } from './pairing/pair.js'
+import { resumeCommand } from './pairing/finish.js'
+import { pair, type PairRequest } from './pairing/pair.js'
+import type { PairDeps, PairPolicy } from './pairing/policy.js'
 import { resumePairing } from './pairing/resume.js'
 import type { Emit } from './progress.js'
 import { Redactor, stripControl } from './redaction.js'
@@ -153,7 +155,7 @@ export class Kyconnect {
     const copy = await this.store.loadCopy(absolute(folder), named ?? 'imported')
     const profile = named ?? copy.metadata.app
     return this.store.locked(profile, async (change) => {
-      if (!replace && (await this.store.has(profile))) throw taken(profile)
+      if (!replace) await this.#checkFree(profile)
       return change.commit({ ...copy.metadata, profile }, copy.material)
     })
   }
@@ -169,21 +171,34 @@ export class Kyconnect {
     return this.store.locked(profile, (change) => change.remove())
   }
 
-  /** Gives a profile another name; the identity that `rollback` restores comes along. @throws ProfileExistsError */
+  /** Gives a profile another name; the identity that `rollback` restores, and a pending pairing, come along. @throws ProfileExistsError */
   async rename(from: string, to: string): Promise<readonly string[]> {
     return this.store.locked(from, async (source) => {
       const identity = await this.store.load(from)
+      if (from === to) throw taken(to)
       const previous = await source.previous()
+      const pending = await this.store.pending(from)
       await this.store.locked(to, async (target) => {
-        if (await this.store.has(to)) throw taken(to)
+        await this.#checkFree(to)
         let problem: KyconnectError | undefined
         for (const { metadata, material } of previous === undefined ? [identity] : [previous, identity])
           problem = (await target.commit({ ...metadata, profile: to }, material)).problem ?? problem
         // The copy may not survive a power failure, so the original stays.
         if (problem !== undefined) throw problem.addHint(`the identity is stored under both "${from}" and "${to}"`)
+        if (pending !== undefined) await target.begin({ ...pending, profile: to })
       })
       // Both exist now, complete: a crash here costs nothing.
       return source.remove()
+    })
+  }
+
+  /** A commit would end a pending pairing, and with it a key whose token may still be good. @throws ProfileExistsError */
+  async #checkFree(profile: string): Promise<void> {
+    if (await this.store.has(profile)) throw taken(profile)
+    if (!(await this.store.listPending()).includes(profile)) return
+    throw new ProfileExistsError(`a pairing is pending under the profile "${profile}"`, {
+      hints: [`continue it: ${resumeCommand(profile)}`, 'or choose another name, or wait for 5 minutes'],
+      details: { profile },
     })
   }
 

@@ -1,9 +1,10 @@
 import type { symlink } from 'node:fs/promises'
 import { cp, lstat, readdir, readlink, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { hasErrorCode } from '../errors.js'
 import { syncFolder } from './durable-files.js'
 import { readOwnFile } from './own-files.js'
+import { isVersion } from './pointer.js'
 import { currentPath, type ProfileFolder, versionPath } from './profile-folder.js'
 
 /** Makes a symbolic link; fails where the platform has none. */
@@ -38,6 +39,13 @@ export async function currentLags(profile: ProfileFolder, version: string): Prom
   const target = await readlink(current).catch(() => undefined)
   if (target !== undefined) return target !== join('versions', version)
   return !(await sameLeaf(profile, current, versionPath(profile, version)))
+}
+
+/** The version that `current` links to; undefined when it is not such a link. */
+export async function linkedVersion(profile: ProfileFolder): Promise<string | undefined> {
+  const target = await readlink(currentPath(profile)).catch(() => '')
+  const version = basename(target)
+  return isVersion(version) && target === join('versions', version) ? version : undefined
 }
 
 /** Whether `current` is a folder that holds a key of no version here: a copy that somebody restored. It must never be deleted. */

@@ -1,17 +1,17 @@
 import { readdir, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hasErrorCode, IdentityUnusableError, type KyconnectError, NoIdentityError } from '../errors.js'
-import { currentLags, type MakeLink, pointCurrent } from './current-link.js'
+import { currentLags, linkedVersion, type MakeLink, pointCurrent } from './current-link.js'
 import { filesError, onFiles, replaceOwnFile, syncFolder } from './durable-files.js'
 import { encodeMetadata } from './identity-codec.js'
 import type { Identity, Material, Metadata, Pending } from './identity.js'
 import type { HeldLock } from './lock.js'
-import { tidy } from './mending.js'
+import { deleteUnfinished, tidy } from './mending.js'
 import { deletePending, releaseReserved, writePending } from './pending-folder.js'
 import { isVersion, type Pointer, readPointer, replacePointer } from './pointer.js'
 import { currentPath, type ProfileFolder, versionPath } from './profile-folder.js'
 import type { ProfileChange, Written } from './store.js'
-import { readVersion, writeVersion } from './versions.js'
+import { deleteVersions, readVersion, writeVersion } from './versions.js'
 
 /**
  * The changes to one profile, made while its lock is held. Every one has a single point of no return, a rename: before it, a failure
@@ -102,17 +102,21 @@ export class FolderChange implements ProfileChange {
     const profile = this.#profile
     return onFiles(`remove ${profile.path}`, async () => {
       const pointer = await this.#replaceablePointer()
+      // With a damaged pointer, `current` alone says which version is the identity.
+      const linked = pointer === undefined ? await linkedVersion(profile) : undefined
       const known =
-        pointer === undefined ? [] : [pointer.current, pointer.previous, ...pointer.retired].filter(isVersion)
-      const ours = pointer !== undefined && !(await currentLags(profile, pointer.current))
+        pointer === undefined
+          ? [linked].filter(isVersion)
+          : [pointer.current, pointer.previous, ...pointer.retired].filter(isVersion)
+      const ours = pointer === undefined ? linked !== undefined : !(await currentLags(profile, pointer.current))
       await this.#lock.assertHeld()
       // The point of no return: without a pointer there is no identity, whatever else is still there.
       await unlink(join(profile.path, 'pointer.json')).catch(ignoreMissing)
       await syncFolder(profile.path)
       if (ours) await rm(currentPath(profile), { recursive: true, force: true })
       await deletePending(profile)
-      await tidy(profile, { current: '', previous: null, retired: known }).catch(() => undefined)
-      await rm(join(profile.path, 'pointer.json'), { force: true })
+      await deleteVersions(profile, known).catch(() => undefined)
+      await deleteUnfinished(profile).catch(() => undefined)
       const versions = join(profile.path, 'versions')
       const kept = await readdir(versions).catch((): string[] => [])
       if (kept.length === 0) await rm(versions, { recursive: true, force: true })

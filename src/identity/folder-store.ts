@@ -130,6 +130,8 @@ export class FolderStore implements IdentityStore {
       takeLock(lockFilesIn(join(locks, profile), join(folder.path, 'lock')), profile, this.#deps, timeoutMs),
     )
     try {
+      // Nothing is written through a link that somebody put in the place of the profile.
+      await onFiles(`read ${folder.path}`, () => checkInnerFolder(folder.path, userId))
       await makeOwnFolder(folder.path, userId)
       return await work(folder, lock)
     } finally {

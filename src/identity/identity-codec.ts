@@ -68,6 +68,8 @@ export function decodeIdentity(
   const [key, leaf, chain, ca] = [read('key.pem'), read('client.crt'), read('chain.crt'), read('ca.crt')]
   if (!belongTogether(leaf, key))
     throw new IdentityUnusableError(`the identity in ${place} cannot be used: its key does not fit its certificate`)
+  if (!isSameCertificate(leaf, chain))
+    throw new IdentityUnusableError(`the identity in ${place} cannot be used: chain.crt does not begin with client.crt`)
   return { metadata, material: { key, leaf, chain, ca } }
 }
 
@@ -146,6 +148,15 @@ function decodeKey(pem: string, place: string): KeyObject {
 function belongTogether(leaf: string, key: string): boolean {
   try {
     return new X509Certificate(leaf).checkPrivateKey(createPrivateKey(key))
+  } catch {
+    return false
+  }
+}
+
+/** Of PEM with several certificates, the first counts. */
+function isSameCertificate(one: string, other: string): boolean {
+  try {
+    return new X509Certificate(one).fingerprint256 === new X509Certificate(other).fingerprint256
   } catch {
     return false
   }

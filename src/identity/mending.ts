@@ -29,6 +29,11 @@ export async function mendProfile(profile: ProfileFolder, makeLink: MakeLink): P
 export async function tidy(profile: ProfileFolder, pointer: Pointer | undefined): Promise<void> {
   await deleteVersions(profile, pointer?.retired ?? [])
   if (pointer !== undefined && pointer.retired.length > 0) await replacePointer(profile, { ...pointer, retired: [] })
+  await deleteUnfinished(profile)
+}
+
+/** Deletes files that were never finished. */
+export async function deleteUnfinished(profile: ProfileFolder): Promise<void> {
   const entries = await readdir(profile.path)
   const unfinished = entries.filter((name) =>
     /^(?:(?:pending|current|pointer\.json)\.[0-9a-f]{8}|current\.stale-[0-9a-f]{8}|current\.[0-9a-f]{8}\.stale)$/.test(

@@ -37,10 +37,37 @@ export function credentialSource(
     if (clientCertificate !== undefined) checkPair(clientCertificate, owner)
     const header = authorization ?? (ofPlugin?.token === undefined ? undefined : `Bearer ${ofPlugin.token}`)
     return {
-      headers: { ...(header === undefined ? {} : { authorization: header }), ...impersonation(user.impersonate) },
+      headers: asHeaders(
+        { ...(header === undefined ? {} : { authorization: header }), ...impersonation(user.impersonate) },
+        owner,
+      ),
       clientCertificate,
     }
   }
+}
+
+/** Values as Go sends them, which is the bytes of their UTF-8. @throws ClusterAccessError for a line break, which would end the header */
+function asHeaders(
+  headers: Readonly<Record<string, string | string[]>>,
+  owner: CredentialOwner,
+): Record<string, string | string[]> {
+  const encode = (name: string, value: string): string => {
+    if (/[\0-\x08\x0a-\x1f\x7f]/.test(value)) {
+      throw failure(
+        owner,
+        `its ${name === 'authorization' ? 'token' : 'impersonation'} holds a line break or another control character`,
+        'CONTROL_CHARACTER',
+        'correct the kubeconfig, or the plugin that gave the token',
+      )
+    }
+    return Buffer.from(value).toString('latin1')
+  }
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.map((one) => encode(name, one)) : encode(name, value),
+    ]),
+  )
 }
 
 function failure({ context, user }: CredentialOwner, problem: string, reason: string, hint: string): KyconnectError {
@@ -147,7 +174,7 @@ function impersonation({ user, uid, groups, extra }: Impersonation): Record<stri
     ...(groups.length === 0 ? {} : { 'impersonate-group': [...groups] }),
     ...Object.fromEntries(
       Object.entries(extra).map(([name, values]) => [
-        `impersonate-extra-${encodeURIComponent(name.toLowerCase())}`,
+        `impersonate-extra-${encodeURIComponent(Buffer.from(name.toLowerCase()).toString())}`,
         [...values],
       ]),
     ),

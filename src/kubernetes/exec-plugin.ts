@@ -56,15 +56,35 @@ export async function runPlugin({ exec, cluster, context }: Plugin, deps: Plugin
     KUBERNETES_EXEC_INFO: JSON.stringify(execInfo(exec, cluster, isInteractive)),
   }
   deps.signal.throwIfAborted()
-  const child = spawn(file, exec.args, {
-    env: environment,
-    stdio: [isInteractive ? 'inherit' : 'ignore', 'pipe', 'pipe'],
-    // Its own process group can be ended with everything that it started. On a terminal it stays in ours: it may ask for a password.
-    detached: !deps.isInteractive,
-    windowsHide: true,
-  })
-  const output = await outputOf(child, exec, context, deps)
+  const output = await outputOf(start(file, exec, environment, isInteractive, deps), exec, context, deps)
   return parseExecCredential(output, exec, title(exec))
+}
+
+/** @throws ClusterAccessError, which repeats no argument and no variable: Node's own error would, and there are secrets in them */
+function start(
+  file: string,
+  exec: ExecConfig,
+  env: Readonly<Record<string, string | undefined>>,
+  isInteractive: boolean,
+  deps: PluginDeps,
+): ChildProcess {
+  try {
+    return spawn(file, exec.args, {
+      env,
+      stdio: [isInteractive ? 'inherit' : 'ignore', 'pipe', 'pipe'],
+      // Its own process group can be ended with everything that it started. On a terminal it stays in ours: it may ask for a password.
+      detached: !deps.isInteractive,
+      windowsHide: true,
+    })
+  } catch (error) {
+    const reason = errorCodeOf(error)
+    const problem = reason === 'ERR_INVALID_ARG_VALUE' ? 'a NUL character is in its arguments or variables' : reason
+    throw new ClusterAccessError(`${title(exec)} cannot be started: ${problem}`, {
+      reason,
+      details: { command: exec.shownCommand },
+      hints: ['check the args and env of the plugin in the kubeconfig'],
+    })
+  }
 }
 
 /** The plugin as messages name it. */

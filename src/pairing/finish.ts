@@ -16,7 +16,7 @@ import { refusalError } from '../transport/refusal.js'
 import { certify } from './certify.js'
 import { learnEndpoints } from './endpoints.js'
 import { retryWhileRefused } from './fresh-certificate.js'
-import type { PairDeps, PairPolicy } from './pair.js'
+import type { PairDeps, PairPolicy } from './policy.js'
 
 /** A pending pairing on its way to an identity. */
 export interface Finishing {

@@ -1,6 +1,6 @@
 import { mayBeRefusal } from '../gateway/refused-certificate.js'
 import type { Metadata } from '../identity/identity.js'
-import type { PairDeps } from './pair.js'
+import type { PairDeps } from './policy.js'
 
 /** A gateway whose clock lags refuses a certificate that was just signed. */
 const freshForMs = 2 * 60_000

@@ -2,14 +2,15 @@ import { type CsrInfo, fetchCsrInfo } from '../connector/csr-info.js'
 import { AnswerMalformedError, AppMismatchError, KyconnectError } from '../errors.js'
 import type { Identity, Pending, StoredRoute } from '../identity/identity.js'
 import { checkProfileName, toProfileName } from '../identity/profile-name.js'
-import { completeRoute, connectorRoute, nothingStored, type RouteChoice } from '../identity/route.js'
+import { completeRoute, connectorRoute, nothingStored } from '../identity/route.js'
 import type { IdentityStore, ProfileChange } from '../identity/store.js'
 import { commonName, formatRfc4514 } from '../pki/distinguished-name.js'
 import { loadX509 } from '../pki/x509.js'
 import type { Emit } from '../progress.js'
-import { HttpClient, type TransportDeps } from '../transport/client.js'
+import { HttpClient } from '../transport/client.js'
 import { finishPairing, resumeCommand } from './finish.js'
 import type { KeySource } from './key-source.js'
+import type { PairDeps, PairPolicy } from './policy.js'
 import { checkProfileFree, checkReplaced, routeOfReplaced } from './replacement.js'
 
 /** What is asked of a pairing. */
@@ -21,26 +22,6 @@ export interface PairRequest {
   /** Default: the App. */
   readonly profile: string | undefined
   readonly key: KeySource
-}
-
-/** What a pairing may do to what is there. */
-export interface PairPolicy {
-  /** Whether an existing identity may be replaced. */
-  readonly replace: boolean
-  /** Asked when the new identity is from another domain than the one it replaces. */
-  readonly otherDomain: (from: string, to: string) => Promise<boolean>
-  /** Whether URLs of other hosts than the gateway fixed at pairing may be stored and called. */
-  readonly acceptHosts: (hosts: readonly string[]) => Promise<boolean>
-  /** Whether the management info is called at the end. */
-  readonly verify: boolean
-}
-
-export interface PairDeps {
-  readonly store: IdentityStore
-  readonly choice: RouteChoice
-  readonly transport: TransportDeps
-  readonly emit: Emit
-  readonly now: () => Date
 }
 
 /**
@@ -153,8 +134,7 @@ async function storePending(
  */
 async function keepForLater(error: KyconnectError, prepared: Prepared, store: IdentityStore): Promise<KyconnectError> {
   const taken = prepared.commonName
-  const free = await freeName(toProfileName(taken), store)
-  await store.locked(free, (change) => change.begin({ ...prepared, profile: free }))
+  const free = await beginUnderFreeName(toProfileName(taken), prepared, store)
   return error.replaceHints(
     'the token is consumed, and the pairing waits for 5 minutes',
     `store it under another name: ${resumeCommand(free)}`,
@@ -164,13 +144,22 @@ async function keepForLater(error: KyconnectError, prepared: Prepared, store: Id
   )
 }
 
-async function freeName(base: string, store: IdentityStore): Promise<string> {
-  const summaries = await store.summaries()
-  const taken = new Set([...summaries.map(({ profile }) => profile), ...(await store.listPending())])
+async function beginUnderFreeName(base: string, prepared: Prepared, store: IdentityStore): Promise<string> {
   for (let number = 1; ; number++) {
-    const name = number === 1 ? base : `${base}-${number}`
-    if (!taken.has(name)) return name
+    const profile = number === 1 ? base : `${base}-${number}`
+    if (await isTaken(profile, store)) continue
+    const hasBegun = await store.locked(profile, async (change) => {
+      // Another process may have taken the name since: its pending pairing must not be replaced.
+      if (await isTaken(profile, store)) return false
+      await change.begin({ ...prepared, profile })
+      return true
+    })
+    if (hasBegun) return profile
   }
+}
+
+async function isTaken(profile: string, store: IdentityStore): Promise<boolean> {
+  return (await store.has(profile)) || (await store.listPending()).includes(profile)
 }
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i

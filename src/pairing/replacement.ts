@@ -2,7 +2,7 @@ import { ConfirmationNeededError, KyconnectError, NoIdentityError, ProfileExists
 import type { Identity, Pending, StoredRoute } from '../identity/identity.js'
 import { nothingStored } from '../identity/route.js'
 import type { IdentityStore } from '../identity/store.js'
-import type { PairDeps, PairPolicy } from './pair.js'
+import type { PairDeps, PairPolicy } from './policy.js'
 
 /** Whether a pairing may take a profile. @throws ProfileExistsError, and what is wrong with an identity that is there but unusable */
 export async function checkProfileFree(profile: string, policy: PairPolicy, store: IdentityStore): Promise<void> {

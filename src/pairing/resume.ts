@@ -5,7 +5,7 @@ import { completeRoute, connectorRoute } from '../identity/route.js'
 import type { ProfileChange } from '../identity/store.js'
 import { HttpClient } from '../transport/client.js'
 import { finishPairing, resumeCommand } from './finish.js'
-import type { PairDeps, PairPolicy } from './pair.js'
+import type { PairDeps, PairPolicy } from './policy.js'
 import { checkProfileFree, checkReplaced } from './replacement.js'
 
 /**

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
@@ -43,6 +44,8 @@ export class HttpClient {
   constructor(route: Route, deps: TransportDeps) {
     this.#route = route
     this.#deps = deps
+    // Every request under way listens to the signal: more than ten are not a leak.
+    setMaxListeners(0, deps.signal)
   }
 
   /**
@@ -82,7 +85,7 @@ export class HttpClient {
     let url = request.url
     for (let hop = 0; ; hop++) {
       const answer = await this.#streamOnce({ ...request, url }, idle)
-      const { location } = answer.headers
+      const location = locationOf(answer.headers)
       if (answer.status < 300 || answer.status > 399 || location === undefined) return answer
       const next = this.#follow(request.method, answer.url, location, hop)
       if (!(next instanceof URL)) return { ...answer, notFollowed: next }
@@ -206,7 +209,7 @@ export class HttpClient {
     const { url } = exchange.target
     const pool = await this.#pool(exchange)
     exchange.signal.throwIfAborted()
-    this.#deps.trace?.(`> ${request.method} ${this.#deps.redactor.redact(url.href)}`)
+    this.#deps.trace?.(`> ${request.method} ${this.#deps.redactor.redact(withoutCredentials(url))}`)
     const started = this.#deps.now()
     const { body = null } = request
     const options: Dispatcher.RequestOptions = {
@@ -290,6 +293,21 @@ function tooLarge({ url }: Target, bytes: number): AnswerMalformedError {
 function contentTypeOf(headers: IncomingHttpHeaders): string {
   const type: unknown = headers['content-type']
   return typeof type === 'string' ? type.toLowerCase() : ''
+}
+
+/** Of several, the first: undici gives a header that is repeated as a list, whatever the types say. */
+function locationOf(headers: IncomingHttpHeaders): string | undefined {
+  const location: unknown = [headers.location].flat()[0]
+  return typeof location === 'string' ? location : undefined
+}
+
+/** A URL as it may be shown: a kubeconfig may have put credentials in front of the host. */
+function withoutCredentials({ href, username, password }: URL): string {
+  if (username === '' && password === '') return href
+  const shown = new URL(href)
+  shown.username = ''
+  shown.password = ''
+  return shown.href
 }
 
 async function discard(body: AsyncIterable<Uint8Array>): Promise<void> {

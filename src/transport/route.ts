@@ -39,7 +39,7 @@ export interface Route {
   /** Host name of the mutual-TLS gateway; null as long as it is not known. */
   readonly gatewayHost: string | null
   readonly clientCertificate: ClientCertificate | null
-  /** The hosts that the client certificate is presented to. */
+  /** The hosts that the client certificate is presented to; IPv6 addresses with or without brackets. */
   readonly certificateHosts: readonly string[]
   readonly resolve: readonly ResolveRule[]
   readonly trust: Trust

@@ -3,6 +3,7 @@ import * as tls from 'node:tls'
 import { errorCodeOf, NetworkError } from '../errors.js'
 import { everyRoot, firstRoots } from './roots.js'
 import { type Route, type Target, withoutBrackets } from './route.js'
+import { whenUsable } from './socket.js'
 import { openTunnel } from './tunnel.js'
 
 /** Failures that other roots may cure. */
@@ -40,16 +41,13 @@ export async function connectTls(route: Route, target: Target, signal: AbortSign
   try {
     return await handshake(route, target, roots, signal)
   } catch (error) {
-    if (!unknownIssuer.has(reasonOf(error))) throw error
+    // Of an https proxy, too: a CA that was given is the cluster's, and seldom the proxy's.
+    const reason = error instanceof NetworkError ? error.reason : errorCodeOf(error)
+    if (!unknownIssuer.has(reason ?? '')) throw error
     const all = await everyRoot(route.trust)
     if (all === undefined) throw error
     return handshake(route, target, all, signal)
   }
-}
-
-/** OpenSSL's reason, also where it was an https proxy that was not trusted. */
-function reasonOf(error: unknown): string {
-  return error instanceof NetworkError ? (error.reason ?? '') : errorCodeOf(error)
 }
 
 async function handshake(
@@ -60,7 +58,7 @@ async function handshake(
 ): Promise<tls.TLSSocket> {
   const tunnel = target.proxy === null ? undefined : await openTunnel(target.proxy, target, ca, signal)
   const socket = tls.connect(tlsOptions(route, target, ca, tunnel))
-  await settled(socket, signal)
+  await whenUsable(socket, 'secureConnect', signal)
   if (route.trust.insecure || socket.authorized) return socket
   // Asked for while the socket still has the certificate: a destroyed one has none.
   const issuer = issuerOf(socket)
@@ -75,7 +73,6 @@ function tlsOptions(
   ca: string[] | undefined,
   tunnel: Socket | undefined,
 ): tls.ConnectionOptions {
-  const host = withoutBrackets(url.hostname)
   return {
     ...(tunnel === undefined ? { host: address, port } : { socket: tunnel }),
     servername: serverName,
@@ -86,35 +83,10 @@ function tlsOptions(
     // The expected name counts, also where it is an address and SNI is empty.
     checkServerIdentity: (_, certificate) => tls.checkServerIdentity(expectedName, certificate),
     ...(ca === undefined ? {} : { ca }),
-    ...(clientCertificate !== null && certificateHosts.includes(host)
+    ...(clientCertificate !== null && certificateHosts.map(withoutBrackets).includes(withoutBrackets(url.hostname))
       ? { cert: clientCertificate.chain, key: clientCertificate.key }
       : {}),
   }
-}
-
-function settled(socket: tls.TLSSocket, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (): void => {
-      signal.removeEventListener('abort', abort)
-      socket.removeListener('error', fail)
-    }
-    const abort = (): void => {
-      settle()
-      socket.on('error', () => undefined).destroy()
-      reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
-    }
-    const fail = (error: Error): void => {
-      settle()
-      reject(error)
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    socket.once('error', fail)
-    socket.once('secureConnect', () => {
-      settle()
-      resolve()
-    })
-    if (signal.aborted) abort()
-  })
 }
 
 /** Node gives the code of OpenSSL's reason, or of a name that does not match, as text. */

@@ -4,6 +4,7 @@ import { NetworkError } from '../errors.js'
 import { stripControl } from '../redaction.js'
 import { proxyAuthorization, proxyPort, showProxy } from './proxy.js'
 import { type Target, withoutBrackets } from './route.js'
+import { whenUsable } from './socket.js'
 
 /** Bytes of a proxy's answer to CONNECT. */
 const maxHeadBytes = 16 * 1024
@@ -33,43 +34,32 @@ export async function openTunnel(
   throw tunnelRefused(proxy, `${url.hostname}:${port}`, status, head)
 }
 
-function connectProxy(proxy: URL, roots: readonly string[] | undefined, signal: AbortSignal): Promise<net.Socket> {
+async function connectProxy(
+  proxy: URL,
+  roots: readonly string[] | undefined,
+  signal: AbortSignal,
+): Promise<net.Socket> {
   const host = withoutBrackets(proxy.hostname)
   const port = proxyPort(proxy)
-  return new Promise((resolve, reject) => {
-    const secure = proxy.protocol === 'https:'
-    const socket = secure
-      ? tls.connect({
-          host,
-          port,
-          servername: net.isIP(host) === 0 ? host : '',
-          minVersion: 'TLSv1.2',
-          rejectUnauthorized: true,
-          ALPNProtocols: ['http/1.1'],
-          ...(roots === undefined ? {} : { ca: [...roots] }),
-        })
-      : net.connect({ host, port })
-    const settle = (): void => {
-      signal.removeEventListener('abort', abort)
-      socket.removeListener('error', fail)
-    }
-    const abort = (): void => {
-      settle()
-      socket.on('error', () => undefined).destroy()
-      reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
-    }
-    const fail = (error: Error): void => {
-      settle()
-      reject(unreachable(proxy, error))
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    socket.once('error', fail)
-    socket.once(secure ? 'secureConnect' : 'connect', () => {
-      settle()
-      resolve(socket)
-    })
-    if (signal.aborted) abort()
-  })
+  const secure = proxy.protocol === 'https:'
+  const socket = secure
+    ? tls.connect({
+        host,
+        port,
+        servername: net.isIP(host) === 0 ? host : '',
+        minVersion: 'TLSv1.2',
+        rejectUnauthorized: true,
+        ALPNProtocols: ['http/1.1'],
+        ...(roots === undefined ? {} : { ca: [...roots] }),
+      })
+    : net.connect({ host, port })
+  try {
+    await whenUsable(socket, secure ? 'secureConnect' : 'connect', signal)
+    return socket
+  } catch (error) {
+    signal.throwIfAborted()
+    throw unreachable(proxy, error instanceof Error ? error : new Error(String(error)))
+  }
 }
 
 /** Reads up to the blank line, and gives back what came after it. */

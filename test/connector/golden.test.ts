@@ -241,3 +241,28 @@ test('no token of a recorded answer is traced', async () => {
   expect(replay.traced.join('\n')).not.toContain(learned)
   expect(replay.traced.join('\n')).not.toContain(token)
 })
+
+test('an answer with more than ten certificates is refused before any of them is parsed', async () => {
+  recorded('csr-ok')
+  const { body = '' } = replay.answer
+  const answer = JSON.parse(body) as { crt: string; clientCrt: string; caCrt: string }
+  const der = Buffer.from(
+    Buffer.from(answer.caCrt, 'base64')
+      .toString()
+      .replace(/-----[A-Z ]+-----|\s/g, ''),
+    'base64',
+  )
+  const pems = Array.from({ length: 11 }, (_, index) => {
+    der.writeUInt8(index, der.length - 1)
+    return `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`
+  })
+  replay.answer = {
+    ...replay.answer,
+    body: JSON.stringify({ ...answer, caCrt: Buffer.from(pems.join('')).toString('base64') }),
+  }
+  const said = await outcome(askSigning())
+  expect([said.code, said.message]).toEqual([
+    'ERR_ANSWER_MALFORMED',
+    expect.stringContaining('more than 10 certificates'),
+  ])
+})

@@ -71,7 +71,7 @@ const env = (more: Record<string, string | undefined> = {}): Record<string, stri
 })
 
 function pair(args: readonly string[] = [], more: Record<string, string | undefined> = {}): Promise<Run> {
-  return kyconnect(['pair', '--app', 'demo', '--node-port', 'auto', '--json', '--timeout', '5', ...args], {
+  return kyconnect(['pair', '--app', 'demo', '--node-port', 'auto', '--json', '--timeout', '30', ...args], {
     env: env(more),
   })
 }
@@ -348,8 +348,8 @@ describe('what was created is deleted', () => {
   })
 
   test('when it appears only after the time limit', async () => {
-    cluster.faults = { creation: 'silence', creationDelayMs: 1300, controller: () => undefined }
-    const done = await pair(['--timeout', '1'])
+    cluster.faults = { creation: 'silence', creationDelayMs: 4300, controller: () => undefined }
+    const done = await pair(['--timeout', '4'])
     expect([done.code, jsonError(done).code], done.stderr).toEqual([8, 'ERR_TIMEOUT'])
     expect(cluster.deletions).toHaveLength(1)
     expect(cluster.tokenRequests.size).toBe(0)
@@ -496,7 +496,7 @@ describe('what a cluster refuses', () => {
     ['Ctrl-C: 130', 'SIGINT', 130],
   ] as const)('a creation whose answer is lost by %s leaves no TokenRequest either', async (_, signal, exitCode) => {
     cluster.faults = { creation: 'silence', controller: () => undefined }
-    const running = start(process.execPath, [program, 'pair', '--app', 'demo', '--json', '--timeout', '2'], {
+    const running = start(process.execPath, [program, 'pair', '--app', 'demo', '--json', '--timeout', '5'], {
       env: env(),
     })
     while (cluster.tokenRequests.size === 0) await new Promise((resolve) => setTimeout(resolve, 10))

@@ -39,7 +39,7 @@ beforeEach(() => {
 
 /** Pairs against the fake with --json; what a test gives in `env` wins. */
 function pair(args: readonly string[] = [], options: RunOptions = {}): Promise<Run> {
-  return kyconnect(['pair', '--json', '--timeout', '5', ...args], {
+  return kyconnect(['pair', '--json', '--timeout', '30', ...args], {
     ...options,
     env: { ...fake.env, KYCONNECT_HOME: home, KYCONNECT_TOKEN_URL: fake.tokenUrl, ...options.env },
   })
@@ -47,7 +47,7 @@ function pair(args: readonly string[] = [], options: RunOptions = {}): Promise<R
 
 /** Asks for the management info with --json. */
 function info(args: readonly string[] = [], env: Record<string, string> = {}): Promise<Run> {
-  return kyconnect(['info', '--json', '--timeout', '5', ...args], { env: { KYCONNECT_HOME: home, ...env } })
+  return kyconnect(['info', '--json', '--timeout', '30', ...args], { env: { KYCONNECT_HOME: home, ...env } })
 }
 
 /** That a run of info failed as it should, and printed the stored identity all the same. */
@@ -193,16 +193,16 @@ describe('the way to the service', () => {
     await withServer(
       () => undefined,
       async (port) => {
-        const run = await pair(['--timeout', '1'], {
+        const run = await pair(['--timeout', '4'], {
           env: { KYCONNECT_TOKEN_URL: fake.tokenUrl.replace(`:${fake.connectorPort}`, `:${port}`) },
         })
-        await expectFailure(run, 8, 'ERR_TIMEOUT', /1 s .*connecting.*--timeout/s, 'nothing')
+        await expectFailure(run, 8, 'ERR_TIMEOUT', /4 s .*connecting.*--timeout/s, 'nothing')
       },
     )
   })
   test('an answer that does not come: 8, a time-out while waiting', async () => {
     fake.faults.info = () => undefined
-    await expectFailure(await pair(['--timeout', '1']), 8, 'ERR_TIMEOUT', /waiting for the answer/, 'nothing')
+    await expectFailure(await pair(['--timeout', '4']), 8, 'ERR_TIMEOUT', /waiting for the answer/, 'nothing')
   })
   test('an answer that trickles without end: 8', async () => {
     fake.faults.info = (_, response) => {
@@ -212,7 +212,7 @@ describe('the way to the service', () => {
         clearInterval(drip)
       })
     }
-    await expectFailure(await pair(['--timeout', '1']), 8, 'ERR_TIMEOUT', /reading the answer/, 'nothing')
+    await expectFailure(await pair(['--timeout', '4']), 8, 'ERR_TIMEOUT', /reading the answer/, 'nothing')
   })
   test('an answer that is huge is not read to its end: 7', async () => {
     fake.faults.info = (_, response) => {
@@ -360,7 +360,7 @@ describe('the way to the service', () => {
   test('a CSR that was signed while nobody listened any more: resuming says that the answer is lost, 8', async () => {
     fake.faults.csr = () => undefined
     await expectFailure(
-      await pair(['--timeout', '1']),
+      await pair(['--timeout', '4']),
       8,
       'ERR_TIMEOUT',
       /waiting for the answer.*--resume/s,
@@ -750,6 +750,29 @@ describe('what is on this machine', () => {
       expect.stringMatching(/Restored the identity of the App "demo"/),
     ])
     expect(await readFile(key)).toEqual(before)
+  })
+  test('a profile that turns out to be taken can be replaced all the same: --resume --as --force', async () => {
+    expect((await pair()).code).toBe(0)
+    const before = await readFile(join(home, 'demo', 'current', 'key.pem'), 'utf8')
+    const late = await pair()
+    expect([late.code, jsonError(late).code]).toEqual([2, 'ERR_PROFILE_EXISTS'])
+    const command =
+      /kyconnect (pair --resume --profile \S+ --as demo --force)/.exec(jsonError(late).hint)?.[1] ?? 'none'
+    const done = await kyconnect([...command.split(' '), '--json'], { env: { ...fake.env, KYCONNECT_HOME: home } })
+    expect(done.code, done.stderr).toBe(0)
+    expect(JSON.parse(done.stdout)).toMatchObject({ profile: 'demo', app: 'demo' })
+    expect(await readFile(join(home, 'demo', 'current', 'key.pem'), 'utf8')).not.toBe(before)
+    expect((await readdir(home)).sort()).toEqual(['.locks', 'demo'])
+  })
+  test('a pairing that began with --insecure stays marked when it is resumed without', async () => {
+    fake.faults.csr = (_, response) => {
+      json(response, 500, { code: 500, error: 'Internal error.' })
+    }
+    expect((await pair(['-k'])).code).toBe(7)
+    fake.faults = {}
+    const done = await kyconnect(['pair', '--resume', '--json'], { env: { ...fake.env, KYCONNECT_HOME: home } })
+    expect(done.code, done.stderr).toBe(0)
+    expect(JSON.parse(done.stdout)).toMatchObject({ insecure: true })
   })
   test('a replacement says that it is one, and warns when it is for another App', async () => {
     expect((await pair()).code).toBe(0)

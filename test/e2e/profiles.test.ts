@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
+import { pendingOf, storeAt } from '../support/identities.js'
 import { jsonError, kyconnect, plainEnvironment, program, type Run } from '../support/kyconnect.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
 
@@ -104,7 +105,37 @@ describe('rename', () => {
     expect(jsonError(await go(['rename', 'none', 'other', '--json'])).code).toBe('ERR_NO_IDENTITY')
     expect(jsonError(await go(['rename', 'before', '../x', '--json'])).code).toBe('ERR_PROFILE_NAME')
     expect((await go(['rename', 'before'])).code).toBe(2)
+    expect(jsonError(await go(['rename', 'before', 'before', '--json'])).code).toBe('ERR_PROFILE_EXISTS')
     expect((await go(['info', 'before', '--offline'])).code).toBe(0)
+  })
+})
+
+describe('a pending pairing', () => {
+  const pendingKey = (profile: string): Promise<string> => readFile(join(home, profile, 'pending', 'key.pem'), 'utf8')
+
+  async function begin(profile: string): Promise<string> {
+    await storeAt(home).locked(profile, (change) => change.begin(pendingOf(profile)))
+    return pendingKey(profile)
+  }
+
+  test('is not ended by a rename or an import to its profile', async () => {
+    const key = await begin('waiting')
+    const renamed = await go(['rename', 'before', 'waiting', '--json'])
+    expect([jsonError(renamed).code, jsonError(renamed).message]).toEqual([
+      'ERR_PROFILE_EXISTS',
+      'a pairing is pending under the profile "waiting"',
+    ])
+    const copy = join(folder.path, 'copy-for-waiting')
+    await cp(join(home, 'demo', 'current'), copy, { recursive: true, dereference: true })
+    expect(jsonError(await go(['import', copy, '--profile', 'waiting', '--json'])).code).toBe('ERR_PROFILE_EXISTS')
+    expect(await pendingKey('waiting')).toBe(key)
+  })
+
+  test('comes along when its profile is renamed', async () => {
+    await pair('demo', 'moving')
+    const key = await begin('moving')
+    expect((await go(['rename', 'moving', 'moved'])).code).toBe(0)
+    expect(await pendingKey('moved')).toBe(key)
   })
 })
 
@@ -128,6 +159,28 @@ describe('import', () => {
     await cp(join(home, 'demo', 'current'), join(home, 'lost', 'current'), { recursive: true, dereference: true })
     const done = await go(['info', 'lost', '--json'])
     expect([done.code, jsonError(done).hint]).toEqual([5, expect.stringContaining('kyconnect import')])
+  })
+
+  test('writes nothing through a link in the place of the profile', async () => {
+    const copy = join(folder.path, 'copy-for-link')
+    await cp(join(home, 'demo', 'current'), copy, { recursive: true, dereference: true })
+    const elsewhere = join(folder.path, 'elsewhere')
+    await mkdir(elsewhere, { mode: 0o700 })
+    await symlink(elsewhere, join(home, 'linked'))
+    const done = await go(['import', copy, '--profile', 'linked', '--force', '--json'])
+    expect([done.code, jsonError(done).code]).toEqual([9, 'ERR_HOME_UNSAFE'])
+    expect(await readdir(elsewhere)).toEqual([])
+    await rm(join(home, 'linked'))
+  })
+
+  test('refuses a copy whose chain does not begin with its certificate', async () => {
+    const copy = join(folder.path, 'copy-with-another-chain')
+    await cp(join(home, 'demo', 'current'), copy, { recursive: true, dereference: true })
+    for (const chain of ['', await readFile(join(copy, 'ca.crt'))]) {
+      await writeFile(join(copy, 'chain.crt'), chain)
+      const done = await go(['import', copy, '--profile', 'chainless', '--json'])
+      expect([done.code, jsonError(done).message]).toEqual([5, expect.stringContaining('chain.crt')])
+    }
   })
 
   test('refuses a folder that holds no identity', async () => {
@@ -180,6 +233,14 @@ describe('remove', () => {
     const deleted = await onTerminal(['remove', 'asked'], 'y\r')
     expect([deleted.code, deleted.screen]).toEqual([0, expect.stringContaining('Deleted the identity "asked".')])
     expect(await readdir(home)).not.toContain('asked')
+  })
+
+  test('deletes the key of an identity whose pointer is damaged', async () => {
+    await pair('demo', 'pointless')
+    await writeFile(join(home, 'pointless', 'pointer.json'), '{')
+    const done = await go(['remove', 'pointless', '-y', '--json'])
+    expect([done.code, done.stdout], done.stderr).toEqual([0, '{"removed":"pointless","left":[]}\n'])
+    expect(await readdir(home)).not.toContain('pointless')
   })
 
   test('deletes an identity that cannot be used', async () => {

@@ -1,4 +1,4 @@
-import { X509Certificate, createPrivateKey } from 'node:crypto'
+import { X509Certificate, createPrivateKey, randomBytes } from 'node:crypto'
 import { chmod, chown, lstat, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
@@ -90,19 +90,6 @@ describe('an identity', () => {
     expect(await Promise.all(files)).toEqual([one.key, one.leaf, one.chain, one.ca])
     expect(await readFile(current('server-ca.pem'), 'utf8')).toBe(one.ca)
     expect((await readdir(join(home, 'demo'))).sort()).toEqual(['current', 'pointer.json', 'versions'])
-  })
-
-  test.each(['000', '022', '077', '777'])('is readable by its owner alone with a umask of %s', async (mask) => {
-    const before = process.umask(parseInt(mask, 8))
-    try {
-      const store = storeAt(home)
-      await commit(store, one)
-      await store.locked('demo', (change) => change.begin(pendingOf('demo')))
-    } finally {
-      process.umask(before)
-    }
-    expect(await modes(home)).toEqual(['file 600', 'folder 700'])
-    expect((await stat(home)).mode & 0o7777).toBe(0o700)
   })
 
   test('takes the place of another in one step, and the one before can be put back, and forth', async () => {
@@ -408,6 +395,24 @@ describe('what a crash leaves', () => {
     await rm(current())
     await open(store)
     expect(await keyOf()).toBe(two.key)
+  })
+
+  test('a removed identity never comes back, not even for a moment', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    const written: string[] = []
+    const counting = storeAt(home, {
+      randomHex: (bytes) => {
+        written.push(String(bytes))
+        return randomBytes(bytes).toString('hex')
+      },
+    })
+    await counting.locked('demo', async (change) => {
+      written.length = 0
+      expect(await change.remove()).toEqual([])
+    })
+    // One name for the pending folder that is moved aside, and none for a new pointer.
+    expect(written).toHaveLength(1)
   })
 
   test('every half-written thing goes with the next commit; a version that no pointer names stays, for it may be the only key', async () => {

@@ -54,8 +54,7 @@ const age = (file: string): Promise<void> =>
 
 describe('a lock', () => {
   test('is a numbered file that names its holder, readable by its owner alone, and gets a mark when it is released', async () => {
-    const before = process.umask(0)
-    const lock = await take().finally(() => process.umask(before))
+    const lock = await take()
     expect(await entries()).toEqual(['lock.1'])
     expect(await holderIn('lock.1')).toMatchObject({
       pid: 100,

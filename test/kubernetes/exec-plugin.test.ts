@@ -247,6 +247,23 @@ describe('an exec plugin that fails', () => {
     if (reason === 'ENOENT') expect(failure.hints[0]).toBe('get it from https://example.com')
   })
 
+  test.each([
+    ['a NUL character in a variable', { env: [{ name: 'KEY', value: 'my-secret\0' }] }, /a NUL character is in its/],
+    ['a NUL character in an argument', { args: ['my-secret\0'] }, /a NUL character is in its/],
+    ['an argument that is too long', { args: ['my-secret'.repeat(20_000)] }, /cannot be started: E2BIG/],
+  ])('because of %s is named, and no argument or variable is repeated', async (_, exec, message) => {
+    const failure = await failureOf(await withPlugin('true', exec))
+    expect(failure).toBeInstanceOf(ClusterAccessError)
+    expect(failure.message).toMatch(message)
+    expect(JSON.stringify([failure.message, failure.hints, failure.details])).not.toContain('my-secret')
+  })
+
+  test('because its token holds a line break is named, before anything is sent', async () => {
+    const failure = await failureOf(await withPlugin(`printf '%s' '${credential({ token: 'my-secret\r\nx: y' })}'`))
+    expect(failure.message).toMatch(/its token holds a line break/)
+    expect(failure.message).not.toContain('my-secret')
+  })
+
   test('because its interpreter is missing is named as such', async () => {
     const at = join(folder.path, 'interpreter')
     await writeOwnFile(join(at, 'plugin'), '#!/nowhere/interpreter\n', 0o700)

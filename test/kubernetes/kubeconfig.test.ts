@@ -46,6 +46,14 @@ describe('a kubeconfig', () => {
     expect((await cluster.credentials()).headers).toEqual({ authorization: `Bearer ${secret}` })
   })
 
+  test('may impersonate a user with any name: it is sent as UTF-8, as kubectl sends it', async () => {
+    const user = { token: secret, as: 'jürgen☃', 'as-user-extra': { '\ud800': ['b'] } }
+    const path = await file('impersonation', kubeconfigOf([{ name: 'one', user }], 'one'))
+    const { headers } = await (await openCluster({ ...nothing, kubeconfig: path }, runtime())).credentials()
+    expect(Buffer.from(String(headers['impersonate-user']), 'latin1').toString('utf8')).toBe('jürgen☃')
+    expect(headers['impersonate-extra-%EF%BF%BD']).toEqual(['b'])
+  })
+
   test('is overruled by --context and --namespace; without a namespace it is default', async () => {
     const path = await file('two', kubeconfigOf([{ name: 'one', namespace: 'shop' }, { name: 'two' }], 'one'))
     const other = await openCluster({ kubeconfig: path, context: 'two', namespace: undefined }, runtime())

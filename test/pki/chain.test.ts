@@ -201,3 +201,29 @@ describe('PEM', () => {
     expect(pemBlocks('-----BEGIN CERTIFICATE-----'.repeat(2000), 'CERTIFICATE')).toEqual([])
   })
 })
+
+describe('hostile input', () => {
+  test('an issued subject with a second CN in one part with an unknown type is refused', async () => {
+    const file = join(folder.path, 'second.key')
+    const pem = await signCsr(
+      folder.path,
+      root,
+      await request('second', file, '/O=Organization/CN=demo/1.2.3.4=x+CN=admin'),
+    )
+    const key = createPrivateKey(await readFile(file, 'utf8'))
+    const asked = [[{ type: 'O', value: 'Organization' }], [{ type: 'CN', value: 'demo' }]]
+    await expect(verifyChain([new X509Certificate(pem), chain.root], key, asked)).rejects.toThrow('is for')
+  })
+
+  test.each([
+    ['PEM of blanks', `-----BEGIN CERTIFICATE-----${' '.repeat(1024 * 1024)}`],
+    ['PEM that only begins', '-----BEGIN CERTIFICATE-----\n'.repeat(40_000)],
+    ['PEM that begins and never ends in base64', `-----BEGIN CERTIFICATE-----\n${'A'.repeat(1024 * 1024)}`],
+    ['PEM with many ends', `-----BEGIN CERTIFICATE-----\n${'-----END '.repeat(110_000)}`],
+  ])('%s of 1 MiB is read in linear time', (_, text) => {
+    const started = performance.now()
+    expect(pemBlocks(text, 'CERTIFICATE')).toEqual([])
+    // The quadratic reading took minutes.
+    expect(performance.now() - started).toBeLessThan(5000)
+  })
+})

@@ -49,7 +49,7 @@ export function start(command: string, args: readonly string[], options: RunOpti
   // It may have ended without reading its input.
   child.stdin.on('error', () => undefined)
   child.stdin.end(options.input ?? '')
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.limit ?? 25_000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.limit ?? 100_000)
   const end = once(child, 'close').then(([code, signal]: unknown[]) => {
     clearTimeout(timer)
     return {

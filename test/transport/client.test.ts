@@ -21,6 +21,7 @@ import {
 /** What the server does with a request; `peer` is the common name of the client certificate. */
 type Handler = (request: { url: string; peer: string }) => {
   status?: number
+  headers?: Record<string, string | string[]>
   body?: string | Buffer
   delayMs?: number
   cut?: boolean
@@ -47,6 +48,7 @@ beforeAll(async () => {
     const peer = typeof subject === 'object' && subject !== null ? String(Reflect.get(subject, 'CN')) : 'none'
     const {
       status = 200,
+      headers = {},
       body = '{}',
       delayMs = 0,
       cut = false,
@@ -56,7 +58,7 @@ beforeAll(async () => {
     })
     setTimeout(() => {
       if (cut) socket.destroy()
-      else response.writeHead(status, { 'content-type': 'application/json' }).end(body)
+      else response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body)
     }, delayMs)
   })
   server.on('secureConnection', () => connections++)
@@ -79,6 +81,7 @@ async function client(
   more: Partial<Route> = {},
   trust: Partial<Trust> = {},
   signal?: AbortSignal,
+  trace?: (line: string) => void,
 ): Promise<HttpClient> {
   const keyFile = join(folder.path, 'client.key')
   const csr = await openssl('req', '-new', '-newkey', 'rsa:2048', '-nodes', '-keyout', keyFile, '-subj', '/CN=demo')
@@ -101,7 +104,7 @@ async function client(
     },
     {
       redactor: new Redactor(),
-      trace: undefined,
+      trace,
       signal: signal ?? new AbortController().signal,
       now: () => performance.now(),
       sleep: () => Promise.resolve(),
@@ -123,6 +126,37 @@ test('the client certificate is presented to the hosts that may see it, and to n
   const http = await client()
   for (const host of ['gateway.kyma.local', 'accepted.example', 'elsewhere.example']) await get(http, at(host))
   expect(seen).toEqual(['demo', 'demo', 'none'])
+})
+
+test('the client certificate is presented to a gateway that is an IPv6 address', async () => {
+  const seen: string[] = []
+  handle = ({ peer }) => {
+    seen.push(peer)
+    return {}
+  }
+  const http = await client({
+    gatewayHost: '[::1]',
+    certificateHosts: ['[::1]'],
+    resolve: [{ host: '::1', port: null, address: '127.0.0.1' }],
+    serverName: 'gateway.kyma.local',
+  })
+  await get(http, at('[::1]'))
+  expect(seen).toEqual(['demo'])
+})
+
+test('of several places that a redirect names, the first is called', async () => {
+  handle = ({ url }) => (url === '/' ? { status: 302, headers: { location: ['/first', '/second'] } } : { body: url })
+  const http = await client()
+  const answer = await http.stream({ method: 'GET', url: at('gateway.kyma.local') })
+  expect([answer.status, answer.url.pathname]).toEqual([200, '/first'])
+})
+
+test('the credentials in a URL are not shown by --verbose', async () => {
+  const lines: string[] = []
+  const http = await client({}, {}, undefined, (line) => lines.push(line))
+  await get(http, new URL(`https://admin:pa55word@gateway.kyma.local:${port}/x`))
+  expect(lines).toContain(`> GET https://gateway.kyma.local:${port}/x`)
+  expect(lines.join('\n')).not.toContain('pa55word')
 })
 
 describe('requests at the same time', () => {
@@ -150,7 +184,7 @@ describe('requests at the same time', () => {
 
   test('time out each by its own limit', async () => {
     handle = ({ url }) => ({ delayMs: url === '/slow' ? 60_000 : 0 })
-    const http = await client({ timeoutMs: 3000 })
+    const http = await client({ timeoutMs: 5000 })
     const slow = get(http, at('gateway.kyma.local', '/slow')).catch((error: unknown) => error)
     for (let index = 0; index < 5; index++) expect((await get(http, at('gateway.kyma.local'))).status).toBe(200)
     expect(await slow).toMatchObject({ code: 'ERR_TIMEOUT', requestSent: true })

@@ -48,7 +48,16 @@ function removedLines(
 
 /** What is said of files that kyconnect did not write and did not delete. */
 export function leftLines(left: readonly string[]): string[] {
-  return left.length === 0
-    ? []
-    : [`Left in its folder, because kyconnect did not write it: ${left.map(oneLine).join(', ')}`]
+  const foreign = left.filter((name) => name !== 'versions')
+  return [
+    ...(foreign.length === 0
+      ? []
+      : [`Left in its folder, because kyconnect did not write it: ${foreign.map(oneLine).join(', ')}`]),
+    // A version that no pointer names may be the only copy of somebody's key.
+    ...(foreign.length === left.length
+      ? []
+      : [
+          'Left in its folder: "versions", which holds keys that do not belong to this identity. Delete it if you do not need them.',
+        ]),
+  ]
 }
