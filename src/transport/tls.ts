@@ -48,11 +48,6 @@ export async function connectTls(route: Route, target: Target, signal: AbortSign
   }
 }
 
-/** OpenSSL's reason, also where it was an https proxy that was not trusted. */
-function reasonOf(error: unknown): string {
-  return error instanceof NetworkError ? (error.reason ?? '') : errorCodeOf(error)
-}
-
 async function handshake(
   route: Route,
   target: Target,
