@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto'
 import { readFile, readlink, symlink } from 'node:fs/promises'
 import { join, resolve as absolute } from 'node:path'
-import { type KyconnectError, NoIdentityError, ProfileAmbiguousError, ProfileExistsError } from './errors.js'
+import {
+  type KyconnectError,
+  NoIdentityError,
+  ProfileAmbiguousError,
+  ProfileExistsError,
+  UsageError,
+} from './errors.js'
 import { calledUrls, type Gateway, IdentityGateway } from './gateway/gateway.js'
 import { FolderStore } from './identity/folder-store.js'
 import { defaultHome } from './identity/home.js'
@@ -282,7 +288,8 @@ export class Kyconnect {
 
   /** The NodePort and the URLs that this run calls. */
   called(identity: Identity, run: RunOptions): { nodePort: number | null; calledUrls: Urls } {
-    const choice = this.#choice(run)
+    // The environment has no part in how a URL looks, and may be unusable where nothing is called.
+    const choice = { ...run.choice, environment: noEnvironment }
     return {
       nodePort: completeRoute(choice, identity.metadata.route).nodePort,
       calledUrls: calledUrls(identity, choice),
@@ -313,6 +320,8 @@ export class Kyconnect {
   }
 }
 
+const noEnvironment: RouteEnvironment = { proxy: undefined, noProxy: [], rootFiles: [], systemRootFiles: [] }
+
 function openStore(runtime: Runtime): Promise<IdentityStore> {
   const home = runtime.environment['KYCONNECT_HOME'] ?? ''
   return Promise.resolve(
@@ -336,11 +345,22 @@ function routeEnvironment({ environment, platform }: Runtime): RouteEnvironment 
   const first = (...names: string[]): string =>
     names.map((name) => environment[name] ?? '').find((text) => text !== '') ?? ''
   return {
-    proxy: parseProxyUrl(first('https_proxy', 'HTTPS_PROXY')),
+    proxy: environmentProxy(first('https_proxy', 'HTTPS_PROXY')),
     noProxy: parseNoProxy(first('no_proxy', 'NO_PROXY')),
     rootFiles: [first('NODE_EXTRA_CA_CERTS'), first('SSL_CERT_FILE')].filter((file) => file !== ''),
     systemRootFiles: platform === 'win32' ? [] : usualRootFiles,
   }
+}
+
+/** An unusable HTTPS_PROXY is an error, not ignored: the connection would bypass the proxy without a word. @throws UsageError */
+function environmentProxy(text: string): URL | undefined {
+  if (text === '') return undefined
+  const url = parseProxyUrl(text)
+  if (url !== undefined) return url
+  // It may hold credentials, so it is not repeated.
+  throw new UsageError('HTTPS_PROXY is not a valid proxy URL', {
+    hints: ['write it as http://<host>:<port> or https://<host>:<port>', 'or use no proxy, with --proxy none'],
+  })
 }
 
 function taken(profile: string): ProfileExistsError {

@@ -23,12 +23,14 @@ export function namedProfile(option: string | undefined, context: Context): stri
 /**
  * Reads how the services are reached: from the flags, then from the environment.
  * @param ofCluster reads the NodePort from the cluster for `auto`; without it, a command uses the NodePort that `pair` stored
+ * @param readsCa false where nothing is called: the CA file may be missing then
  * @throws UsageError that names the flag or variable, FilesError
  */
 export async function routeChoice(
   options: NetworkOptions,
   context: Context,
   ofCluster?: (timeoutMs: number) => Promise<number>,
+  readsCa = true,
 ): Promise<Omit<RouteChoice, 'environment'>> {
   const [nodePort, nodePortName] = either(options.nodePort, '--node-port', 'KYCONNECT_NODE_PORT', context)
   const [caFile, caFileName] = either(options.caFile, '--ca-file', 'KYCONNECT_CA_FILE', context)
@@ -46,7 +48,7 @@ export async function routeChoice(
           ? undefined
           : parsePort(nodePort, nodePortName, ofCluster === undefined ? '' : 'auto or '),
     resolve: rules?.map((rule) => parseRule(rule, rulesName)),
-    serverCa: caFile === undefined ? undefined : await readCaFile(caFile, caFileName),
+    serverCa: caFile === undefined || !readsCa ? undefined : await readCaFile(caFile, caFileName, context),
     proxy: options.proxy === undefined ? undefined : parseProxy(options.proxy),
     insecure: options.insecure ?? parseFlag(variable(context, 'KYCONNECT_INSECURE'), 'KYCONNECT_INSECURE'),
     timeoutMs: timeout,
@@ -114,8 +116,8 @@ export function parseProxy(text: string): URL | null {
   })
 }
 
-async function readCaFile(path: string, name: string): Promise<string> {
-  const pem = await readGivenFile(path, name)
+async function readCaFile(path: string, name: string, context: Context): Promise<string> {
+  const pem = await readGivenFile(path, name, context)
   if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(pem)) return pem
   throw new UsageError(`${name}: ${quoted(path)} does not contain a PEM certificate`, {
     hints: ['convert a DER file to PEM: openssl x509 -inform der -in ca.der -out ca.pem'],

@@ -33,7 +33,10 @@ export async function readLocalFile(path: string, signal: AbortSignal): Promise<
         if (hasErrorCode(error, 'EAGAIN') && silentMs < maxSilenceMs) return undefined
         throw error
       })
-      if (read === undefined) {
+      // A FIFO that no process has written to yet looks as if it had ended.
+      const isSilent =
+        read === undefined || (read.bytesRead === 0 && size === 0 && stat.isFIFO() && silentMs < maxSilenceMs)
+      if (isSilent) {
         silentMs += pollMs
         await pause(pollMs)
         continue

@@ -41,7 +41,9 @@ export async function connectTls(route: Route, target: Target, signal: AbortSign
   try {
     return await handshake(route, target, roots, signal)
   } catch (error) {
-    if (!unknownIssuer.has(reasonOf(error))) throw error
+    // Of an https proxy, too: a CA that was given is the cluster's, and seldom the proxy's.
+    const reason = error instanceof NetworkError ? error.reason : errorCodeOf(error)
+    if (!unknownIssuer.has(reason ?? '')) throw error
     const all = await everyRoot(route.trust)
     if (all === undefined) throw error
     return handshake(route, target, all, signal)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { writeAnswer } from '../../src/cli/commands/call/answer.js'
+import { openTarget, writeAnswer } from '../../src/cli/commands/call/answer.js'
 
 const hostile = '\u001b[31m\u009b31m\u202e\u2066\u0007'
 
@@ -29,7 +29,7 @@ async function written(
     body,
     url: new URL('https://gateway.kyma.local/'),
   }
-  await writeAnswer(answer, { file: undefined, include }, { stdout })
+  await writeAnswer(answer, await openTarget(undefined, { stdout }), include)
   return Buffer.concat(output)
 }
 

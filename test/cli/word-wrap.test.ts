@@ -33,3 +33,10 @@ test('blanks that align columns stay, and a line that continues is indented', ()
   expect(wrapWords('  next         one two three', 22)).toBe('  next         one two\n      three')
   expect(wrapWords('abc https://example.com/', 20)).toBe('abc\nhttps://example.com/')
 })
+
+test('a command at the end of a hint stays whole, so that it can be pasted', () => {
+  const command = 'kyconnect pair --force --profile a-rather-long-name-of-a-profile --url -'
+  const lines = wrapWords(`  → pair again with a new token URL: ${command}`, 60).split('\n')
+  expect(lines).toHaveLength(2)
+  expect(lines[1]).toBe(command)
+})

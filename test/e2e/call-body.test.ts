@@ -118,3 +118,15 @@ describe('a service whose credentials are starred', () => {
     expect(done.stderr).toContain('interrupted')
   })
 })
+
+test('nothing is sent when the answer has no place to go', async () => {
+  const service = JSON.stringify({
+    provider: 'p',
+    name: 'unwritten',
+    description: 'd',
+    api: { targetUrl: 'http://x.example' },
+  })
+  const failed = await go(['call', 'metadata', '--json', '-d', service, '-o', join(folder.path, 'none', 'answer')])
+  expect([failed.code, jsonError(failed).code]).toEqual([9, 'ERR_FILES'])
+  expect((await go(['call', 'metadata'])).stdout).not.toContain('unwritten')
+})

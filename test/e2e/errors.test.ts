@@ -873,7 +873,7 @@ describe('Ctrl-C', () => {
     child.stdin.destroy()
   })
 
-  test('while a lock is waited for ends with 130, and a second Ctrl-C ends at once a command that does not react to the first', async () => {
+  test('while a lock is waited for, or a pipe that no process writes to, ends with 130', async () => {
     fake.faults.info = () => undefined
     const holder = start(process.execPath, [program, 'pair', '--app', 'demo', '--json'], {
       env: { ...fake.env, KYCONNECT_HOME: home, KYCONNECT_TOKEN_URL: fake.tokenUrl },
@@ -889,14 +889,20 @@ describe('Ctrl-C', () => {
     holder.child.kill('SIGTERM')
     expect((await holder.end).code).toBe(143)
 
-    const pipe = join(folder.path, 'a-pipe-that-nobody-writes-to')
+    const pipe = join(folder.path, 'silent-pipe')
     await run('mkfifo', [pipe])
-    const stuck = start(process.execPath, [program, 'info', '--ca-file', pipe], { env: { KYCONNECT_HOME: home } })
-    await new Promise((resolve) => setTimeout(resolve, 800))
-    stuck.child.kill('SIGINT')
-    await new Promise((resolve) => setTimeout(resolve, 200))
-    stuck.child.kill('SIGINT')
-    expect((await stuck.end).signal).toBe('SIGINT')
+    for (const args of [
+      ['--ca-file', pipe],
+      ['--key-file', pipe],
+    ]) {
+      const stuck = start(process.execPath, [program, 'pair', '--json', ...args], {
+        env: { ...fake.env, KYCONNECT_HOME: home, KYCONNECT_TOKEN_URL: fake.tokenUrl },
+      })
+      await new Promise((resolve) => setTimeout(resolve, 1500))
+      stuck.child.kill('SIGINT')
+      const ended = await stuck.end
+      expect([ended.code, jsonError(ended).code], ended.stderr).toEqual([130, 'ERR_INTERRUPTED'])
+    }
   })
 })
 

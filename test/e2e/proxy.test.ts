@@ -129,6 +129,18 @@ describe("the cluster's API", () => {
   })
 })
 
+test('an HTTPS_PROXY that is not usable is an error, and not bypassed; what calls nothing works all the same', async () => {
+  expect((await pair()).code).toBe(0)
+  for (const value of ['socks5://127.0.0.1:9', `ftp://u:${password}@x`]) {
+    const failed = await run(['call', 'info', '--json'], { HTTPS_PROXY: value })
+    expect([failed.code, jsonError(failed).message]).toEqual([2, 'HTTPS_PROXY is not a valid proxy URL'])
+    expect(failed.stderr).not.toContain(password)
+    const env = { HTTPS_PROXY: value, KYCONNECT_CA_FILE: '/nowhere/ca.pem' }
+    const offline = await run(['info', '--offline'], env)
+    expect(offline.code, offline.stderr).toBe(0)
+  }
+})
+
 describe('a proxy of the command line', () => {
   test('is stored with the identity, counts before the environment, and its password is shown nowhere', async () => {
     const url = `http://${user}:${password}@127.0.0.1:${guarded.port}`

@@ -14,10 +14,17 @@ export function wrapWords(text: string, columns: number | undefined): string {
     .join('\n')
 }
 
+/** Words, and a command at the end of a line as one of them: a command must stay whole to be pasted. */
+function wordsOf(text: string): string[] {
+  const start = text.search(/(?<=: )(?:kyconnect|kubectl|openssl|chmod|chown|[A-Z_]+=\S+ kyconnect) /)
+  if (start < 0) return text.split(' ')
+  return [...text.slice(0, start).trimEnd().split(' '), text.slice(start)]
+}
+
 function wrapLine(line: string, columns: number): string {
   if (line.length <= columns) return line
   const [indent = ''] = /^ */.exec(line) ?? []
-  const words = line.slice(indent.length).split(' ')
+  const words = wordsOf(line.slice(indent.length))
   const lines: string[] = []
   let current = indent
   let isEmpty = true

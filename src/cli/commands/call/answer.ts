@@ -1,4 +1,5 @@
 import { createWriteStream } from 'node:fs'
+import { once } from 'node:events'
 import { finished } from 'node:stream/promises'
 import { StringDecoder } from 'node:string_decoder'
 import { FilesError } from '../../../errors.js'
@@ -13,17 +14,17 @@ const maxIndentedBytes = 1024 * 1024
 /** How much of a body is kept for an error message. */
 const maxErrorBytes = 64 * 1024
 
+/** Opens where the answer goes, before anything is sent: a request must not succeed and its answer have no place. @throws FilesError */
+export async function openTarget(file: string | undefined, { stdout }: Pick<Context, 'stdout'>): Promise<Target> {
+  return file === undefined ? standardOutput(stdout) : openFile(file)
+}
+
 /**
  * Writes an answer to stdout, or to a file. A pipe and a file get the bytes unchanged; a terminal gets JSON indented, and
  * neither control nor bidi characters.
  * @returns the beginning of the body, for an error message
  */
-export async function writeAnswer(
-  answer: StreamedAnswer,
-  { file, include }: { readonly file: string | undefined; readonly include: boolean },
-  { stdout }: Pick<Context, 'stdout'>,
-): Promise<string> {
-  const target = file === undefined ? standardOutput(stdout) : openFile(file)
+export async function writeAnswer(answer: StreamedAnswer, target: Target, include: boolean): Promise<string> {
   try {
     if (include) await target.write(headLines(answer, target.isTerminal))
     return await (target.isTerminal ? writeForPerson(answer, target) : writeUnchanged(answer, target))
@@ -90,14 +91,14 @@ function headLines({ status, headers }: StreamedAnswer, isTerminal: boolean): st
   return `${lines.join('\r\n')}\r\n\r\n`
 }
 
-type Target = Pick<Output, 'isTerminal' | 'write'> & { end(): Promise<void> }
+export type Target = Pick<Output, 'isTerminal' | 'write'> & { end(): Promise<void> }
 
 /** Standard output stays open at the end. */
 function standardOutput(output: Output): Target {
   return { isTerminal: output.isTerminal, write: (text) => output.write(text), end: () => Promise.resolve() }
 }
 
-function openFile(path: string): Target {
+async function openFile(path: string): Promise<Target> {
   const file = createWriteStream(path)
   const failure = (cause: unknown): FilesError =>
     new FilesError(`${JSON.stringify(path)} cannot be written`, {
@@ -108,6 +109,7 @@ function openFile(path: string): Target {
     throw failure(cause)
   })
   ended.catch(() => undefined)
+  await Promise.race([once(file, 'open'), ended])
   return {
     isTerminal: false,
     write: (text) =>

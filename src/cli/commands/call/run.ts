@@ -4,7 +4,7 @@ import { warnOfExpiry } from '../../output/identity-report.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
-import { writeAnswer } from './answer.js'
+import { openTarget, writeAnswer } from './answer.js'
 import { readBody } from './body.js'
 import { endpointOfUrl, type EndpointPath, isUrl, parseEndpoint } from './endpoint.js'
 
@@ -44,6 +44,7 @@ export async function runCall(target: string, path: string, options: CallOptions
   warnOfExpiry(identity, context.runtime.now(), progress.emit)
   const use = { endpoint, method, allowStarred: options.allowStarred === true }
   const body = options.data === undefined ? {} : await readBody(options.data, use, context)
+  const output = await openTarget(options.output, context)
   const gateway = kyconnect.openGateway(identity, run)
   try {
     const answer = await gateway.fetch(endpoint, pathBelow, {
@@ -55,8 +56,7 @@ export async function runCall(target: string, path: string, options: CallOptions
         ...headers,
       },
     })
-    const output = { file: options.output, include: options.include === true }
-    const beginning = await writeAnswer(answer, output, context)
+    const beginning = await writeAnswer(answer, output, options.include === true)
     if (answer.notFollowed !== undefined) throw answer.notFollowed
     if (answer.status >= 300) {
       throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity, run)

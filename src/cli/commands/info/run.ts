@@ -38,7 +38,7 @@ export async function runInfo(argument: string | undefined, options: InfoOptions
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const { nodePort, ...otherOptions } = options
   // The cluster is asked for its NodePort only after the stored identity has been shown.
-  const offlineChoice = await routeChoice(nodePort === 'auto' ? otherOptions : options, context)
+  const offlineChoice = await routeChoice(nodePort === 'auto' ? otherOptions : options, context, undefined, false)
   const offline = { choice: offlineChoice, emit: progress.emit, trace: progress.trace }
   const profile = namedProfile(options.profile ?? argument, context)
   const identity = await kyconnect.identity(profile)

@@ -49,7 +49,7 @@ export async function runPair(
   const options = argument === undefined ? flags : { ...flags, url: tokenUrlArgument(argument, flags) }
   const json = options.json === true
   checkCombination(options)
-  const key = await chooseKey(options, usualKey)
+  const key = await chooseKey(options, usualKey, context)
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context, (timeoutMs) =>
     nodePortOfCluster(options, clusterRun(options, progress, timeoutMs, context), context),
@@ -182,7 +182,8 @@ function checkCombination(options: PairOptions): void {
 async function chooseKey(
   { keyFile, keyAlgorithm }: PairOptions,
   usualKey: Promise<KeyObject> | undefined,
+  context: Context,
 ): Promise<KeySource> {
-  if (keyFile !== undefined) return givenKey(await readGivenFile(keyFile, '--key-file'), keyFile)
+  if (keyFile !== undefined) return givenKey(await readGivenFile(keyFile, '--key-file', context), keyFile)
   return generatedKey(keyAlgorithm === undefined ? undefined : parseKeyAlgorithm(keyAlgorithm), usualKey)
 }

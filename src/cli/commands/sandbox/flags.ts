@@ -13,6 +13,7 @@ Examples:
   $ kyconnect sandbox --app shop --app erp
   # in the background, for a script
   $ kyconnect sandbox > ready.json &
+  $ until [ -s ready.json ]; do sleep 0.1; done
   $ export $(jq -r '.env | to_entries[] | "\\(.key)=\\(.value)"' ready.json)
   $ jq -r .tokenUrls.demo ready.json | kyconnect pair --url -
   # pair without a token URL
