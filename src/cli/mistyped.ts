@@ -13,7 +13,9 @@ const otherWords = new Map<string, string>(
     'kyconnect call events -d @event.json': ['events', 'event', 'publish', 'send'],
     'kyconnect sandbox': ['start', 'serve', 'mock'],
   }).flatMap(([command, words]) => words.map((word) => [word, `run: ${command}`] as const)),
-).set('renew', 'kyconnect cannot renew a certificate yet; pair again: kyconnect pair --force --url -')
+)
+  .set('renew', 'kyconnect cannot renew a certificate yet; pair again: kyconnect pair --force --url -')
+  .set('revoke', 'kyconnect cannot revoke a certificate yet: ask the administrator of the cluster to do it')
 
 /** Flags that people know from other tools, and a hint for each. */
 const otherFlags = new Map([

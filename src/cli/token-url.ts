@@ -18,12 +18,13 @@ export function hasTokenUrl(option: string | undefined, context: Context): boole
  * @throws UsageError, TokenUrlInvalidError
  */
 export async function findTokenUrl(option: string | undefined, json: boolean, context: Context): Promise<TokenUrl> {
-  if (option === '-') return parseTokenUrl(await readInput(context))
-  if (option !== undefined) {
+  // On a terminal, standard input is a person: the prompt does not show what is pasted.
+  if (option === '-' && (json || !canAsk(context))) return parseTokenUrl(await readInput(context))
+  if (option !== undefined && option !== '-') {
     context.hideArguments()
     return parseTokenUrl(option)
   }
-  const given = variable(context, 'KYCONNECT_TOKEN_URL')
+  const given = option === '-' ? undefined : variable(context, 'KYCONNECT_TOKEN_URL')
   if (given !== undefined) return parseTokenUrl(given)
   if (!json && canAsk(context)) return parseTokenUrl(await askTokenUrl(check, context))
   throw new UsageError('no token URL was given', {

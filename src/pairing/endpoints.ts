@@ -11,6 +11,16 @@ export interface EndpointsPolicy {
 }
 
 /**
+ * The URL of the management info, if it is behind the gateway. Releases before 1.0 name none, or one on the Connector's own host, where a
+ * client certificate must not be presented (docs/contract.md §6).
+ */
+export function managementInfoUrl({ urls, connectorHost }: Pick<Metadata, 'urls' | 'connectorHost'>): URL | undefined {
+  const text = urls['infoUrl']
+  const url = text === undefined ? undefined : new URL(text)
+  return url?.hostname === connectorHost ? undefined : url
+}
+
+/**
  * Asks the gateway for the App's URLs and merges them into the metadata. URLs on a host that the user did not agree to are
  * left out; the URLs known before are kept.
  * @throws what the transport throws; ClientCertificateRefusedError; IdentityUnusableError when no URL of the management info is known
@@ -21,18 +31,18 @@ export async function learnEndpoints(
   policy: EndpointsPolicy,
   emit: Emit,
 ): Promise<Metadata> {
-  const infoUrl = metadata.urls['infoUrl']
-  if (infoUrl === undefined) {
+  const url = managementInfoUrl(metadata)
+  if (url === undefined) {
     throw new IdentityUnusableError(`the identity "${metadata.profile}" has no URL for the management info`, {
       hints: [
         'ask the administrator of the cluster for the URLs: the Connector that signed the certificate did not name this one',
       ],
     })
   }
-  const { urls, application } = await fetchManagementInfo(client, new URL(infoUrl))
+  const { urls, application } = await fetchManagementInfo(client, url)
   if (application !== undefined && application !== metadata.commonName && application !== metadata.app)
     emit({ type: 'warning', warning: 'app-differs', app: metadata.app, answered: application })
-  const learned: Urls = { infoUrl, ...urls }
+  const learned: Urls = { infoUrl: url.href, ...urls }
   const known = new Set([metadata.gatewayHost, ...metadata.acceptedHosts])
   const foreign = [...new Set(Object.values(urls).map((text) => new URL(text).hostname))].filter(
     (host) => !known.has(host),

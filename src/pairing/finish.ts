@@ -14,7 +14,7 @@ import type { Answer } from '../transport/answer.js'
 import type { HttpClient } from '../transport/client.js'
 import { refusalError } from '../transport/refusal.js'
 import { certify } from './certify.js'
-import { learnEndpoints } from './endpoints.js'
+import { learnEndpoints, managementInfoUrl } from './endpoints.js'
 import { retryWhileRefused } from './fresh-certificate.js'
 import type { PairDeps, PairPolicy } from './policy.js'
 
@@ -55,7 +55,7 @@ export async function finishPairing(
   if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
   if (replaced) emit({ type: 'notice', notice: 'identity-replaced', profile })
   warnOfDates(metadata, deps)
-  if (metadata.urls['infoUrl'] === undefined) {
+  if (managementInfoUrl(metadata) === undefined) {
     emit({ type: 'warning', warning: 'no-management-info', app: metadata.app })
     return identity
   }

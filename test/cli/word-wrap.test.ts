@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { wrapWords } from '../../src/cli/output/word-wrap.js'
 
 test('no line is wider than the terminal, unless it is one word, and no word is lost or broken', () => {
@@ -34,9 +34,27 @@ test('blanks that align columns stay, and a line that continues is indented', ()
   expect(wrapWords('abc https://example.com/', 20)).toBe('abc\nhttps://example.com/')
 })
 
-test('a command at the end of a hint stays whole, so that it can be pasted', () => {
-  const command = 'kyconnect pair --force --profile a-rather-long-name-of-a-profile --url -'
-  const lines = wrapWords(`  → pair again with a new token URL: ${command}`, 60).split('\n')
-  expect(lines).toHaveLength(2)
-  expect(lines[1]).toBe(command)
+describe('a command at the end of a hint can be pasted', () => {
+  test('it gets a line for itself, and stays whole where that is wide enough', () => {
+    const command = 'kyconnect pair --force --profile shop --url -'
+    expect(wrapWords(`  → pair again with a new token URL: ${command}`, 60).split('\n')).toEqual([
+      '  → pair again with a new token URL:',
+      `      ${command}`,
+    ])
+  })
+
+  test('it is continued as in a shell where it is wider, and never within quotes', () => {
+    const command = "kubectl -n kyma-system get svc application-connector -o 'jsonpath={.a .b}'"
+    const lines = wrapWords(`  → check the NodePort: ${command}`, 50).split('\n')
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(50)
+    expect(lines.slice(1, -1).every((line) => line.endsWith(' \\'))).toBe(true)
+    expect(
+      lines
+        .slice(1)
+        .join('\n')
+        .replace(/ \\\n */g, ' ')
+        .trim(),
+    ).toBe(command)
+    expect(lines.join('\n')).toContain("'jsonpath={.a .b}'")
+  })
 })

@@ -493,6 +493,28 @@ describe('the CSR information', () => {
     expect(JSON.parse(done.stdout)).toMatchObject({ app: 'demo', gatewayHost: null, urls: {} })
     await expectInfoFailure(await info(), 5, 'ERR_IDENTITY_UNUSABLE', /no URL for the management info/)
   })
+  test('one whose management info is on the host of the Connector, as in 0.x: it is not called, and the rest is stored', async () => {
+    fake.faults.info = (_, response) => {
+      const good = fake.goodInfo()
+      const { origin } = new URL(String(good['csrUrl']))
+      const gateway = 'https://gateway.kyma.local/demo'
+      const api = {
+        eventsURL: `${gateway}/v1/events`,
+        metadataUrl: `${gateway}/v1/metadata/services`,
+        infoUrl: `${origin}/v1/applications/demo/info`,
+        certificatesUrl: `${origin}/v1/applications/demo/client-certs`,
+      }
+      json(response, 200, { ...good, api })
+    }
+    const done = await pair()
+    expect(done.code, done.stderr).toBe(0)
+    expect(done.stderr).toContain('"code":"no-management-info"')
+    expect(JSON.parse(done.stdout)).toMatchObject({
+      gatewayHost: 'gateway.kyma.local',
+      urls: { metadataUrl: 'https://gateway.kyma.local/demo/v1/metadata/services' },
+    })
+    expect(fake.requests.filter((line) => line.includes('/info'))).toHaveLength(1)
+  })
   test('an unknown key algorithm falls back to rsa2048, with a warning', async () => {
     fake.faults.info = (_, response) => {
       json(response, 200, {

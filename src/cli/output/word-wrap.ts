@@ -14,17 +14,35 @@ export function wrapWords(text: string, columns: number | undefined): string {
     .join('\n')
 }
 
-/** Words, and a command at the end of a line as one of them: a command must stay whole to be pasted. */
-function wordsOf(text: string): string[] {
-  const start = text.search(/(?<=: )(?:kyconnect|kubectl|openssl|chmod|chown|[A-Z_]+=\S+ kyconnect) /)
-  if (start < 0) return text.split(' ')
-  return [...text.slice(0, start).trimEnd().split(' '), text.slice(start)]
+/** A command at the end of a line, which people paste. */
+const trailingCommand = /(?<=: )(?:kyconnect|kubectl|openssl|chmod|chown) /
+/** What a shell takes for a line that goes on. */
+const continuation = ' \\'
+
+/** A line whose command gets lines for itself: whole where it fits, else with a shell's continuation, so that it can be pasted. */
+function wrapCommand(line: string, start: number, columns: number): string {
+  const [indent = ''] = /^ */.exec(line) ?? []
+  const deeper = indent.length + hangingIndent
+  const lines = ['']
+  for (const word of shellWords(line.slice(start))) {
+    const current = lines.at(-1) ?? ''
+    const room = columns - continuation.length - deeper
+    if (current === '') lines[lines.length - 1] = word
+    else if (current.length + 1 + word.length <= room) lines[lines.length - 1] = `${current} ${word}`
+    else lines.push(word)
+  }
+  const [only = '', ...rest] = lines
+  const command = rest.length === 0 ? only : lines.join(`${continuation}\n${' '.repeat(deeper)}`)
+  const first = rest.length === 0 ? Math.min(deeper, Math.max(0, columns - only.length)) : deeper
+  return `${wrapLine(line.slice(0, start).trimEnd(), columns)}\n${' '.repeat(first)}${command}`
 }
 
 function wrapLine(line: string, columns: number): string {
   if (line.length <= columns) return line
+  const start = line.search(trailingCommand)
+  if (start > 0) return wrapCommand(line, start, columns)
   const [indent = ''] = /^ */.exec(line) ?? []
-  const words = wordsOf(line.slice(indent.length))
+  const words = line.slice(indent.length).split(' ')
   const lines: string[] = []
   let current = indent
   let isEmpty = true
@@ -45,4 +63,16 @@ function wrapLine(line: string, columns: number): string {
     blanks = ' '
   }
   return [...lines, current].join('\n')
+}
+
+/** Splits a command at its blanks, except within single quotes. */
+function shellWords(command: string): string[] {
+  const words: string[] = []
+  let isQuoted = false
+  for (const piece of command.split(' ')) {
+    if (isQuoted) words.push(`${words.pop() ?? ''} ${piece}`)
+    else words.push(piece)
+    if (piece.split("'").length % 2 === 0) isQuoted = !isQuoted
+  }
+  return words
 }
