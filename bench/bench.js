@@ -94,7 +94,7 @@ function report(times) {
   const rows = [
     ['--version / node -e 0', median['kyconnect --version'] / nothing, 1.15],
     ['--help / node -e 0', median['kyconnect --help'] / nothing, 1.35],
-    ['info / (node -e 0 + curl)', median['kyconnect info'] / (nothing + median['curl management/info']), 1.5],
+    ['info / (node -e 0 + curl)', median['kyconnect info'] / (nothing + median['curl management/info']), 1.8],
     ['pair / tutorial, given key', median['kyconnect pair, given key'] / median['tutorial script, given key'], 1.5],
     ['pair / tutorial, with key generation', median['kyconnect pair'] / median['tutorial script'], 1.0],
   ]
