@@ -1,5 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
-import { lstat, open } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { HomeUnsafeError, IdentityUnusableError, hasErrorCode } from '../errors.js'
 
 /**
@@ -18,23 +17,13 @@ const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
  * @throws HomeUnsafeError when it is a link, FIFO or device, belongs to another user, or is a key that others may read;
  *   IdentityUnusableError when it is too large
  */
-export async function readOwnFile(path: string, userId: number | undefined): Promise<string | undefined> {
-  let file
-  try {
-    file = await open(path, flags)
-  } catch (error) {
-    rethrowUnlessMissing(error, path)
-    return undefined
-  }
-  try {
-    checkOwnFile(path, await file.stat(), userId)
-    return await file.readFile('utf8')
-  } finally {
-    await file.close()
-  }
+export function readOwnFile(path: string, userId: number | undefined): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    resolve(readOwnFileSync(path, userId))
+  })
 }
 
-/** The same, synchronously, for very many small files: waiting for each would take longer than reading it. @throws as readOwnFile */
+/** The same, synchronously: the files are small, and waiting for the thread pool takes longer than reading one. @throws as readOwnFile */
 export function readOwnFileSync(path: string, userId: number | undefined): string | undefined {
   let fd
   try {
@@ -79,10 +68,16 @@ function checkOwnFile(path: string, found: Stats, userId: number | undefined): v
  * @returns whether it exists
  * @throws HomeUnsafeError
  */
-export async function checkInnerFolder(path: string, userId: number | undefined): Promise<boolean> {
+export function checkInnerFolder(path: string, userId: number | undefined): Promise<boolean> {
+  return new Promise((resolve) => {
+    resolve(checkInnerFolderSync(path, userId))
+  })
+}
+
+function checkInnerFolderSync(path: string, userId: number | undefined): boolean {
   let found
   try {
-    found = await lstat(path)
+    found = lstatSync(path)
   } catch (error) {
     if (hasErrorCode(error, 'ENOENT', 'ENOTDIR')) return false
     throw error

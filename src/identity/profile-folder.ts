@@ -1,4 +1,4 @@
-import { lstat } from 'node:fs/promises'
+import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { hasErrorCode } from '../errors.js'
 import { filesError } from './durable-files.js'
@@ -33,9 +33,15 @@ export function pendingPath({ path }: ProfileFolder): string {
 }
 
 /** Whether a file, a folder or anything else exists at a path. */
-export async function exists(path: string): Promise<boolean> {
+export function exists(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    resolve(existsSync(path))
+  })
+}
+
+function existsSync(path: string): boolean {
   try {
-    await lstat(path)
+    lstatSync(path)
     return true
   } catch (error) {
     if (hasErrorCode(error, 'ENOENT', 'ENOTDIR')) return false
