@@ -40,6 +40,16 @@ export function unmarshal(bytes: Buffer): JsonNode {
   }
 }
 
+/** Reads one value from a text that may not be JSON at all; undefined when it is not. */
+export function parseJson(text: string): JsonNode | undefined {
+  try {
+    return unmarshal(Buffer.from(text))
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) return undefined
+    throw error
+  }
+}
+
 /**
  * Reads the first value from at most `maxBytes` bytes, like json.Decoder on a limited reader; 'too large' when the value is longer.
  *

@@ -1,6 +1,6 @@
 import { get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
-import { compact, JsonSyntaxError, marshal, unmarshal, type JsonNode } from '../go/json.js'
+import { compact, marshal, parseJson } from '../go/json.js'
 
 /** The Registry's time limit for a fetch (docs/contract.md §9). */
 const FETCH_TIMEOUT_MS = 5000
@@ -77,15 +77,6 @@ function inGo(error: unknown): string {
 
 /** The JSON text of a fetched specification: JSON as it is, any other text as a string (docs/contract.md §9). */
 export function fetchedAsJson(text: string): string {
-  const node = parse(text)
+  const node = parseJson(text)
   return node === undefined ? marshal(text) : compact(node)
-}
-
-function parse(text: string): JsonNode | undefined {
-  try {
-    return unmarshal(Buffer.from(text))
-  } catch (error) {
-    if (error instanceof JsonSyntaxError) return undefined
-    throw error
-  }
 }

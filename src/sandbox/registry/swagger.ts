@@ -1,4 +1,4 @@
-import { JsonSyntaxError, marshal, unmarshal, type JsonNode } from '../go/json.js'
+import { marshal, parseJson, unmarshal, type JsonNode } from '../go/json.js'
 import { fieldOf, sameKey } from '../go/struct.js'
 import { swaggerStructure, type Part, type Shape } from './swagger-structure.js'
 
@@ -12,7 +12,7 @@ class Misfit extends Error {}
  * @param spec JSON text
  */
 export function rewriteSwagger(spec: string, app: string, id: string): string {
-  const document = parse(spec)
+  const document = parseJson(spec)
   if (document?.kind !== 'object') return spec
   const version = fieldOf(document, 'swagger')
   if (version?.kind !== 'string' || version.value !== '2.0') return spec
@@ -32,15 +32,6 @@ export function rewriteSwagger(spec: string, app: string, id: string): string {
 }
 
 const REPLACED = ['host', 'basePath', 'schemes']
-
-function parse(text: string): JsonNode | undefined {
-  try {
-    return unmarshal(Buffer.from(text))
-  } catch (error) {
-    if (error instanceof JsonSyntaxError) return undefined
-    throw error
-  }
-}
 
 /** The JSON text of a value in this shape; undefined for a value that is left out. @throws Misfit */
 function write(node: JsonNode, shape: Shape): string | undefined {
