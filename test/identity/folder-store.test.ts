@@ -29,7 +29,7 @@ import { readOwnFile } from '../../src/identity/own-files.js'
 import type { Identity, Material } from '../../src/identity/identity.js'
 import { publicKeyDer } from '../../src/pki/key.js'
 import { temporaryFolder } from '../support/certificates.js'
-import { makeMaterial, metadataOf, pendingOf, storeAt } from '../support/identities.js'
+import { makeMaterial, metadataOf, modes, pendingOf, storeAt } from '../support/identities.js'
 
 const run = promisify(execFile)
 
@@ -74,19 +74,6 @@ async function open(store: FolderStore, profile = 'demo'): Promise<Identity> {
 
 async function names(store: FolderStore): Promise<string[]> {
   return (await store.summaries()).map(({ profile }) => profile)
-}
-
-async function modes(path: string): Promise<string[]> {
-  const entries = await readdir(path, { recursive: true, withFileTypes: true })
-  const found = await Promise.all(
-    entries
-      .filter((entry) => !entry.isSymbolicLink())
-      .map(
-        async (entry) =>
-          `${entry.isDirectory() ? 'folder' : 'file'} ${((await stat(join(entry.parentPath, entry.name))).mode & 0o7777).toString(8)}`,
-      ),
-  )
-  return [...new Set(found)].sort()
 }
 
 const current = (...rest: string[]): string => join(home, 'demo', 'current', ...rest)

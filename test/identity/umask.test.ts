@@ -1,9 +1,9 @@
-import { readdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Material } from '../../src/identity/identity.js'
 import { temporaryFolder } from '../support/certificates.js'
-import { makeMaterial, metadataOf, pendingOf, storeAt } from '../support/identities.js'
+import { makeMaterial, metadataOf, modes, pendingOf, storeAt } from '../support/identities.js'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 let one: Material
@@ -18,19 +18,6 @@ afterAll(() => folder.remove())
 beforeEach(() => {
   home = join(folder.path, `home-${++count}`)
 })
-
-async function modes(path: string): Promise<string[]> {
-  const entries = await readdir(path, { recursive: true, withFileTypes: true })
-  const found = await Promise.all(
-    entries
-      .filter((entry) => !entry.isSymbolicLink())
-      .map(
-        async (entry) =>
-          `${entry.isDirectory() ? 'folder' : 'file'} ${((await stat(join(entry.parentPath, entry.name))).mode & 0o7777).toString(8)}`,
-      ),
-  )
-  return [...new Set(found)].sort()
-}
 
 test.each(['000', '022', '077', '777'])(
   'an identity is readable by its owner alone with a umask of %s',

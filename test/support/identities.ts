@@ -1,5 +1,5 @@
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
-import { readFile, symlink } from 'node:fs/promises'
+import { readdir, readFile, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { FolderStore, type FolderStoreDeps } from '../../src/identity/folder-store.js'
@@ -88,4 +88,18 @@ export function storeAt(home: string, more: Partial<FolderStoreDeps> = {}): Fold
     makeLink: symlink,
     ...more,
   })
+}
+
+/** The kinds and modes of everything below a folder but links, each once. */
+export async function modes(path: string): Promise<string[]> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  const found = await Promise.all(
+    entries
+      .filter((entry) => !entry.isSymbolicLink())
+      .map(
+        async (entry) =>
+          `${entry.isDirectory() ? 'folder' : 'file'} ${((await stat(join(entry.parentPath, entry.name))).mode & 0o7777).toString(8)}`,
+      ),
+  )
+  return [...new Set(found)].sort()
 }
