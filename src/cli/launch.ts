@@ -17,7 +17,7 @@ declare const KYCONNECT_COMMANDS: readonly string[]
 
 // node:crypto and node:v8 are loaded where they are used: showing the version needs neither.
 
-/** The newest major of Node whose V8 knows the flag below: V8 prints a message about a flag that it does not know. */
+/** The newest major of Node whose V8 knows the flags below: V8 prints a message about a flag that it does not know. */
 const newestTestedNode = 26
 const commands = new Set(KYCONNECT_COMMANDS)
 
@@ -34,9 +34,11 @@ function launch(directory: string): void {
     }
     return
   }
-  // V8 would spend 100 ms on optimising undici's HTTP parser for two answers, and the end of the process would wait for that.
+  // Measured on Node 20 (bench/README.md). Left alone, V8 optimises undici's HTTP parser for two answers, and the process waits for that at
+  // its end: `info` takes 157 instead of 93 ms. It also translates node:net's pattern for IPv6 addresses to bytecode first and to machine
+  // code later, which costs 3 of those 93 ms.
   if (command !== 'sandbox' && parseInt(process.versions.node) <= newestTestedNode)
-    process.getBuiltinModule('node:v8').setFlagsFromString('--wasm-tiering-budget=1000000000')
+    process.getBuiltinModule('node:v8').setFlagsFromString('--wasm-tiering-budget=1000000000 --no-regexp-tier-up')
   const cache = new CodeCache(codeCacheFolder(), KYCONNECT_BUNDLE_HASHES, commands.has(command) ? command : 'help')
   const loaded = new Map<string, unknown>()
   const load = (file: string): unknown => {

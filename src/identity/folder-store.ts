@@ -97,7 +97,7 @@ export class FolderStore implements IdentityStore {
   async locked<T>(profile: string, work: (change: ProfileChange) => Promise<T>): Promise<T> {
     return this.#locked(profile, lockTimeoutMs, async (folder, lock) => {
       // A failed repair is ignored here: the change itself reports what is wrong.
-      await mendProfile(folder, this.#deps.makeLink).catch(() => undefined)
+      if (await needsMending(folder)) await mendProfile(folder, this.#deps.makeLink).catch(() => undefined)
       return work(new FolderChange(folder, lock, this.#deps.makeLink))
     })
   }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess, spawn as Spawn } from 'node:child_process'
 import { access, constants, stat } from 'node:fs/promises'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { kill } from 'node:process'
@@ -55,13 +55,17 @@ export async function runPlugin({ exec, cluster, context }: Plugin, deps: Plugin
     ...Object.fromEntries(exec.env.map(({ name, value }) => [name, value])),
     KUBERNETES_EXEC_INFO: JSON.stringify(execInfo(exec, cluster, isInteractive)),
   }
+  // Loaded here, because it costs every other command 1.5 ms of its start.
+  const { spawn } = await import('node:child_process')
   deps.signal.throwIfAborted()
-  const output = await outputOf(start(file, exec, environment, isInteractive, deps), exec, context, deps)
+  const child = start(spawn, file, exec, environment, isInteractive, deps)
+  const output = await outputOf(child, exec, context, deps)
   return parseExecCredential(output, exec, title(exec))
 }
 
 /** @throws ClusterAccessError, which repeats no argument and no variable: Node's own error would, and there are secrets in them */
 function start(
+  spawn: typeof Spawn,
   file: string,
   exec: ExecConfig,
   env: Readonly<Record<string, string | undefined>>,

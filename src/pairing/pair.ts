@@ -89,7 +89,7 @@ async function prepare(
   emit({ type: 'started', step: 'csr-info' })
   const asking = fetchCsrInfo(http, tokenUrl)
   // The signing code loads while the service answers and the key is generated.
-  setImmediate(() => void loadX509().catch(() => undefined))
+  void loadX509().catch(() => undefined)
   const info = await asking
   emit({ type: 'finished', step: 'csr-info', subject: info.subjectText })
   const cn = checkApp(info, request.app, emit)

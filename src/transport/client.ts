@@ -243,10 +243,9 @@ export class HttpClient {
   }
 
   async #openPool(origin: string, exchange: Exchange): Promise<Pool> {
-    // The handshake runs while undici loads, which takes as long. The pause lets the socket begin to connect first.
+    // The handshake runs while undici loads, which takes as long.
     let first: Connection | undefined = new Connection(exchange, this.#route, this.#deps.trace)
     first.begin()
-    await new Promise(setImmediate)
     const { Client, Pool } = await import('undici')
     return new Pool(origin, {
       connections: this.#route.connections,

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import { getBuiltinModule } from 'node:process'
 import { Argument } from 'commander'
 import type { CommandDefinition } from '../command.js'
 import type { PairOptions } from './run.js'
@@ -64,15 +65,14 @@ export const pairCommand: CommandDefinition = (program, run) => {
  */
 function beginUsualKey({ keyFile, keyAlgorithm, resume, rollback }: PairOptions): Promise<KeyObject> | undefined {
   if (keyFile ?? keyAlgorithm ?? resume ?? rollback) return undefined
-  const key = import('node:crypto').then(
-    ({ generateKeyPair }) =>
-      new Promise<KeyObject>((resolve, reject) => {
-        generateKeyPair('rsa', { modulusLength: 2048 }, (error, _, privateKey) => {
-          if (error === null) resolve(privateKey)
-          else reject(error)
-        })
-      }),
-  )
+  // Without waiting: the import of a module would be done only after the run and all that it uses are loaded.
+  const { generateKeyPair } = getBuiltinModule('node:crypto')
+  const key = new Promise<KeyObject>((resolve, reject) => {
+    generateKeyPair('rsa', { modulusLength: 2048 }, (error, _, privateKey) => {
+      if (error === null) resolve(privateKey)
+      else reject(error)
+    })
+  })
   // It may never be used.
   key.catch(() => undefined)
   return key
