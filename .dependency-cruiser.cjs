@@ -1,10 +1,11 @@
 /** Who may import whom, edge by edge: what is not listed here is an error. docs/architecture.md draws the same picture. */
 const rooms = {
-  cli: ['kyconnect', 'runtime', 'pairing', 'gateway', 'registry', 'events', 'kubernetes', 'identity'],
-  index: ['kyconnect', 'runtime', 'pairing', 'gateway', 'registry', 'events', 'kubernetes', 'identity'],
+  cli: ['kyconnect', 'runtime', 'pairing', 'renewal', 'gateway', 'registry', 'events', 'kubernetes', 'identity'],
+  index: ['kyconnect', 'runtime', 'pairing', 'renewal', 'gateway', 'registry', 'events', 'kubernetes', 'identity'],
   kyconnect: [
     'runtime',
     'pairing',
+    'renewal',
     'gateway',
     'registry',
     'events',
@@ -15,6 +16,7 @@ const rooms = {
     'pki',
   ],
   pairing: ['gateway', 'identity', 'connector', 'pki', 'transport'],
+  renewal: ['pairing', 'gateway', 'identity', 'connector', 'pki', 'transport'],
   gateway: ['identity', 'transport'],
   kubernetes: ['identity', 'transport'],
   registry: ['gateway', 'transport'],

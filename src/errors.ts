@@ -128,6 +128,31 @@ export class ClientCertificateRefusedError extends KyconnectError {
   readonly code = 'ERR_CLIENT_CERTIFICATE_REFUSED'
 }
 
+/** The client certificate has expired: no service accepts it, and it cannot be renewed. */
+export class CertificateExpiredError extends KyconnectError {
+  readonly code = 'ERR_CERTIFICATE_EXPIRED'
+}
+
+/** The client certificate has been revoked: it works until it expires, and cannot be renewed. */
+export class CertificateRevokedError extends KyconnectError {
+  readonly code = 'ERR_CERTIFICATE_REVOKED'
+}
+
+/** The command that was to run after a renewal failed. */
+export class HookFailedError extends KyconnectError {
+  readonly code = 'ERR_HOOK_FAILED'
+}
+
+/** At least one certificate is due for renewal: the result of a check. */
+export class RenewalDueError extends KyconnectError {
+  readonly code = 'ERR_RENEWAL_DUE'
+}
+
+/** At least one certificate has expired or been revoked, so its App must be paired again: the result of a check. */
+export class PairAgainError extends KyconnectError {
+  readonly code = 'ERR_PAIR_AGAIN'
+}
+
 /** A URL in an answer must not be called: it is on another origin or another gateway, or is not an https URL. */
 export class UntrustedUrlError extends KyconnectError {
   readonly code = 'ERR_UNTRUSTED_URL'
@@ -244,6 +269,11 @@ export type AnyKyconnectError =
   | UntrustedUrlError
   | ClusterAccessError
   | CertificateUnverifiedError
+  | CertificateExpiredError
+  | CertificateRevokedError
+  | HookFailedError
+  | RenewalDueError
+  | PairAgainError
   | NoIdentityError
   | IdentityUnusableError
   | RequestRefusedError

@@ -26,6 +26,7 @@ import { pair, type PairRequest } from './pairing/pair.js'
 import type { PairDeps, PairPolicy } from './pairing/policy.js'
 import { resumePairing } from './pairing/resume.js'
 import type { Emit } from './progress.js'
+import { renewAll, type RenewalResult, type RenewalRun, type RunResult } from './renewal/run.js'
 import { Redactor, stripControl } from './redaction.js'
 import type { Runtime } from './runtime.js'
 import type { TransportDeps } from './transport/client.js'
@@ -149,6 +150,11 @@ export class Kyconnect {
     return resumePairing(only, as, policy, this.#pairDeps(run))
   }
 
+  /** Renews identities, one after the other. @param onResult called after each */
+  renew(renewal: RenewalRun, run: RunOptions, onResult: (result: RenewalResult) => void): Promise<RunResult> {
+    return renewAll(renewal, this.#pairDeps(run), onResult)
+  }
+
   /** Restores the identity that the last replacement replaced. */
   async rollback(named: string | undefined): Promise<Written<Identity>> {
     const profile = await this.selectProfile(named)
@@ -266,7 +272,7 @@ export class Kyconnect {
   async info(identity: Identity, policy: EndpointsPolicy, run: RunOptions): Promise<Identity> {
     const gateway = this.#gateway(identity, run)
     try {
-      const learned = await learnEndpoints(identity.metadata, gateway, policy, run.emit)
+      const { metadata: learned } = await learnEndpoints(identity.metadata, gateway, policy, run.emit)
       await storeEndpoints(this.store, identity, learned, run.choice.insecure, run.emit)
       return { ...identity, metadata: learned }
     } catch (error) {

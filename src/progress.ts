@@ -20,7 +20,7 @@ export type StepFinished = { readonly type: 'finished' } & (
   | { readonly step: 'cluster'; readonly context: string; readonly server: string; readonly namespace: string }
   | { readonly step: 'token-url'; readonly host: string; readonly tokenRequest: string }
   | { readonly step: 'csr-info'; readonly subject: string }
-  | { readonly step: 'private-key'; readonly source: 'given' | 'generated'; readonly bits: number | undefined }
+  | { readonly step: 'private-key'; readonly source: 'given' | 'generated' | 'reused'; readonly bits: number | undefined }
   | { readonly step: 'certificate'; readonly notAfter: Date; readonly directory: string | undefined }
   | { readonly step: 'management-info'; readonly urlCount: number }
 )
@@ -48,6 +48,7 @@ export type Warning = { readonly type: 'warning' } & (
   | { readonly warning: 'cluster-insecure'; readonly context: string; readonly server: string }
   | { readonly warning: 'expired-by-our-clock'; readonly notAfter: Date }
   | { readonly warning: 'foreign-hosts-ignored'; readonly hosts: readonly string[] }
+  | { readonly warning: 'hook-not-recorded'; readonly profile: string; readonly cause: string }
   | { readonly warning: 'insecure' }
   | { readonly warning: 'no-management-info'; readonly app: string }
   | { readonly warning: 'not-durable'; readonly cause: string }

@@ -12,6 +12,9 @@ export const exitCodeMeanings = {
   7: 'service failed (5xx, or an unusable answer)',
   8: 'network or time-out',
   9: 'local files',
+  10: 'something is due (status --check)',
+  11: 'pair again: a certificate has expired or been revoked (status --check)',
+  12: 'the command of --exec failed',
   130: 'interrupted (Ctrl-C)',
   143: 'terminated (SIGTERM)',
 } as const
@@ -35,6 +38,8 @@ export const exitCodes: Readonly<Record<ErrorCode, ExitCode>> = {
   ERR_UNTRUSTED_URL: 4,
   ERR_CLUSTER_ACCESS: 4,
   ERR_CERTIFICATE_UNVERIFIED: 4,
+  ERR_CERTIFICATE_EXPIRED: 4,
+  ERR_CERTIFICATE_REVOKED: 4,
   ERR_NO_IDENTITY: 5,
   ERR_IDENTITY_UNUSABLE: 5,
   ERR_REQUEST_REFUSED: 6,
@@ -46,6 +51,9 @@ export const exitCodes: Readonly<Record<ErrorCode, ExitCode>> = {
   ERR_FILES: 9,
   ERR_HOME_UNSAFE: 9,
   ERR_LOCK_HELD: 9,
+  ERR_RENEWAL_DUE: 10,
+  ERR_PAIR_AGAIN: 11,
+  ERR_HOOK_FAILED: 12,
   ERR_INTERRUPTED: 130,
   ERR_TERMINATED: 143,
 }

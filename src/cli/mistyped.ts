@@ -14,7 +14,6 @@ const otherWords = new Map<string, string>(
     'kyconnect sandbox': ['start', 'serve', 'mock'],
   }).flatMap(([command, words]) => words.map((word) => [word, `run: ${command}`] as const)),
 )
-  .set('renew', 'kyconnect cannot renew a certificate yet; pair again: kyconnect pair --force --url -')
   .set('revoke', 'kyconnect cannot revoke a certificate yet: ask the administrator of the cluster to do it')
 
 /** Flags that people know from other tools, and a hint for each. */

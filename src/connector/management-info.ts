@@ -1,3 +1,4 @@
+import { type DistinguishedName, parseAnnouncedSubject } from '../pki/distinguished-name.js'
 import type { Answer } from '../transport/answer.js'
 import type { HttpClient } from '../transport/client.js'
 import { refusalError } from '../transport/refusal.js'
@@ -11,6 +12,10 @@ export interface ManagementInfo {
   readonly application: string | undefined
   /** Without infoUrl: the answer does not contain its own URL. */
   readonly urls: EndpointUrls
+  /** What a CSR must contain now; early releases do not say. */
+  readonly subject: DistinguishedName | undefined
+  /** As announced; early releases do not say. */
+  readonly keyAlgorithm: string | undefined
 }
 
 const what = 'the management info'
@@ -22,10 +27,17 @@ export async function fetchManagementInfo(http: HttpClient, infoUrl: URL): Promi
   return parseManagementInfo(answer)
 }
 
-/** Parses the answer. `certificate` is not read: early releases have none, and nothing here needs it. */
+/** Parses the answer. */
 export function parseManagementInfo(answer: Answer): ManagementInfo {
   const body = jsonObject(answer, what)
   const urls = member(body, 'urls')
   if (urls !== valueOf(body, 'urls')) throw malformed(answer, what, 'lacks urls')
-  return { application: text(member(body, 'clientIdentity'), 'application'), urls: parseEndpointUrls(urls) }
+  const certificate = member(body, 'certificate')
+  const subject = text(certificate, 'subject')
+  return {
+    application: text(member(body, 'clientIdentity'), 'application'),
+    urls: parseEndpointUrls(urls),
+    subject: subject === undefined ? undefined : parseAnnouncedSubject(subject),
+    keyAlgorithm: text(certificate, 'key-algorithm'),
+  }
 }

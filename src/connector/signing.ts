@@ -16,9 +16,9 @@ export type SigningAnswer =
 
 /**
  * Sends a CSR to be signed, and returns every distinct certificate in the answer, in the order of the answer, unverified. The CSR is sent
- * again as long as no 201 was seen: only a 201 consumes the token (docs/contract.md §5).
+ * again as long as no 201 was seen: only a 201 consumes a token (docs/contract.md §5).
  * @param csr PEM
- * @param onSigned called as soon as a 201 is seen: from then on the token is consumed, whatever else fails
+ * @param onSigned called as soon as a 201 is seen: from then on a token is consumed, whatever else fails
  * @throws AnswerLostError when a 201 was seen but did not arrive completely; AnswerMalformedError and what the transport throws
  */
 export async function requestSigning(
@@ -46,10 +46,7 @@ export async function requestSigning(
     )
   } catch (cause) {
     if (seenStatus !== 201) throw cause
-    throw new AnswerLostError('the certificate was signed, but the answer did not arrive completely', {
-      cause,
-      hints: ['the token is consumed: ask the administrator for a new token URL, then run: kyconnect pair --url -'],
-    })
+    throw new AnswerLostError('the certificate was signed, but the answer did not arrive completely', { cause })
   }
   return answer.status === 201
     ? { outcome: 'signed', certificates: parseSignedCertificates(answer) }

@@ -36,11 +36,15 @@ export class FolderChange implements ProfileChange {
     await onFiles(`write to ${this.#profile.path}`, () => deletePending(this.#profile))
   }
 
-  async commit(metadata: Metadata, material: Material): Promise<Written<Identity>> {
+  async commit(
+    metadata: Metadata,
+    material: Material,
+    pending: 'delete' | 'keep' = 'delete',
+  ): Promise<Written<Identity>> {
     const profile = this.#profile
     return onFiles(`store the identity in ${profile.path}`, async () => {
       const before = await this.#replaceablePointer()
-      await releaseReserved(profile)
+      if (pending === 'delete') await releaseReserved(profile)
       const version = await writeVersion(profile, metadata, material)
       const retired = [...(before?.retired ?? []), ...(isVersion(before?.previous) ? [before.previous] : [])]
       const pointer = { current: version, previous: before?.current ?? null, retired }
@@ -55,7 +59,7 @@ export class FolderChange implements ProfileChange {
       })
       const problem = await this.#afterCommit(late, async () => {
         await pointCurrent(profile, version, this.#makeLink)
-        await deletePending(profile)
+        if (pending === 'delete') await deletePending(profile)
         await tidy(profile, pointer)
       })
       return { value: { metadata, material, directory: currentPath(profile) }, problem }

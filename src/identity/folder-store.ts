@@ -94,8 +94,12 @@ export class FolderStore implements IdentityStore {
     return readPending(await this.#open(profile))
   }
 
-  async locked<T>(profile: string, work: (change: ProfileChange) => Promise<T>): Promise<T> {
-    return this.#locked(profile, lockTimeoutMs, async (folder, lock) => {
+  async locked<T>(
+    profile: string,
+    work: (change: ProfileChange) => Promise<T>,
+    patienceMs = lockTimeoutMs,
+  ): Promise<T> {
+    return this.#locked(profile, patienceMs, async (folder, lock) => {
       // A failed repair is ignored here: the change itself reports what is wrong.
       if (await needsMending(folder)) await mendProfile(folder, this.#deps.makeLink).catch(() => undefined)
       return work(new FolderChange(folder, lock, this.#deps.makeLink))

@@ -33,12 +33,13 @@ export function encodeIdentity(metadata: Metadata, { key, leaf, chain, ca }: Mat
 
 /** The text of identity.json alone. */
 export function encodeMetadata(metadata: Metadata): string {
-  const { route, notBefore, notAfter, pairedAt, ...plain } = metadata
+  const { route, notBefore, notAfter, pairedAt, revokedAt, ...plain } = metadata
   return toJson({
     ...plain,
     notBefore: notBefore.toISOString(),
     notAfter: notAfter.toISOString(),
     pairedAt: pairedAt.toISOString(),
+    revokedAt: revokedAt?.toISOString() ?? null,
     ...encodeRoute(route),
   })
 }
@@ -91,6 +92,9 @@ export function decodeMetadata(json: string, serverCa: string | null, profile: s
     route: decodeRoute(read, serverCa),
     insecure: read.flag('insecure'),
     pairedAt: read.date('pairedAt'),
+    // Identities that were stored before renewals existed have neither.
+    revokedAt: read.optionalText('revokedAt') === null ? null : read.date('revokedAt'),
+    hookPending: read.optionalFlag('hookPending'),
   }
 }
 
@@ -226,6 +230,10 @@ class Reader {
     const value = this.#get(name)
     if (typeof value !== 'boolean') throw this.damaged(name)
     return value
+  }
+
+  optionalFlag(name: string): boolean {
+    return this.#get(name) === undefined ? false : this.flag(name)
   }
 
   port(name: string): number | null {

@@ -38,6 +38,10 @@ export interface Metadata {
   /** Paired without checking the server's certificate. */
   readonly insecure: boolean
   readonly pairedAt: Date
+  /** When the service was asked to revoke this certificate, or said that it is revoked: it works until it expires, and cannot be renewed. */
+  readonly revokedAt: Date | null
+  /** Whether the command of `renew --exec` has not run successfully since the last renewal. */
+  readonly hookPending: boolean
 }
 
 /** PEM texts, as they are stored. */

@@ -20,8 +20,12 @@ export interface IdentityStore {
   listPending(): Promise<string[]>
   /** @throws IdentityUnusableError when it is damaged */
   pending(profile: string): Promise<Pending | undefined>
-  /** Changes a profile while no other process can. Waits briefly for another process. @throws LockHeldError */
-  locked<T>(profile: string, work: (change: ProfileChange) => Promise<T>): Promise<T>
+  /**
+   * Changes a profile while no other process can.
+   * @param patienceMs how long to wait for another process; by default 3 seconds
+   * @throws LockHeldError
+   */
+  locked<T>(profile: string, work: (change: ProfileChange) => Promise<T>, patienceMs?: number): Promise<T>
   /** Repairs what a crash left behind, and deletes an expired pending pairing. Never fails: what it cannot repair stays as it is. */
   mend(profile: string): Promise<void>
 }
@@ -41,10 +45,11 @@ export interface ProfileChange {
   /** Deletes the pending pairing, if there is one. */
   discard(): Promise<void>
   /**
-   * Makes this the profile's identity, completely or not at all, and deletes the pending pairing. `rollback` restores the one before.
+   * Makes this the profile's identity, completely or not at all. `rollback` restores the one before.
+   * @param pending what happens to a pending pairing; by default it is deleted, because the identity is what became of it
    * @throws FilesError when nothing was changed
    */
-  commit(metadata: Metadata, material: Material): Promise<Written<Identity>>
+  commit(metadata: Metadata, material: Material, pending?: 'delete' | 'keep'): Promise<Written<Identity>>
   /** Replaces the metadata of the stored identity. @throws NoIdentityError, FilesError */
   amend(change: (metadata: Metadata) => Metadata): Promise<Written<Metadata>>
   /** Restores the identity before the last commit. @throws NoIdentityError when there is none */

@@ -22,41 +22,49 @@ export interface CertifyRequest {
 /** The metadata that comes from the certificate itself. */
 export type CertificateFacts = 'subject' | 'fingerprint' | 'notBefore' | 'notAfter'
 
+/** What the two users of the step do differently. */
+export interface CertifySteps {
+  /** Called as soon as a 201 is seen. */
+  readonly onSigned?: () => void
+  /** Called with the verified identity before it is stored; when it throws, nothing is stored. */
+  readonly beforeCommit?: (candidate: Identity) => Promise<void>
+  /** See ProfileChange.commit. */
+  readonly pending?: 'delete' | 'keep'
+}
+
 export type Certified =
   | { readonly outcome: 'stored'; readonly written: Written<Identity> }
   /** The service did not sign; what that means depends on where the CSR was sent. */
   | { readonly outcome: 'refused'; readonly answer: Answer }
 
 /**
- * CSR, signing, verification and commit: the step that a pairing and a renewal share. The 201 consumes the token, and the commit stores
- * the identity: no later failure undoes either.
- * @param onSigned called as soon as a 201 is seen
+ * CSR, signing, verification and commit: the step that a pairing and a renewal share. The 201 consumes the token of a pairing, and the
+ * commit stores the identity: no later failure undoes either.
  * @throws CertificateUnverifiedError, AnswerLostError, AnswerMalformedError, FilesError and what the transport throws
  */
 export async function certify(
   http: HttpClient,
   { url, key, subject, about }: CertifyRequest,
   change: ProfileChange,
-  onSigned: () => void,
+  { onSigned = () => undefined, beforeCommit, pending }: CertifySteps = {},
 ): Promise<Certified> {
   const answered = await requestSigning(http, url, await createCsr(subject, key), onSigned)
   if (answered.outcome === 'refused') return answered
   const { leaf, intermediates, roots } = await verifyChain(answered.certificates, key, subject)
   const pem = (certificate: typeof leaf): string => toPem('CERTIFICATE', certificate.raw)
-  const written = await change.commit(
-    {
-      ...about,
-      subject: subjectLine(leaf),
-      fingerprint: fingerprint(leaf),
-      notBefore: new Date(leaf.validFrom),
-      notAfter: new Date(leaf.validTo),
-    },
-    {
-      key: keyToPem(key),
-      leaf: pem(leaf),
-      chain: [leaf, ...intermediates].map(pem).join(''),
-      ca: roots.map(pem).join(''),
-    },
-  )
-  return { outcome: 'stored', written }
+  const metadata = {
+    ...about,
+    subject: subjectLine(leaf),
+    fingerprint: fingerprint(leaf),
+    notBefore: new Date(leaf.validFrom),
+    notAfter: new Date(leaf.validTo),
+  }
+  const material = {
+    key: keyToPem(key),
+    leaf: pem(leaf),
+    chain: [leaf, ...intermediates].map(pem).join(''),
+    ca: roots.map(pem).join(''),
+  }
+  await beforeCommit?.({ metadata, material })
+  return { outcome: 'stored', written: await change.commit(metadata, material, pending) }
 }

@@ -1,4 +1,4 @@
-import { fetchManagementInfo } from '../connector/management-info.js'
+import { fetchManagementInfo, type ManagementInfo } from '../connector/management-info.js'
 import { IdentityUnusableError, KyconnectError } from '../errors.js'
 import type { IdentityGateway } from '../gateway/gateway.js'
 import type { Identity, Metadata, Urls } from '../identity/identity.js'
@@ -20,6 +20,12 @@ export function managementInfoUrl({ urls, connectorHost }: Pick<Metadata, 'urls'
   return url?.hostname === connectorHost ? undefined : url
 }
 
+/** What the gateway answered, and the metadata with the URLs in it. */
+export interface LearnedEndpoints {
+  readonly metadata: Metadata
+  readonly info: ManagementInfo
+}
+
 /**
  * Asks the gateway for the App's URLs and merges them into the metadata. URLs on a host that the user did not agree to are
  * left out; the URLs known before are kept.
@@ -30,7 +36,7 @@ export async function learnEndpoints(
   { client }: IdentityGateway,
   policy: EndpointsPolicy,
   emit: Emit,
-): Promise<Metadata> {
+): Promise<LearnedEndpoints> {
   const url = managementInfoUrl(metadata)
   if (url === undefined) {
     throw new IdentityUnusableError(`the identity "${metadata.profile}" has no URL for the management info`, {
@@ -39,7 +45,8 @@ export async function learnEndpoints(
       ],
     })
   }
-  const { urls, application } = await fetchManagementInfo(client, url)
+  const info = await fetchManagementInfo(client, url)
+  const { urls, application } = info
   if (application !== undefined && application !== metadata.commonName && application !== metadata.app)
     emit({ type: 'warning', warning: 'app-differs', app: metadata.app, answered: application })
   const learned: Urls = { infoUrl: url.href, ...urls }
@@ -47,16 +54,19 @@ export async function learnEndpoints(
   const foreign = [...new Set(Object.values(urls).map((text) => new URL(text).hostname))].filter(
     (host) => !known.has(host),
   )
-  if (foreign.length === 0) return { ...metadata, urls: learned }
+  if (foreign.length === 0) return { metadata: { ...metadata, urls: learned }, info }
   if (await policy.acceptHosts(foreign))
-    return { ...metadata, urls: learned, acceptedHosts: [...metadata.acceptedHosts, ...foreign] }
+    return {
+      metadata: { ...metadata, urls: learned, acceptedHosts: [...metadata.acceptedHosts, ...foreign] },
+      info,
+    }
   emit({ type: 'warning', warning: 'foreign-hosts-ignored', hosts: foreign })
   const kept: Record<string, string> = {}
   for (const [name, text] of Object.entries(learned)) {
     const trusted = foreign.includes(new URL(text).hostname) ? metadata.urls[name] : text
     if (trusted !== undefined) kept[name] = trusted
   }
-  return { ...metadata, urls: kept }
+  return { metadata: { ...metadata, urls: kept }, info }
 }
 
 /**

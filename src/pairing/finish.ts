@@ -29,6 +29,8 @@ export interface Finishing {
   readonly change: ProfileChange
 }
 
+/** Milliseconds during which the gateway may refuse the new certificate. */
+const patienceMs = 30_000
 /** Milliseconds during which a token cannot have expired: it is valid for five minutes (docs/contract.md §4). */
 const surelyAliveMs = 4.5 * 60_000
 
@@ -64,7 +66,9 @@ export async function finishPairing(
   emit({ type: 'started', step: 'management-info' })
   const gateway = new IdentityGateway(identity, choice, transport, now)
   try {
-    const learned = await retryWhileRefused(metadata, deps, () => learnEndpoints(metadata, gateway, policy, emit))
+    const { metadata: learned } = await retryWhileRefused(patienceMs, deps, () =>
+      learnEndpoints(metadata, gateway, policy, emit),
+    )
     const { problem: late } = await change.amend(() => learned)
     if (late !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: late.message })
     emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(learned.urls).length })
@@ -92,10 +96,12 @@ async function sign(
 ): Promise<Written<Identity>> {
   const { csrUrl, subject, key, profile, app, commonName, gatewayHost, connectorHost, urls, route, insecure } = pending
   const known = { profile, app, commonName, gatewayHost, connectorHost, urls, route, insecure }
-  const about = { ...known, acceptedHosts: [], pairedAt: deps.now() }
+  const about = { ...known, acceptedHosts: [], pairedAt: deps.now(), revokedAt: null, hookPending: false }
   const token = { consumed: false }
   try {
-    const certified = await certify(http, { url: csrUrl, key, subject, about }, change, () => (token.consumed = true))
+    const certified = await certify(http, { url: csrUrl, key, subject, about }, change, {
+      onSigned: () => (token.consumed = true),
+    })
     if (certified.outcome === 'refused') throw refusalOf(certified.answer, pending, sentBefore, deps.now())
     if (pendingChange !== change) await pendingChange.discard().catch(() => undefined)
     return certified.written
@@ -134,6 +140,10 @@ async function afterFailure(
     if (error instanceof CertificateUnverifiedError || error instanceof AnswerMalformedError)
       error.addHint(
         'inform the administrator, and ask for a new token URL: the token is consumed, and nothing was stored',
+      )
+    if (error instanceof AnswerLostError && error.hints.length === 0)
+      error.addHint(
+        'ask the administrator for a new token URL, because the token is consumed, then run: kyconnect pair --url -',
       )
     if (error instanceof FilesError)
       error.addHint(

@@ -1,19 +1,16 @@
 import { mayBeRefusal } from '../gateway/refused-certificate.js'
-import type { Metadata } from '../identity/identity.js'
 import type { PairDeps } from './policy.js'
 
-/** How long a certificate counts as fresh: a gateway whose clock is slow refuses it at first. */
-const freshForMs = 2 * 60_000
-const patienceMs = 30_000
 const pauseMs = 1000
 
 /**
- * Tries again while the gateway refuses a certificate that was signed within the last two minutes, for up to 30 seconds: certificates
- * are valid from the moment of signing, by the signer's clock, and the gateway's clock may lag a little (docs/contract.md §5).
+ * Tries again while the gateway refuses a certificate that was signed just now: certificates are valid from the moment of signing, by
+ * the signer's clock, and the gateway's clock may lag a little (docs/contract.md §5).
+ * @param patienceMs how long to try
  */
 export async function retryWhileRefused<T>(
-  { pairedAt }: Pick<Metadata, 'pairedAt'>,
-  { emit, now, transport }: Pick<PairDeps, 'emit' | 'now' | 'transport'>,
+  patienceMs: number,
+  { emit, transport }: Pick<PairDeps, 'emit' | 'transport'>,
   work: () => Promise<T>,
 ): Promise<T> {
   const end = transport.now() + patienceMs
@@ -21,8 +18,7 @@ export async function retryWhileRefused<T>(
     try {
       return await work()
     } catch (error) {
-      const fresh = now().getTime() - pairedAt.getTime() < freshForMs
-      if (!mayBeRefusal(error) || !fresh || transport.now() + pauseMs > end) throw error
+      if (!mayBeRefusal(error) || transport.now() + pauseMs > end) throw error
       if (attempt === 1) emit({ type: 'notice', notice: 'waiting-for-gateway', seconds: patienceMs / 1000 })
       await transport.sleep(pauseMs, transport.signal)
     }

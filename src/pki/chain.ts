@@ -1,4 +1,4 @@
-import type { KeyObject, X509Certificate } from 'node:crypto'
+import { type KeyObject, X509Certificate } from 'node:crypto'
 import { CertificateUnverifiedError } from '../errors.js'
 import { formatRfc4514, isSubjectAskedFor, type DistinguishedName } from './distinguished-name.js'
 import { publicKeyDer } from './key.js'
@@ -92,6 +92,11 @@ function hasSigned(issuer: X509Certificate, certificate: X509Certificate): boole
     // Nothing can be verified with a key of an unknown kind.
     return false
   }
+}
+
+/** The subject of a certificate. @param pem the certificate is the first in it @throws CertificateUnverifiedError when it cannot be read */
+export function readSubject(pem: string): Promise<DistinguishedName> {
+  return subjectOf(new X509Certificate(pem))
 }
 
 async function subjectOf(certificate: X509Certificate): Promise<DistinguishedName> {

@@ -27,6 +27,8 @@ const identity = (more: Partial<Identity['metadata']> = {}): Identity => ({
     route: { nodePort: 30443, resolve: [], serverCa: null, proxy: null },
     insecure: false,
     pairedAt: new Date(0),
+    revokedAt: null,
+    hookPending: false,
     ...more,
   },
   material: { key: '', leaf: '', chain: '', ca: '' },

@@ -51,6 +51,8 @@ export function metadataOf(profile: string, material: Material): Metadata {
     },
     insecure: false,
     pairedAt: new Date('2026-11-24T00:00:00Z'),
+    revokedAt: null,
+    hookPending: false,
   }
 }
 

@@ -6,6 +6,7 @@ import { listCommand } from './list/flags.js'
 import { pairCommand } from './pair/flags.js'
 import { removeCommand } from './remove/flags.js'
 import { renameCommand } from './rename/flags.js'
+import { renewCommand } from './renew/flags.js'
 import { sandboxCommand } from './sandbox/flags.js'
 import { tokenCommand } from './token/flags.js'
 
@@ -15,6 +16,7 @@ export const commands: readonly CommandDefinition[] = [
   infoCommand,
   callCommand,
   listCommand,
+  renewCommand,
   renameCommand,
   removeCommand,
   importCommand,

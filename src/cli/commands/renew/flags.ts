@@ -1,0 +1,40 @@
+import type { CommandDefinition } from '../command.js'
+import type { RenewOptions } from './run.js'
+import { addNetworkOptions, addOutputOptions, addProfileOption } from '../shared-options.js'
+
+const examples = `
+Examples:
+  # now
+  $ kyconnect renew
+  # from a timer, every 15 minutes: prints nothing when nothing is due
+  $ kyconnect renew --all --if-due
+  # earlier than usual, and let a web server know
+  $ kyconnect renew --all --if-due --expires-in 40d --exec 'systemctl reload nginx'
+`
+
+export const renewCommand: CommandDefinition = (program, run) => {
+  const command = program
+    .command('renew')
+    .summary('renew the certificate of an identity, or of all that are due')
+    .description(
+      'Renews certificates: a new key, a new certificate, and a proof that the gateway accepts it, before it replaces the present one. "kyconnect rollback" restores the one before.',
+    )
+    .argument('[profile]', 'as --profile')
+  addProfileOption(command)
+    .option('--all', 'every stored identity')
+    .optionsGroup('When:')
+    .option('--if-due', 'renew only what is due: by default when less than a third of its lifetime is left')
+    .option('--expires-in <time>', 'with --if-due: due when less than this is left, as 20d, 36h or 33%')
+    .optionsGroup('Key:')
+    .option('--reuse-key', 'keep the present key instead of generating a new one')
+    .option('--key-algorithm <name>', 'rsa2048, rsa3072 or rsa4096 (default: what the service announces)')
+    .optionsGroup('Afterwards:')
+    .option(
+      '--exec <command>',
+      'run this command in a shell after renewals, once, with the profiles in KYCONNECT_PROFILES; when it fails, the next run repeats it',
+    )
+    .addHelpText('after', examples)
+  addOutputOptions(addNetworkOptions(command)).action((profile: string | undefined, options: RenewOptions) =>
+    run(async (context) => (await import('./run.js')).runRenew(profile, options, context)),
+  )
+}

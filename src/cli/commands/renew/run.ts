@@ -1,0 +1,135 @@
+import { type KyconnectError, UsageError } from '../../../errors.js'
+import type { RunOptions } from '../../../kyconnect.js'
+import { parseKeyAlgorithm } from '../../../pairing/key-source.js'
+import { type DueRule, parseDueRule, renewalDate, usualDueRule } from '../../../renewal/due.js'
+import type { RenewalKey } from '../../../renewal/renew.js'
+import type { RenewalResult, RenewalRun, RunResult } from '../../../renewal/run.js'
+import type { Context } from '../../context.js'
+import { exitCodeOf } from '../../exit-codes.js'
+import { runHook } from '../../hook.js'
+import { isoSeconds } from '../../output/identity-report.js'
+import type { OutputOptions } from '../../output/output.js'
+import { createProgressRenderer } from '../../output/progress-renderer.js'
+import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
+
+/** The flags of the command, as they are given. */
+export interface RenewOptions extends NetworkOptions, OutputOptions {
+  readonly profile?: string
+  readonly all?: true
+  readonly ifDue?: true
+  readonly expiresIn?: string
+  readonly reuseKey?: true
+  readonly keyAlgorithm?: string
+  readonly exec?: string
+}
+
+/** @param argument a profile, as --profile */
+export async function runRenew(argument: string | undefined, options: RenewOptions, context: Context): Promise<void> {
+  const { kyconnect, stdout, stderr } = context
+  const json = options.json === true
+  const request = parseRequest(options, context)
+  const profiles = await chooseProfiles(argument, options, context)
+  const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
+  const choice = await routeChoice(options, context)
+  if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
+  // For several identities, a line for each says more than the steps of all.
+  const emit: RunOptions['emit'] = (event) => {
+    if (options.all === undefined || event.type === 'warning') progress.emit(event)
+  }
+  const isShown = ({ outcome }: RenewalResult): boolean =>
+    outcome === 'failed' ? profiles.length > 1 : outcome !== 'unwanted' || (options.all !== true && stderr.isTerminal)
+  const onResult = (result: RenewalResult): void => {
+    if (result.outcome === 'failed') progress.fail()
+    if (json || !isShown(result)) return
+    const line = `${kyconnect.showable(describe(result, request.onlyDue))}\n`
+    void (result.outcome === 'renewed' ? stdout : stderr).write(line)
+  }
+  const result = await kyconnect.renew({ ...request, profiles }, { choice, emit, trace: progress.trace }, onResult)
+  if (json) await stdout.write(`${kyconnect.redactJson(documentOf(result, request.onlyDue))}\n`)
+  const failures = result.results.flatMap((each) => (each.outcome === 'failed' ? [each.error] : []))
+  const worst = worstOf([...failures, ...(result.hookError === undefined ? [] : [result.hookError])])
+  if (worst !== undefined) throw worst
+}
+
+/** @throws UsageError */
+export function parseRequest(options: RenewOptions, context: Context): Omit<RenewalRun, 'profiles'> {
+  const { exec, ifDue, expiresIn } = options
+  if (expiresIn !== undefined && ifDue === undefined)
+    throw new UsageError('--expires-in is for --if-due only', { hints: ['add --if-due, or leave --expires-in out'] })
+  return {
+    onlyDue: ifDue === undefined ? undefined : expiresIn === undefined ? usualDueRule : parseExpiresIn(expiresIn),
+    key: parseKey(options),
+    hook: exec === undefined ? undefined : (profiles) => runHook(exec, profiles, context),
+  }
+}
+
+/** @throws UsageError */
+export function parseExpiresIn(text: string): DueRule {
+  const rule = parseDueRule(text)
+  if (rule !== undefined) return rule
+  throw new UsageError(`--expires-in takes a time as 20d, 36h or 33%, not ${JSON.stringify(text.slice(0, 40))}`)
+}
+
+function parseKey({ reuseKey, keyAlgorithm }: RenewOptions): RenewalKey {
+  if (reuseKey === undefined)
+    return { kind: 'generated', algorithm: keyAlgorithm === undefined ? undefined : parseKeyAlgorithm(keyAlgorithm) }
+  if (keyAlgorithm === undefined) return { kind: 'reused' }
+  throw new UsageError('--reuse-key and --key-algorithm exclude each other', { hints: ['give one of them'] })
+}
+
+async function chooseProfiles(
+  argument: string | undefined,
+  options: RenewOptions,
+  context: Context,
+): Promise<readonly string[]> {
+  const { kyconnect } = context
+  const named = options.profile ?? argument
+  if (argument !== undefined && options.profile !== undefined && argument !== options.profile) {
+    throw new UsageError('two profiles were given, as an argument and with --profile', { hints: ['give one of them'] })
+  }
+  if (options.all === undefined) return [await kyconnect.selectProfile(namedProfile(named, context))]
+  if (named !== undefined)
+    throw new UsageError('--all and a profile exclude each other', { hints: ['give one of them'] })
+  return (await kyconnect.store.summaries()).map(({ profile }) => profile)
+}
+
+function describe(result: RenewalResult, rule: DueRule | undefined): string {
+  if (result.outcome === 'failed') return `${result.profile}: not renewed: ${result.error.message}`
+  const { profile, outcome, metadata } = result
+  const until = `valid until ${isoSeconds(metadata.notAfter)}`
+  switch (outcome) {
+    case 'renewed':
+      return `${profile}: renewed, ${until}`
+    case 'renewed-before':
+      return `${profile}: already renewed by another process, ${until}`
+    case 'unwanted':
+      return `${profile}: not due before ${isoSeconds(renewalDate(metadata, rule ?? usualDueRule))}, ${until}`
+  }
+}
+
+function documentOf({ results, hookProfiles, hookError }: RunResult, rule: DueRule | undefined): unknown {
+  return {
+    results: results.map((result) => {
+      const { profile, outcome } = result
+      if (result.outcome === 'failed') {
+        const { code, message, hints } = result.error
+        return { profile, outcome, error: { code, message, hints, exitCode: exitCodeOf(code) } }
+      }
+      const { notAfter, fingerprint, app } = result.metadata
+      const next = isoSeconds(renewalDate(result.metadata, rule ?? usualDueRule))
+      return { profile, outcome, app, fingerprint, notAfter: isoSeconds(notAfter), nextRenewal: next }
+    }),
+    hook:
+      hookProfiles.length === 0
+        ? null
+        : { profiles: hookProfiles, outcome: hookError === undefined ? 'done' : 'failed' },
+  }
+}
+
+/** Exit codes by how much they need a person, most of all first: a certificate that is gone, then the machine, then what may pass. */
+const bySeverity = [1, 4, 5, 9, 2, 12, 7, 6, 8]
+
+function worstOf(errors: readonly KyconnectError[]): KyconnectError | undefined {
+  const rank = ({ code }: KyconnectError): number => bySeverity.indexOf(exitCodeOf(code))
+  return [...errors].sort((one, other) => rank(one) - rank(other))[0]
+}

@@ -1,0 +1,51 @@
+import type { Metadata } from '../identity/identity.js'
+
+/** When a certificate is due for renewal: when less than this is left of its validity. */
+export type DueRule =
+  { readonly kind: 'share'; readonly share: number } | { readonly kind: 'time'; readonly ms: number }
+
+/** A third of the lifetime: 30 of 92 days. */
+export const usualDueRule: DueRule = { kind: 'share', share: 1 / 3 }
+
+/** The share of the lifetime over which renewals are spread, and within which a certificate is not renewed again. */
+const spread = 1 / 20
+
+/** What a certificate needs. */
+export type CertificateState = 'fine' | 'due' | 'expired' | 'revoked'
+
+type Validity = Pick<Metadata, 'notBefore' | 'notAfter' | 'fingerprint'>
+
+const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
+
+/** Reads `20d`, `36h` or `33%`; undefined when it is something else. */
+export function parseDueRule(text: string): DueRule | undefined {
+  const [, digits, unit = ''] = /^(\d{1,6}(?:\.\d{1,3})?)([smhdw%])$/.exec(text.trim()) ?? []
+  const number = Number(digits)
+  if (!(number > 0)) return undefined
+  if (unit === '%') return number <= 100 ? { kind: 'share', share: number / 100 } : undefined
+  const ms = unitMs[unit]
+  return ms === undefined ? undefined : { kind: 'time', ms: number * ms }
+}
+
+/**
+ * The instant from which a certificate is due. It is up to 1/20 of the lifetime earlier than the rule says, by a share that the
+ * fingerprint determines: the renewals of many identities are spread, and every program computes the same instant without a memory. It is never
+ * in the first 1/20 of the lifetime, so that no rule makes the service sign one certificate after the other.
+ */
+export function renewalDate({ notBefore, notAfter, fingerprint }: Validity, rule: DueRule): Date {
+  const lifetimeMs = notAfter.getTime() - notBefore.getTime()
+  const leftMs = rule.kind === 'share' ? lifetimeMs * rule.share : rule.ms
+  const jitterMs = (parseInt(fingerprint.slice(0, 8), 16) / 2 ** 32) * lifetimeMs * spread
+  return new Date(Math.max(notAfter.getTime() - leftMs - jitterMs, notBefore.getTime() + lifetimeMs * spread))
+}
+
+/** What a certificate needs at an instant. Revocation and expiry leave one way out, to pair again. */
+export function certificateState(
+  metadata: Validity & Pick<Metadata, 'revokedAt'>,
+  rule: DueRule,
+  now: Date,
+): CertificateState {
+  if (metadata.notAfter <= now) return 'expired'
+  if (metadata.revokedAt !== null) return 'revoked'
+  return renewalDate(metadata, rule) <= now ? 'due' : 'fine'
+}

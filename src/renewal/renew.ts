@@ -1,0 +1,220 @@
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { isRevokedRefusal } from '../connector/revocation.js'
+import { fetchManagementInfo, type ManagementInfo } from '../connector/management-info.js'
+import {
+  AnswerLostError,
+  AnswerMalformedError,
+  CertificateExpiredError,
+  CertificateRevokedError,
+  CertificateUnverifiedError,
+  ClientCertificateRefusedError,
+  IdentityUnusableError,
+  KyconnectError,
+} from '../errors.js'
+import { IdentityGateway } from '../gateway/gateway.js'
+import type { Identity, Metadata } from '../identity/identity.js'
+import type { ProfileChange } from '../identity/store.js'
+import { certify } from '../pairing/certify.js'
+import { learnEndpoints, managementInfoUrl } from '../pairing/endpoints.js'
+import { retryWhileRefused } from '../pairing/fresh-certificate.js'
+import type { PairDeps } from '../pairing/policy.js'
+import { readSubject } from '../pki/chain.js'
+import { commonName, type DistinguishedName, formatRfc4514 } from '../pki/distinguished-name.js'
+import { generateKey, isKeyAlgorithm, type KeyAlgorithm } from '../pki/key.js'
+import { refusalError } from '../transport/refusal.js'
+
+/** The key of the new certificate. */
+export type RenewalKey =
+  | { readonly kind: 'reused' }
+  /** undefined: the announced algorithm, or one of the size of the present key. */
+  | { readonly kind: 'generated'; readonly algorithm: KeyAlgorithm | undefined }
+
+export interface RenewalRequest {
+  readonly key: RenewalKey
+  /** Whether an identity needs a renewal; asked again once the profile is locked, because another process may have renewed it. */
+  readonly isWanted: (metadata: Metadata) => boolean
+  /** Whether a command is to run after the renewal: until it has, the identity says so. */
+  readonly hasHook: boolean
+}
+
+export interface Renewal {
+  /** `unwanted`: not due. `renewed-before`: another process has renewed it while this one waited. */
+  readonly outcome: 'renewed' | 'renewed-before' | 'unwanted'
+  readonly identity: Identity
+}
+
+/** Milliseconds that a renewal waits for another process that changes the same profile. */
+const lockPatienceMs = 60_000
+/** Milliseconds during which the gateway may refuse the new certificate: its clock may lag behind the Connector's. */
+const proofPatienceMs = 60_000
+
+/**
+ * Renews an identity: management info, CSR, signing, verification, then a proof that the gateway accepts the new certificate, and only then
+ * the commit. Until the commit, which is the point of no return, the present identity stays in use whatever fails.
+ * @throws CertificateExpiredError and CertificateRevokedError before any request; CertificateUnverifiedError, ClientCertificateRefusedError,
+ *   LockHeldError, and what the transport and the store throw
+ */
+export async function renewIdentity(profile: string, request: RenewalRequest, deps: PairDeps): Promise<Renewal> {
+  const { store } = deps
+  const before = await store.load(profile)
+  if (!request.isWanted(before.metadata)) return { outcome: 'unwanted', identity: before }
+  checkRenewable(before.metadata, deps.now())
+  return store.locked(
+    profile,
+    async (change) => {
+      const present = await store.load(profile)
+      // Another process may have renewed it, or paired again, while this one waited.
+      if (present.metadata.fingerprint !== before.metadata.fingerprint)
+        return { outcome: 'renewed-before', identity: present }
+      checkRenewable(present.metadata, deps.now())
+      return { outcome: 'renewed', identity: await renewLocked(present, request, change, deps) }
+    },
+    lockPatienceMs,
+  )
+}
+
+/** An expired certificate does not pass the gateway, and a revoked one is not renewed (docs/contract.md §8): nothing is sent for either. */
+function checkRenewable({ profile, notAfter, revokedAt }: Metadata, now: Date): void {
+  if (notAfter <= now) {
+    throw new CertificateExpiredError(`the certificate of "${profile}" expired on ${notAfter.toISOString()}`, {
+      hints: [pairAgain(profile)],
+      details: { profile },
+    })
+  }
+  if (revokedAt !== null) throw revoked(profile, `was revoked, as known since ${revokedAt.toISOString()}`)
+}
+
+async function renewLocked(
+  present: Identity,
+  request: RenewalRequest,
+  change: ProfileChange,
+  deps: PairDeps,
+): Promise<Identity> {
+  const { choice, transport, now, emit } = deps
+  const { profile } = present.metadata
+  const gateway = new IdentityGateway(present, choice, transport, now)
+  const proof = { begun: false }
+  try {
+    emit({ type: 'started', step: 'management-info' })
+    const policy = { acceptHosts: () => Promise.resolve(false) }
+    const { metadata: about, info } = await learnEndpoints(present.metadata, gateway, policy, emit)
+    emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(about.urls).length })
+    const url = renewalUrl(about)
+    await leaveFirstSecond(present.metadata, deps)
+    const subject = await subjectFor(present, info)
+
+    emit({ type: 'started', step: 'private-key' })
+    const key = await keyFor(present, request.key, info)
+    const bits = key.asymmetricKeyDetails?.modulusLength
+    emit({ type: 'finished', step: 'private-key', source: request.key.kind, bits })
+
+    emit({ type: 'started', step: 'certificate' })
+    const certified = await certify(
+      gateway.client,
+      { url, key, subject, about: { ...about, hookPending: request.hasHook || about.hookPending } },
+      change,
+      {
+        beforeCommit: async (candidate) => {
+          proof.begun = true
+          await prove(candidate, present, deps)
+        },
+        pending: 'keep',
+      },
+    )
+    if (certified.outcome === 'refused') {
+      if (!isRevokedRefusal(certified.answer)) throw refusalError(certified.answer, 'the renewal')
+      await change.amend((metadata) => ({ ...metadata, revokedAt: metadata.revokedAt ?? now() }))
+      throw revoked(profile, 'has been revoked')
+    }
+    const { value, problem } = certified.written
+    emit({ type: 'finished', step: 'certificate', notAfter: value.metadata.notAfter, directory: value.directory })
+    if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
+    return value
+  } catch (error) {
+    throw afterFailure(proof.begun ? error : gateway.explain(error), profile)
+  } finally {
+    await gateway.close()
+  }
+}
+
+/** Checks that the new certificate is worth having, and that the gateway accepts it. */
+async function prove(candidate: Identity, present: Identity, deps: PairDeps): Promise<void> {
+  const { metadata } = candidate
+  if (metadata.notAfter <= present.metadata.notAfter) {
+    throw new CertificateUnverifiedError(
+      `the new certificate is valid until ${metadata.notAfter.toISOString()}, no longer than the present one`,
+      { details: { present: present.metadata.notAfter, offered: metadata.notAfter } },
+    )
+  }
+  const infoUrl = managementInfoUrl(metadata)
+  if (infoUrl === undefined) return
+  const gateway = new IdentityGateway(candidate, deps.choice, deps.transport, deps.now)
+  try {
+    await retryWhileRefused(proofPatienceMs, deps, () => fetchManagementInfo(gateway.client, infoUrl))
+  } catch (error) {
+    if (!(error instanceof ClientCertificateRefusedError)) throw error
+    throw error.replaceHints(
+      'the gateway does not accept what the Connector signs: inform the administrator of the cluster, whose CA may have been replaced',
+    )
+  } finally {
+    await gateway.close()
+  }
+}
+
+/** Dates in certificates are whole seconds: one that is signed in the same second as the present one is valid no longer. */
+async function leaveFirstSecond({ notBefore }: Metadata, { now, transport }: PairDeps): Promise<void> {
+  const ageMs = now().getTime() - notBefore.getTime()
+  if (ageMs >= 0 && ageMs < 1000) await transport.sleep(1000 - ageMs, transport.signal)
+}
+
+function renewalUrl({ urls, profile }: Metadata): URL {
+  const { renewCertUrl } = urls
+  if (renewCertUrl !== undefined) return new URL(renewCertUrl)
+  throw new IdentityUnusableError(`the gateway names no URL for renewing the certificate of "${profile}"`, {
+    hints: ['ask the administrator of the cluster, or pair again before the certificate expires'],
+  })
+}
+
+/** The subject as the service announces it now; early releases do not, and the certificate's own serves. */
+async function subjectFor({ metadata, material }: Identity, { subject }: ManagementInfo): Promise<DistinguishedName> {
+  if (subject === undefined) return readSubject(material.leaf)
+  if (commonName(subject) === metadata.commonName) return subject
+  throw new AnswerMalformedError(
+    `the management info announces the subject ${formatRfc4514(subject).slice(0, 300)}, and the certificate is for "${metadata.commonName}"`,
+    { hints: ['inform the administrator of the cluster'] },
+  )
+}
+
+async function keyFor(
+  { material }: Identity,
+  wanted: RenewalKey,
+  { keyAlgorithm }: ManagementInfo,
+): Promise<KeyObject> {
+  const present = createPrivateKey(material.key)
+  if (wanted.kind === 'reused') return present
+  const announced = keyAlgorithm?.toLowerCase() ?? ''
+  const ofPresent = `rsa${present.asymmetricKeyDetails?.modulusLength ?? ''}`
+  const usable = [wanted.algorithm, announced, ofPresent].find((name) => name !== undefined && isKeyAlgorithm(name))
+  return generateKey(usable !== undefined && isKeyAlgorithm(usable) ? usable : 'rsa2048')
+}
+
+function revoked(profile: string, what: string): CertificateRevokedError {
+  return new CertificateRevokedError(
+    `the certificate of "${profile}" ${what}: it works until it expires, and cannot be renewed`,
+    {
+      hints: [pairAgain(profile)],
+      details: { profile },
+    },
+  )
+}
+
+function pairAgain(profile: string): string {
+  return `pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`
+}
+
+function afterFailure(error: unknown, profile: string): unknown {
+  if (!(error instanceof KyconnectError) || error instanceof CertificateRevokedError) return error
+  const again = error instanceof AnswerLostError ? `renew it again: kyconnect renew --profile ${profile}` : undefined
+  const kept = 'the present identity stays in use'
+  return error.addHint(again === undefined ? kept : `${kept}; ${again}`)
+}

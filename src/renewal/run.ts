@@ -1,0 +1,96 @@
+import { KyconnectError } from '../errors.js'
+import type { Metadata } from '../identity/identity.js'
+import type { PairDeps } from '../pairing/policy.js'
+import { certificateState, type DueRule } from './due.js'
+import { renewIdentity, type RenewalKey } from './renew.js'
+
+/** One run over some identities: by a person, a timer or the daemon. */
+export interface RenewalRun {
+  readonly profiles: readonly string[]
+  /** Renew only what is due by this rule; undefined: renew everything. */
+  readonly onlyDue: DueRule | undefined
+  readonly key: RenewalKey
+  /** Runs once after renewals, with the profiles renewed. @throws HookFailedError, and the reason of an aborted signal */
+  readonly hook: ((profiles: readonly string[]) => Promise<void>) | undefined
+}
+
+export type RenewalResult =
+  | {
+      readonly profile: string
+      readonly outcome: 'renewed' | 'renewed-before' | 'unwanted'
+      readonly metadata: Metadata
+    }
+  | { readonly profile: string; readonly outcome: 'failed'; readonly error: KyconnectError }
+
+export interface RunResult {
+  readonly results: readonly RenewalResult[]
+  /** The profiles that the hook was run for; empty when it was not run. */
+  readonly hookProfiles: readonly string[]
+  readonly hookError: KyconnectError | undefined
+}
+
+/**
+ * Renews one identity after the other, and goes on after a failure; then runs the hook, once. A renewal whose hook has not succeeded is
+ * remembered with the identity, so that the next run repeats the hook and not the renewal.
+ * @param onResult called after each identity
+ * @throws the reason of an aborted signal
+ */
+export async function renewAll(
+  run: RenewalRun,
+  deps: PairDeps,
+  onResult: (result: RenewalResult) => void,
+): Promise<RunResult> {
+  const results: RenewalResult[] = []
+  for (const profile of run.profiles) {
+    const result = await renewOne(profile, run, deps)
+    results.push(result)
+    onResult(result)
+  }
+  const { hook } = run
+  const waiting = hook === undefined ? [] : await hookPending(run.profiles, deps)
+  if (hook === undefined || waiting.length === 0) return { results, hookProfiles: [], hookError: undefined }
+  const hookProfiles = waiting.map(({ profile }) => profile)
+  try {
+    await hook(hookProfiles)
+  } catch (error) {
+    if (!(error instanceof KyconnectError) || deps.transport.signal.aborted) throw error
+    return { results, hookProfiles, hookError: error }
+  }
+  for (const metadata of waiting) await forgetHook(metadata, deps)
+  return { results, hookProfiles, hookError: undefined }
+}
+
+async function renewOne(profile: string, run: RenewalRun, deps: PairDeps): Promise<RenewalResult> {
+  const { onlyDue, key, hook } = run
+  const isWanted = (metadata: Metadata): boolean =>
+    onlyDue === undefined || certificateState(metadata, onlyDue, deps.now()) !== 'fine'
+  try {
+    await deps.store.mend(profile)
+    const { outcome, identity } = await renewIdentity(profile, { key, isWanted, hasHook: hook !== undefined }, deps)
+    return { profile, outcome, metadata: identity.metadata }
+  } catch (error) {
+    if (!(error instanceof KyconnectError) || deps.transport.signal.aborted) throw error
+    return { profile, outcome: 'failed', error }
+  }
+}
+
+async function hookPending(profiles: readonly string[], { store }: PairDeps): Promise<Metadata[]> {
+  const summaries = await store.summaries()
+  return summaries.flatMap(({ profile, metadata }) =>
+    profiles.includes(profile) && metadata?.hookPending === true ? [metadata] : [],
+  )
+}
+
+async function forgetHook({ profile, fingerprint }: Metadata, { store, emit }: PairDeps): Promise<void> {
+  try {
+    await store.locked(profile, (change) =>
+      change.amend((present) =>
+        // A renewal since then has a hook of its own to wait for.
+        present.fingerprint === fingerprint ? { ...present, hookPending: false } : present,
+      ),
+    )
+  } catch (error) {
+    if (!(error instanceof KyconnectError)) throw error
+    emit({ type: 'warning', warning: 'hook-not-recorded', profile, cause: error.message })
+  }
+}
