@@ -17,9 +17,15 @@ function raw(name: string, text: string | Buffer): HostileAnswer {
   }
 }
 
+/** An answer that is complete. It closes the connection: past Node's own server, no later request on it would be answered. */
 function whole(name: string, status: number, type: string, body: string): HostileAnswer {
-  const head = `HTTP/1.1 ${status} Hostile\r\ncontent-type: ${type}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`
-  return raw(name, head + body)
+  const head = `HTTP/1.1 ${status} Hostile\r\ncontent-type: ${type}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`
+  return {
+    name,
+    answer: (socket) => {
+      socket.end(head + body)
+    },
+  }
 }
 
 /** Writes piece after piece until the client has gone; waits where it reads slowly. */
