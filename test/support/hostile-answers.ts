@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 
 const mebi = 1024 * 1024
 
-/** An answer that no service of good will gives. It writes to the socket what follows the request, and may go on until the socket closes. */
+/** An answer that a well-behaved service never gives. It writes to the socket what follows the request, and may go on until the socket closes. */
 export interface HostileAnswer {
   readonly name: string
   readonly answer: (socket: Socket) => void
@@ -50,7 +50,7 @@ const base64 = (text: string): string => Buffer.from(text).toString('base64')
 const signed = (crt: string, rest = crt): string =>
   JSON.stringify({ crt: base64(crt), clientCrt: base64(rest), caCrt: base64(rest) })
 
-/** Certificates that differ in their last bytes, the signature's, so that each has a fingerprint of its own. */
+/** Certificates that differ in their last bytes, the signature's, so that no two have the same fingerprint. */
 function distinct(certificate: string, count: number): string {
   const der = Buffer.from(certificate.replace(/-----[A-Z ]+-----|\s/g, ''), 'base64')
   return Array.from({ length: count }, (_, index) => {
