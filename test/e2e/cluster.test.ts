@@ -633,7 +633,7 @@ describe('Ctrl-C', () => {
     cluster.tokenRequests.set('demo', { metadata: old })
     const seen = { held: false }
     cluster.faults.controller = () => undefined
-    cluster.faults.hold = (line) => {
+    cluster.faults.intercept = (line) => {
       if (seen.held || !held.test(line)) return false
       seen.held = true
       return true
