@@ -100,7 +100,6 @@ async function renewLocked(
     const { metadata: about, info } = await learnEndpoints(present.metadata, gateway, policy, emit)
     emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(about.urls).length })
     const url = renewalUrl(about)
-    await leaveFirstSecond(present.metadata, deps)
     const subject = await subjectFor(present, info)
 
     emit({ type: 'started', step: 'private-key' })
@@ -140,12 +139,7 @@ async function renewLocked(
 /** Checks that the new certificate is worth having, and that the gateway accepts it. */
 async function prove(candidate: Identity, present: Identity, deps: PairDeps): Promise<void> {
   const { metadata } = candidate
-  if (metadata.notAfter <= present.metadata.notAfter) {
-    throw new CertificateUnverifiedError(
-      `the new certificate is valid until ${metadata.notAfter.toISOString()}, no longer than the present one`,
-      { details: { present: present.metadata.notAfter, offered: metadata.notAfter } },
-    )
-  }
+  checkLongerValid(metadata, present.metadata)
   const infoUrl = managementInfoUrl(metadata)
   if (infoUrl === undefined) return
   const gateway = new IdentityGateway(candidate, deps.choice, deps.transport, deps.now)
@@ -161,10 +155,16 @@ async function prove(candidate: Identity, present: Identity, deps: PairDeps): Pr
   }
 }
 
-/** Dates in certificates are whole seconds: one that is signed in the same second as the present one is valid no longer. */
-async function leaveFirstSecond({ notBefore }: Metadata, { now, transport }: PairDeps): Promise<void> {
-  const ageMs = now().getTime() - notBefore.getTime()
-  if (ageMs >= 0 && ageMs < 1000) await transport.sleep(1000 - ageMs, transport.signal)
+/** @throws CertificateUnverifiedError */
+function checkLongerValid(offered: Metadata, present: Metadata): void {
+  if (offered.notAfter > present.notAfter) return
+  // Dates in certificates are whole seconds: both may have been signed in the same one.
+  const isAsNew = offered.notAfter.getTime() === present.notAfter.getTime() && offered.notBefore >= present.notBefore
+  if (isAsNew && offered.fingerprint !== present.fingerprint) return
+  throw new CertificateUnverifiedError(
+    `the new certificate is valid until ${offered.notAfter.toISOString()}, no longer than the present one`,
+    { details: { present: present.notAfter, offered: offered.notAfter } },
+  )
 }
 
 function renewalUrl({ urls, profile }: Metadata): URL {

@@ -19,6 +19,7 @@ export interface Faults {
   info?: Handler
   csr?: Handler
   management?: Handler
+  renewal?: Handler
 }
 
 /** A Connector and a gateway that do what a test asks for, including what no real one does. */
@@ -37,7 +38,8 @@ export interface FakeKyma {
   /** The usual answers, for a test to change. */
   goodInfo(): Record<string, unknown>
   goodManagement(): Record<string, unknown>
-  sign(csrBody: string, authority?: Authority): Promise<Record<string, string>>
+  /** @param more arguments of `openssl x509` */
+  sign(csrBody: string, authority?: Authority, more?: readonly string[]): Promise<Record<string, string>>
   stop(): Promise<void>
 }
 
@@ -69,6 +71,9 @@ export async function startFakeKyma(): Promise<FakeKyma> {
     management: (_, response) => {
       json(response, 200, fake.goodManagement())
     },
+    renewal: async (_, response, body) => {
+      json(response, 201, await fake.sign(body))
+    },
   }
   const serve =
     (choose: (path: string) => keyof Faults | undefined) => (request: IncomingMessage, response: ServerResponse) => {
@@ -98,7 +103,9 @@ export async function startFakeKyma(): Promise<FakeKyma> {
       rejectUnauthorized: false,
       ca: await readFile(clientAuthority.certificateFile, 'utf8'),
     },
-    serve((path) => (path.endsWith('management/info') ? 'management' : undefined)),
+    serve((path) =>
+      path.endsWith('management/info') ? 'management' : path.endsWith('/renewals') ? 'renewal' : undefined,
+    ),
   )
   for (const server of [connector, gateway]) {
     server.on('connection', (socket: Socket) => {
@@ -145,9 +152,9 @@ export async function startFakeKyma(): Promise<FakeKyma> {
       },
       certificate: { subject, extensions: '', 'key-algorithm': 'rsa2048' },
     }),
-    sign: async (csrBody, authority = clientAuthority) => {
+    sign: async (csrBody, authority = clientAuthority, more = []) => {
       const { csr } = JSON.parse(csrBody) as { csr: string }
-      const leaf = await signCsr(folder.path, authority, Buffer.from(csr, 'base64').toString('utf8'))
+      const leaf = await signCsr(folder.path, authority, Buffer.from(csr, 'base64').toString('utf8'), more)
       const ca = await readFile(authority.certificateFile, 'utf8')
       return { crt: base64(leaf + ca), clientCrt: base64(leaf), caCrt: base64(ca) }
     },
