@@ -18,6 +18,7 @@ import { exists, type ProfileFolder } from './profile-folder.js'
 import { checkProfileName, isProfileName } from './profile-name.js'
 import type { IdentityStore, ProfileChange, ProfileSummary } from './store.js'
 import { readIdentityFolder, readVersion } from './versions.js'
+import { shellWord } from '../shell-word.js'
 
 export interface FolderStoreDeps extends LockDeps {
   readonly home: string
@@ -192,7 +193,7 @@ export class FolderStore implements IdentityStore {
     if (copy === undefined) return undefined
     return new IdentityUnusableError(
       `${folder.path} has no pointer.json, but ${copy} holds a key: it looks like a restored copy of an identity`,
-      { hints: [`import it: kyconnect import ${JSON.stringify(copy)} --profile ${folder.profile}`] },
+      { hints: [`import it: kyconnect import ${shellWord(copy)} --profile ${folder.profile}`] },
     )
   }
 }

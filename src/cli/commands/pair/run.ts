@@ -20,6 +20,7 @@ import { wrapWords } from '../../output/word-wrap.js'
 import { confirm } from '../../prompts.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
 import { findTokenUrl, hasTokenUrl } from '../../token-url.js'
+import { shellWord } from '../../../shell-word.js'
 
 /** The flags of the command, as they are given. */
 export interface PairOptions extends NetworkOptions, TokenOptions, OutputOptions {
@@ -70,7 +71,7 @@ export async function runPair(
   } catch (error) {
     progress.fail()
     const again = (port: number): string =>
-      `kyconnect pair --force${options.app === undefined ? '' : ` --app ${options.app}`} --node-port ${port}`
+      `kyconnect pair --force${options.app === undefined ? '' : ` --app ${shellWord(options.app)}`} --node-port ${port}`
     const isTokenOfCluster = await usesCluster(options, context)
     await hintFromCluster(error, { ...options, isTokenOfCluster }, choice.nodePort, again, context)
     throw error
