@@ -83,6 +83,29 @@ describe('list', () => {
   })
 })
 
+test('a certificate that ends within a day is shown with the time of its end', async () => {
+  const short = await startSandboxProcess(['--validity', '1h'])
+  try {
+    const env = { ...short.ready.env, KYCONNECT_HOME: join(folder.path, 'short-lived') }
+    const paired = await kyconnect(['pair', '--url', '-'], { env, input: await short.tokenUrl() })
+    const { stdout } = await kyconnect(['list', '--json'], { env })
+    const { identities } = JSON.parse(stdout) as { identities: { notAfter: string }[] }
+    const end = identities[0]?.notAfter ?? 'missing'
+    expect(end).toMatch(/T.*Z$/)
+    expect(paired.stderr).toContain(`Certificate: valid until ${end}, stored in`)
+    expect(paired.stderr).toContain(`  valid until  ${end} (less than a day left)`)
+    expect((await kyconnect(['list'], { env })).stdout).toMatch(
+      new RegExp(`^demo +demo +${end} +less than a day left`, 'm'),
+    )
+    const info = await kyconnect(['info', '--offline'], { env })
+    expect(info.stdout).toContain(`valid to     ${end} (less than a day left)`)
+    const removed = await kyconnect(['remove', 'demo', '-y'], { env })
+    expect(removed.stderr).toContain(`stay valid until ${end}`)
+  } finally {
+    await short.stop()
+  }
+})
+
 describe('rename', () => {
   test('stores the identity under the new profile, whole and usable', async () => {
     await pair('demo', 'before')

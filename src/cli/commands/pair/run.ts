@@ -3,6 +3,7 @@ import { UsageError } from '../../../errors.js'
 import type { Identity } from '../../../identity/identity.js'
 import { generatedKey, givenKey, type KeySource, parseKeyAlgorithm } from '../../../pairing/key-source.js'
 import type { PairPolicy } from '../../../pairing/policy.js'
+import { shellWord } from '../../../shell-word.js'
 import { clusterRun, hintFromCluster, nodePortOfCluster, pairWithClusterToken } from '../../cluster.js'
 import { clusterChoice, type TokenOptions } from '../../cluster-options.js'
 import type { Context } from '../../context.js'
@@ -20,7 +21,6 @@ import { wrapWords } from '../../output/word-wrap.js'
 import { confirm } from '../../prompts.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
 import { findTokenUrl, hasTokenUrl } from '../../token-url.js'
-import { shellWord } from '../../../shell-word.js'
 
 /** The flags of the command, as they are given. */
 export interface PairOptions extends NetworkOptions, TokenOptions, OutputOptions {

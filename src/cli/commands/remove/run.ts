@@ -1,9 +1,10 @@
 import { ConfirmationNeededError } from '../../../errors.js'
-import type { Metadata } from '../../../identity/identity.js'
+import { daysLeft, type Metadata } from '../../../identity/identity.js'
 import { oneLine } from '../../../redaction.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import type { OutputOptions } from '../../output/output.js'
+import { validityEnd } from '../../output/validity.js'
 import { wrapWords } from '../../output/word-wrap.js'
 import { confirm } from '../../prompts.js'
 
@@ -40,7 +41,7 @@ function removedLines(
   const lines = [`Deleted the identity "${profile}".`]
   if (metadata !== undefined && metadata.notAfter > runtime.now()) {
     lines.push(
-      `Copies of the certificate stay valid until ${metadata.notAfter.toISOString().slice(0, 10)}: it was not revoked.`,
+      `Copies of the certificate stay valid until ${validityEnd(metadata.notAfter, daysLeft(metadata.notAfter, runtime.now()))}: it was not revoked.`,
     )
   }
   return `${[...lines, ...leftLines(left)].join('\n')}\n`
