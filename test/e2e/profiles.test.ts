@@ -154,6 +154,36 @@ describe('a pending pairing', () => {
     expect(await pendingKey('waiting')).toBe(key)
   })
 
+  test('is deleted by remove, which asks first, where no identity is stored', async () => {
+    await begin('given-up')
+    expect((await go(['list'])).stdout).not.toContain('given-up')
+    const refused = await go(['remove', 'given-up', '--json'])
+    expect([refused.code, jsonError(refused).code]).toEqual([2, 'ERR_CONFIRMATION_NEEDED'])
+    expect(jsonError(refused).message).toContain('the pending pairing "given-up" was not deleted')
+    expect(await pendingKey('given-up')).toContain('PRIVATE KEY')
+    const done = await go(['remove', 'given-up', '-y'])
+    expect([done.code, done.stdout], done.stderr).toEqual([0, ''])
+    expect(done.stderr).toContain('Deleted the pending pairing "given-up", its key and its token.')
+    expect(await readdir(home)).not.toContain('given-up')
+    await begin('given-up')
+    const json = await go(['remove', 'given-up', '-y', '--json'])
+    expect(json.stdout).toBe('{"removed":"given-up","what":"pending-pairing","left":[]}\n')
+    expect(jsonError(await go(['remove', 'given-up', '-y', '--json'])).code).toBe('ERR_NO_IDENTITY')
+  })
+
+  test('that is damaged is deleted all the same, and a restored copy beside it stays', async () => {
+    await begin('damaged')
+    await writeFile(join(home, 'damaged', 'pending', 'pairing.json'), '{')
+    await cp(join(home, 'demo', 'current'), join(home, 'damaged', 'current'), { recursive: true, dereference: true })
+    const done = await go(['remove', 'damaged', '-y', '--json'])
+    expect([done.code, done.stdout], done.stderr).toEqual([
+      0,
+      '{"removed":"damaged","what":"pending-pairing","left":[]}\n',
+    ])
+    expect(await readdir(join(home, 'damaged'))).toEqual(['current'])
+    await rm(join(home, 'damaged'), { recursive: true })
+  })
+
   test('comes along when its profile is renamed', async () => {
     await pair('demo', 'moving')
     const key = await begin('moving')
@@ -262,13 +292,13 @@ describe('remove', () => {
     await pair('demo', 'pointless')
     await writeFile(join(home, 'pointless', 'pointer.json'), '{')
     const done = await go(['remove', 'pointless', '-y', '--json'])
-    expect([done.code, done.stdout], done.stderr).toEqual([0, '{"removed":"pointless","left":[]}\n'])
+    expect([done.code, done.stdout], done.stderr).toEqual([0, '{"removed":"pointless","what":"identity","left":[]}\n'])
     expect(await readdir(home)).not.toContain('pointless')
   })
 
   test('deletes an identity that cannot be used', async () => {
     const done = await go(['remove', 'broken', '-y', '--json'])
-    expect([done.code, done.stdout], done.stderr).toEqual([0, '{"removed":"broken","left":[]}\n'])
+    expect([done.code, done.stdout], done.stderr).toEqual([0, '{"removed":"broken","what":"identity","left":[]}\n'])
     expect(await readdir(home)).not.toContain('broken')
   })
 })
