@@ -67,6 +67,9 @@ export const plainRun: RunOptions = {
   trace: undefined,
 }
 
+/** What `remove` deletes: an identity with all that belongs to it, or a pairing that is pending where no identity is stored. */
+export type Removable = 'identity' | 'pending-pairing'
+
 /** The composition root: commands, and programs that import kyconnect, use everything else through it. */
 export class Kyconnect {
   readonly store: IdentityStore
@@ -166,15 +169,24 @@ export class Kyconnect {
     })
   }
 
-  /** Checks that there is an identity to remove; it may be unusable. @throws NoIdentityError, IdentityUnusableError */
-  async checkRemovable(profile: string): Promise<void> {
-    if (!(await this.store.has(profile))) await this.store.load(profile)
+  /** What there is to remove under a profile; an identity may be unusable. @throws NoIdentityError, IdentityUnusableError */
+  async findRemovable(profile: string): Promise<Removable> {
+    if (await this.store.has(profile)) return 'identity'
+    if (await this.#isPending(profile)) return 'pending-pairing'
+    await this.store.load(profile)
+    return 'identity'
   }
 
-  /** Removes an identity. Returns the names of files in its folder that kyconnect did not write, and left there. */
-  async remove(profile: string): Promise<readonly string[]> {
-    await this.checkRemovable(profile)
-    return this.store.locked(profile, (change) => change.remove())
+  /**
+   * Removes what `findRemovable` found. An identity that a pairing has stored since then stays where only the pending pairing is to be
+   * removed. Returns the names of files in an identity's folder that kyconnect did not write, and left there.
+   */
+  remove(profile: string, what: Removable): Promise<readonly string[]> {
+    return this.store.locked(profile, async (change) => {
+      if (what === 'identity') return change.remove()
+      await change.discard()
+      return []
+    })
   }
 
   /**
@@ -204,14 +216,18 @@ export class Kyconnect {
   /** A commit would delete a pending pairing, and with it a key whose token may still be valid. @throws ProfileExistsError */
   async #checkFree(profile: string): Promise<void> {
     if (await this.store.has(profile)) throw taken(profile)
-    if (!(await this.store.listPending()).includes(profile)) return
+    if (!(await this.#isPending(profile))) return
     throw new ProfileExistsError(`a pairing is pending under the profile "${profile}"`, {
       hints: [
         `continue it: ${resumeCommand(profile)}`,
-        'or choose another name, or wait for 5 minutes until it expires',
+        `or choose another name, or delete it: kyconnect remove ${profile}`,
       ],
       details: { profile },
     })
+  }
+
+  async #isPending(profile: string): Promise<boolean> {
+    return (await this.store.listPending()).includes(profile)
   }
 
   /** Whether a cluster is configured on this machine, by a kubeconfig or the service account of a pod. */
