@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js'
-import { parseProxyUrl, parseResolveRule, type ResolveRule, type RouteChoice } from '../identity/route.js'
+import { parseResolveRule, readProxyUrl, type ResolveRule, type RouteChoice } from '../identity/route.js'
 import type { Context } from './context.js'
 import { readGivenFile } from './given-file.js'
 
@@ -119,14 +119,9 @@ function parseRule(text: string, name: string): ResolveRule {
   })
 }
 
-/** null for `none`. The text may hold credentials, so that no error repeats it. @throws UsageError */
+/** null for `none`. @throws UsageError */
 export function parseProxy(text: string): URL | null {
-  if (text === 'none') return null
-  const url = parseProxyUrl(text)
-  if (url !== undefined) return url
-  throw new UsageError('--proxy is not a valid proxy URL', {
-    hints: ['write it as http://<host>:<port> or https://<host>:<port>, or none for no proxy'],
-  })
+  return text === 'none' ? null : readProxyUrl(text, '--proxy')
 }
 
 async function readCaFile(path: string, name: string, context: Context): Promise<string> {

@@ -62,7 +62,7 @@ export async function runCall(target: string, path: string, options: CallOptions
     const beginning = await writeAnswer(answer, output, options.include === true)
     if (answer.notFollowed !== undefined) throw answer.notFollowed
     if (answer.status >= 300) {
-      throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity, run)
+      throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity)
     }
   } finally {
     await gateway.close()
