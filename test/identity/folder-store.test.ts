@@ -278,7 +278,7 @@ describe('what another user, or another program, may have put in the place of ou
     for (const attempt of [store.load('demo'), commit(store, two)]) {
       const failure = await attempt.catch((error: unknown) => error)
       expect(failure).toBeInstanceOf(HomeUnsafeError)
-      expect(failure instanceof HomeUnsafeError ? failure.hints : []).toEqual([`run: chmod go-w "${at('versions')}"`])
+      expect(failure instanceof HomeUnsafeError ? failure.hints : []).toEqual([`run: chmod go-w ${at('versions')}`])
     }
   })
 
