@@ -22,6 +22,9 @@ export async function createContext(): Promise<Context> {
     stdout: outputOf(1, () => process.stdout),
     stderr: outputOf(2, stderr),
     stopped,
+    onHangup: (listener) => {
+      process.on('SIGHUP', listener)
+    },
     hideArguments: () => {
       process.title = 'kyconnect'
     },
