@@ -240,10 +240,10 @@ export class Daemon {
     for (const profile of hookProfiles) {
       const watched = this.#watched.get(profile)
       if (watched === undefined) continue
-      if (hookError === undefined) watched.hook.reset()
-      else isNews = watched.hook.isNews(hookError) || isNews
-      // A success that could not be recorded makes the next run repeat the hook; a warning has said so.
+      if (hookError !== undefined) isNews = watched.hook.isNews(hookError) || isNews
+      // After a success that could not be recorded too, the hook is repeated; a warning has said so.
       if (watched.metadata?.hookPending === true) this.#noteFailure(watched.hook, watched)
+      else watched.hook.reset()
     }
     if (hookError === undefined) this.#deps.emit({ event: 'hook-succeeded', profiles: hookProfiles })
     else if (isNews) this.#deps.emit({ event: 'hook-failed', profiles: hookProfiles, error: hookError })

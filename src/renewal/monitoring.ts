@@ -67,6 +67,7 @@ function answer(method: string | undefined, path: string, response: ServerRespon
   const { status, text, headers } = page === undefined ? missingPage : method === 'GET' ? page(pages) : wrongMethodPage
   response.writeHead(status, {
     'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',
     connection: 'close',
     ...headers,
