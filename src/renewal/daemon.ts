@@ -38,7 +38,7 @@ const restShare = 1 / 20
 /** An identity is overdue when less than this share of the time between the due date and the expiry is left. */
 const overdueShare = 1 / 2
 
-/** What is remembered about an identity: what was reported, failures, counters. What is due is computed from the store each time. */
+/** What is remembered about an identity: what was reported, failures, counters. The store and the clock say each time which are due. */
 interface Watched {
   /** As last read; undefined while the identity cannot be used. */
   metadata: Metadata | undefined

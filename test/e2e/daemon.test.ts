@@ -90,12 +90,13 @@ class DaemonProcess {
     this.#kill(name)
   }
 
-  /** Ends it. @returns how, and after how many milliseconds */
+  /** Ends it. @returns the exit code as a shell sees it, and after how many milliseconds */
   async stop(name: NodeJS.Signals = 'SIGTERM'): Promise<Run & { ms: number }> {
     const before = performance.now()
     this.#kill(name)
     const end = await this.end
-    return { ...end, ms: performance.now() - before }
+    const ms = performance.now() - before
+    return { ...end, code: end.signal === 'SIGTERM' ? 143 : end.code, ms }
   }
 
   async descriptors(): Promise<number> {
@@ -270,11 +271,14 @@ test('SIGTERM ends the generation of a large key within a second', async () => {
   const daemon = startDaemon(['--expires-in', '100%', '--key-algorithm', 'rsa4096', '--verbose'], {
     ...short.ready.env,
     KYCONNECT_HOME: home,
+    // One thread, so that the process would wait for it.
+    UV_THREADPOOL_SIZE: '1',
   })
   await expect.poll(() => daemon.stderr, { timeout: 60_000, interval: 5 }).toContain('< 200')
   const end = await daemon.stop()
   expect(end.code).toBe(143)
   expect(end.ms).toBeLessThan(withinASecond())
+  expect(daemon.events.at(-1)?.event).toBe('stopping')
   expect(await readFile(join(home, 'demo', 'current', 'key.pem'))).toEqual(before)
   expect((await kyconnect(['remove', 'demo', '--yes'], { env: { KYCONNECT_HOME: home } })).code).toBe(0)
 })

@@ -18,7 +18,7 @@ import { parseListenAddress } from './listen-address.js'
 import type { RenewOptions } from './run.js'
 
 /** Milliseconds within which a renewal must end after the signal; then the process ends without it, as after a crash. */
-const abandonAfterMs = 300
+const abandonAfterMs = 500
 
 /**
  * Runs until the process is asked to end, and then throws what every other command would.
@@ -77,7 +77,7 @@ export async function runDaemon(
           if (result.outcome === 'renewed') warnings.forget()
           onResult(result)
         })
-        return orAbandon(running, signal, () => hookRuns > 0)
+        return orAbandon(running, () => hookRuns > 0, context)
       },
       emit: report,
     },
@@ -144,15 +144,17 @@ class Warnings {
 
 /**
  * The result of a run, which ends by itself after the signal, as a rule at once. It is not waited for where it cannot end, as while a key
- * is generated: ending the process then is like a crash, and leaves the old or the new identity. A hook has a time limit itself.
+ * is generated: the process then ends by the signal itself, as in a crash, which leaves the old or the new identity. A hook has a time
+ * limit itself.
  */
-function orAbandon<T>(running: Promise<T>, signal: AbortSignal, isHookRunning: () => boolean): Promise<T> {
+function orAbandon<T>(running: Promise<T>, isHookRunning: () => boolean, { runtime, endNow }: Context): Promise<T> {
+  const { signal } = runtime
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
     const watch = (): void => {
       timer = setTimeout(() => {
         if (isHookRunning()) watch()
-        else reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
+        else endNow()
       }, abandonAfterMs)
     }
     signal.addEventListener('abort', watch, { once: true })
