@@ -1,7 +1,8 @@
 import type { Daemon } from './daemon.js'
 
-/** The daemon's own counters, in Prometheus' text format. Profile names need no escaping. */
+/** The daemon's own counters, in Prometheus' text format; nothing without identities. Profile names need no escaping. */
 export function formatCounters({ counters }: Pick<Daemon, 'counters'>): string {
+  if (counters.length === 0) return ''
   return [
     family('kyconnect_renewals_total', 'Renewals by this daemon since it started.', counters, (each) => each.renewals),
     family(

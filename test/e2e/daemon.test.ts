@@ -157,7 +157,10 @@ test('it renews again and again, runs the command, finds and forgets identities,
   const second = await daemon.next('renewed', 'demo')
   expect(second.fingerprint).not.toBe(first.fingerprint)
   await daemon.next('hook-succeeded')
-  expect(await page('/metrics')).toContain('kyconnect_renewals_total{profile="demo"} 2\n')
+  const metrics = await page('/metrics')
+  expect(metrics).toContain('kyconnect_renewals_total{profile="demo"} 2\n')
+  const notAfter = Number(/certificate_not_after_seconds\{app="demo",profile="demo"\} (\d+)\n/.exec(metrics)?.[1])
+  expect(Math.abs(notAfter - Date.now() / 1000 - 20)).toBeLessThan(20)
 
   expect((await kyconnect(['remove', 'demo', '--yes'], { env: { KYCONNECT_HOME: home } })).code).toBe(0)
   await daemon.next('gone', 'demo')

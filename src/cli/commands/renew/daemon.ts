@@ -9,6 +9,7 @@ import type { DaemonEvent } from '../../../renewal/daemon-event.js'
 import { formatCounters } from '../../../renewal/daemon-metrics.js'
 import { type DueRule, usualDueRule } from '../../../renewal/due.js'
 import { serveMonitoring } from '../../../renewal/monitoring.js'
+import { formatMetrics } from '../../../renewal/prometheus.js'
 import type { RenewalRun } from '../../../renewal/run.js'
 import type { Context } from '../../context.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
@@ -86,7 +87,7 @@ export async function runDaemon(
     listenAddress &&
     (await serveMonitoring(listenAddress, {
       problems: () => daemon.problems().map((problem) => oneLine(kyconnect.showable(problem))),
-      metrics: () => formatCounters(daemon),
+      metrics: () => kyconnect.showable(formatMetrics(daemon.summaries, rule, now()) + formatCounters(daemon)),
     }))
   void stopped.then(() => {
     report({ event: 'stopping' })
