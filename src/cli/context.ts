@@ -18,6 +18,10 @@ export interface Context {
   readonly stderr: Output
   /** Resolves on the first Ctrl-C or SIGTERM, for a command that runs until then. */
   readonly stopped: Promise<void>
+  /** Ends the process by the signal that it received, if any, without waiting for what it is doing. The init process of a container goes on. */
+  readonly endNow: () => void
+  /** Calls the listener at each SIGHUP from now on; without a listener, that signal ends the program. */
+  readonly onHangup: (listener: () => void) => void
   /** Hides the command line from other users of the machine. */
   readonly hideArguments: () => void
 }

@@ -8,7 +8,7 @@ import { isClosedPipe, type Output, writeAll } from './output/output.js'
 
 /** Reads everything that is needed from the process, once; no code below reads `process`. */
 export async function createContext(): Promise<Context> {
-  const { signal, stopped } = listenForSignals()
+  const { signal, stopped, endNow } = listenForSignals()
   const runtime = readRuntime(signal)
   // Keep the token from child processes, and from libraries that print their environment.
   delete process.env['KYCONNECT_TOKEN_URL']
@@ -22,6 +22,10 @@ export async function createContext(): Promise<Context> {
     stdout: outputOf(1, () => process.stdout),
     stderr: outputOf(2, stderr),
     stopped,
+    endNow,
+    onHangup: (listener) => {
+      process.on('SIGHUP', listener)
+    },
     hideArguments: () => {
       process.title = 'kyconnect'
     },
@@ -45,15 +49,21 @@ function separateFromNode(): () => NodeJS.WriteStream {
 }
 
 /** The first signal lets running work end cleanly; a second one ends the process at once. */
-function listenForSignals(): { signal: AbortSignal; stopped: Promise<void> } {
+function listenForSignals(): Pick<Context, 'stopped' | 'endNow'> & { signal: AbortSignal } {
   const controller = new AbortController()
+  let received: 'SIGINT' | 'SIGTERM' | undefined
+  const endNow = (): void => {
+    if (received === undefined) return
+    // process.exit would wait for a file that is being opened, and for a key that is being generated.
+    process.removeAllListeners(received)
+    process.kill(process.pid, received)
+  }
   const stopped = new Promise<void>((resolve) => {
     const listen = (name: 'SIGINT' | 'SIGTERM', error: KyconnectError): void => {
       process.on(name, () => {
+        received = name
         if (controller.signal.aborted) {
-          // process.exit would wait for a file that is being opened.
-          process.removeAllListeners(name)
-          process.kill(process.pid, name)
+          endNow()
           return
         }
         controller.abort(error)
@@ -63,7 +73,7 @@ function listenForSignals(): { signal: AbortSignal; stopped: Promise<void> } {
     listen('SIGINT', new InterruptedError('interrupted'))
     listen('SIGTERM', new TerminatedError('terminated (SIGTERM)'))
   })
-  return { signal: controller.signal, stopped }
+  return { signal: controller.signal, stopped, endNow }
 }
 
 const standardOutput = 1

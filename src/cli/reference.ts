@@ -160,6 +160,12 @@ ${table(
 
 \`token\`: \`app\`, \`url\`.
 
+\`renew --daemon\` prints one document per line, for each change: \`time\`, \`event\`, and what the event is about. \`event\` is \`started\`
+(with \`url\`, where it listens, or null), \`appeared\`, \`changed\` (by another process), \`due\`, \`renewed\` (with \`failures\`, how often it had
+failed before), \`expired\`, \`revoked\`, \`recovered\` (each with \`profile\`, \`app\`, \`fingerprint\`, \`notAfter\`, \`nextRenewal\`), \`failed\`,
+\`unusable\` (with \`profile\`, \`error\`), \`gone\`, \`hook-succeeded\`, \`hook-failed\` (with \`profiles\`), \`store-failed\`, \`store-recovered\` or
+\`stopping\`.
+
 \`call\` prints the service's answer unchanged, whatever it is.
 
 On stderr, an error is the last line: \`{"error":{"code","message","hints":[],"exitCode","reason"?,"target"?,"details"?}}\`.
@@ -170,4 +176,7 @@ const limits = `- \`call\` passes an answer on while it arrives: at most 1 GiB, 
 - \`call\` follows redirects for GET and HEAD, within the gateway.
 - The body of an event is checked before it is sent: the service would ignore anything after the first JSON document, so kyconnect refuses it. A body of more than 5 MiB is sent unchecked; the service refuses it.
 - The body of a POST or PUT to \`metadata\` is checked for starred credentials (\`********\`), which the Registry would store. A body of more than 5 MiB cannot be checked, and is sent only with \`--allow-starred\`.
-- A token URL is read from at most 64 KiB of standard input.`
+- A token URL is read from at most 64 KiB of standard input.
+- \`renew --daemon\` looks at the store every 60 s, or every 1/20 of the shortest lifetime stored, but at least 1 s apart. After a failure it waits for a random part of 1 min, then 2 min, and so on up to 1 h (less for lifetimes below 20 min); a new certificate or SIGHUP ends the wait. It renews an identity once per 1/20 of its lifetime at most.
+- \`renew --daemon\` ends within 1 s of SIGTERM (exit code 143, which systemd counts as success) or Ctrl-C (130); for a running command of \`--exec\` it waits up to 60 s.
+- \`/healthz\` answers 503, with a line for each reason, when an identity has expired, has been revoked, cannot be used, or has less than half of the time between its due date and its expiry left. The listener has no access control: name an address other than this machine's own only in a network that may see App names and dates.`

@@ -1,9 +1,15 @@
 import { run } from './kyconnect.js'
 
 /** Mounts a new file system of so many kilobytes on a folder, for a test to fill. */
-export async function mountSmallDisk(folder: string, kilobytes: number): Promise<{ unmount: () => Promise<void> }> {
+export async function mountSmallDisk(
+  folder: string,
+  kilobytes: number,
+): Promise<{ remount: (mode: 'ro' | 'rw') => Promise<void>; unmount: () => Promise<void> }> {
   await asRoot('mount', ['-t', 'tmpfs', '-o', `size=${kilobytes}k,mode=0777`, 'tmpfs', folder])
-  return { unmount: () => asRoot('umount', ['-l', folder]) }
+  return {
+    remount: (mode) => asRoot('mount', ['-o', `remount,${mode}`, folder]),
+    unmount: () => asRoot('umount', ['-l', folder]),
+  }
 }
 
 /** Root, or sudo where it does not ask. */

@@ -10,6 +10,8 @@ Examples:
   $ kyconnect renew --all --if-due
   # earlier than usual, and let a web server know
   $ kyconnect renew --all --if-due --expires-in 40d --exec 'systemctl reload nginx'
+  # for as long as it runs, with /healthz and /metrics on port 9464
+  $ kyconnect renew --daemon --listen 9464
 `
 
 export const renewCommand: CommandDefinition = (program, run) => {
@@ -24,7 +26,15 @@ export const renewCommand: CommandDefinition = (program, run) => {
     .option('--all', 'every stored identity')
     .optionsGroup('When:')
     .option('--if-due', 'renew only what is due: by default when less than a third of its lifetime is left')
-    .option('--expires-in <time>', 'with --if-due: due when less than this is left, as 20d, 36h or 33%')
+    .option('--expires-in <time>', 'with --if-due or --daemon: due when less than this is left, as 20d, 36h or 33%')
+    .option(
+      '--daemon',
+      'keep running, and renew what is due: all identities unless one is named; SIGHUP makes it look at once, SIGTERM ends it',
+    )
+    .option(
+      '--listen <address:port>',
+      'with --daemon: serve /healthz and /metrics there, as 9464 (for this machine only), 0.0.0.0:9464 or [::1]:9464',
+    )
     .optionsGroup('Key:')
     .option('--reuse-key', 'keep the present key instead of generating a new one')
     .option('--key-algorithm <name>', 'rsa2048, rsa3072 or rsa4096 (default: what the service announces)')

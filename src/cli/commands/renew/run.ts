@@ -11,6 +11,7 @@ import { isoSeconds } from '../../output/validity.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
+import { checkDaemonOptions, runDaemon } from './daemon.js'
 
 /** The flags of the command, as they are given. */
 export interface RenewOptions extends NetworkOptions, OutputOptions {
@@ -21,13 +22,17 @@ export interface RenewOptions extends NetworkOptions, OutputOptions {
   readonly reuseKey?: true
   readonly keyAlgorithm?: string
   readonly exec?: string
+  readonly daemon?: true
+  readonly listen?: string
 }
 
 /** @param argument a profile, as --profile */
 export async function runRenew(argument: string | undefined, options: RenewOptions, context: Context): Promise<void> {
   const { kyconnect, stdout, stderr } = context
   const json = options.json === true
+  checkDaemonOptions(options)
   const request = parseRequest(options, context)
+  if (options.daemon === true) return runDaemon(chooseWatched(argument, options, context), request, options, context)
   const profiles = await chooseProfiles(argument, options, context)
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context)
@@ -53,11 +58,15 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
 
 /** @throws UsageError */
 export function parseRequest(options: RenewOptions, context: Context): Omit<RenewalRun, 'profiles'> {
-  const { exec, ifDue, expiresIn } = options
-  if (expiresIn !== undefined && ifDue === undefined)
-    throw new UsageError('--expires-in is for --if-due only', { hints: ['add --if-due, or leave --expires-in out'] })
+  const { exec, expiresIn } = options
+  const isOnlyDue = options.ifDue === true || options.daemon === true
+  if (expiresIn !== undefined && !isOnlyDue) {
+    throw new UsageError('--expires-in is for --if-due and --daemon only', {
+      hints: ['add --if-due, or leave --expires-in out'],
+    })
+  }
   return {
-    onlyDue: ifDue === undefined ? undefined : expiresIn === undefined ? usualDueRule : parseExpiresIn(expiresIn),
+    onlyDue: !isOnlyDue ? undefined : expiresIn === undefined ? usualDueRule : parseExpiresIn(expiresIn),
     key: parseKey(options),
     hook: exec === undefined ? undefined : (profiles) => runHook(exec, profiles, context),
   }
@@ -83,14 +92,26 @@ async function chooseProfiles(
   context: Context,
 ): Promise<readonly string[]> {
   const { kyconnect } = context
-  const named = options.profile ?? argument
-  if (argument !== undefined && options.profile !== undefined && argument !== options.profile) {
+  const named = givenProfile(argument, options)
+  if (options.all === undefined) return [await kyconnect.selectProfile(namedProfile(named, context))]
+  return (await kyconnect.store.summaries()).map(({ profile }) => profile)
+}
+
+/** The only profile that the daemon cares for, which may not exist yet; undefined: all of them. */
+function chooseWatched(argument: string | undefined, options: RenewOptions, context: Context): string | undefined {
+  const named = givenProfile(argument, options)
+  return options.all === undefined ? namedProfile(named, context) : undefined
+}
+
+/** The profile on the command line. @throws UsageError */
+function givenProfile(argument: string | undefined, { profile, all }: RenewOptions): string | undefined {
+  if (argument !== undefined && profile !== undefined && argument !== profile) {
     throw new UsageError('two profiles were given, as an argument and with --profile', { hints: ['give one of them'] })
   }
-  if (options.all === undefined) return [await kyconnect.selectProfile(namedProfile(named, context))]
-  if (named !== undefined)
+  const named = profile ?? argument
+  if (all === true && named !== undefined)
     throw new UsageError('--all and a profile exclude each other', { hints: ['give one of them'] })
-  return (await kyconnect.store.summaries()).map(({ profile }) => profile)
+  return named
 }
 
 function describe(result: RenewalResult, rule: DueRule | undefined): string {

@@ -1,0 +1,89 @@
+import type { KyconnectError } from '../../../errors.js'
+import type { Metadata } from '../../../identity/identity.js'
+import type { DaemonEvent } from '../../../renewal/daemon-event.js'
+import { type DueRule, renewalDate } from '../../../renewal/due.js'
+import { isoSeconds } from '../../output/identity-report.js'
+
+/** An event as one line for a person: the time, the profile, the text. */
+export function daemonLine(event: DaemonEvent, rule: DueRule, now: Date): string {
+  const about = 'profile' in event ? `${event.profile}: ` : ''
+  return `${isoSeconds(now)} ${about}${describe(event, rule)}`
+}
+
+/** An event as a JSON document. */
+export function daemonDocument(event: DaemonEvent, rule: DueRule, now: Date): Readonly<Record<string, unknown>> {
+  return {
+    time: isoSeconds(now),
+    event: event.event,
+    ...('url' in event ? { url: event.url ?? null } : {}),
+    ...('profile' in event ? { profile: event.profile } : {}),
+    ...('profiles' in event ? { profiles: event.profiles } : {}),
+    ...('metadata' in event ? certificateOf(event.metadata, rule) : {}),
+    ...('failures' in event ? { failures: event.failures } : {}),
+    ...('error' in event ? { error: errorOf(event.error) } : {}),
+  }
+}
+
+function describe(event: DaemonEvent, rule: DueRule): string {
+  switch (event.event) {
+    case 'started':
+      return event.url === undefined ? 'started' : `started, listening on ${event.url}`
+    case 'stopping':
+      return 'stopping'
+    case 'appeared':
+      return `found, ${validity(event.metadata, rule)}`
+    case 'changed':
+      return `changed by another process, ${validity(event.metadata, rule)}`
+    case 'gone':
+      return 'removed'
+    case 'due':
+      return `due for renewal, valid until ${isoSeconds(event.metadata.notAfter)}`
+    case 'renewed':
+      return `renewed${event.failures === 0 ? '' : ` after ${failures(event.failures)}`}, ${validity(event.metadata, rule)}`
+    case 'failed':
+      return `not renewed, will be tried again: ${event.error.message}`
+    case 'expired':
+      return `expired on ${isoSeconds(event.metadata.notAfter)}: ${pairAgain(event.profile)}`
+    case 'revoked':
+      return `revoked, works until ${isoSeconds(event.metadata.notAfter)} and cannot be renewed: ${pairAgain(event.profile)}`
+    case 'unusable':
+      return `cannot be used: ${event.error.message}`
+    case 'recovered':
+      return `usable again, ${validity(event.metadata, rule)}`
+    case 'hook-succeeded':
+      return `the command of --exec succeeded for ${event.profiles.join(', ')}`
+    case 'hook-failed':
+      return `the command of --exec failed for ${event.profiles.join(', ')}, will be run again: ${event.error.message}`
+    case 'store-failed':
+      return `the stored identities cannot be read, will be tried again: ${event.error.message}`
+    case 'store-recovered':
+      return 'the stored identities can be read again'
+  }
+}
+
+function failures(count: number): string {
+  return count === 1 ? '1 failure' : `${count} failures`
+}
+
+function validity(metadata: Metadata, rule: DueRule): string {
+  return `valid until ${isoSeconds(metadata.notAfter)}, next renewal ${isoSeconds(renewalDate(metadata, rule))}`
+}
+
+function pairAgain(profile: string): string {
+  return `pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`
+}
+
+function certificateOf(metadata: Metadata, rule: DueRule): Readonly<Record<string, unknown>> {
+  const { app, fingerprint, notAfter } = metadata
+  return { app, fingerprint, notAfter: isoSeconds(notAfter), nextRenewal: isoSeconds(renewalDate(metadata, rule)) }
+}
+
+function errorOf({ code, message, hints, reason, target }: KyconnectError): Readonly<Record<string, unknown>> {
+  return {
+    code,
+    message,
+    hints,
+    ...(reason === undefined ? {} : { reason }),
+    ...(target === undefined ? {} : { target }),
+  }
+}

@@ -1,0 +1,168 @@
+import { UsageError } from '../../../errors.js'
+import { checkProfileName } from '../../../identity/profile-name.js'
+import type { RunOptions } from '../../../kyconnect.js'
+import type { ProgressEvent } from '../../../progress.js'
+import { oneLine } from '../../../redaction.js'
+import { Alarm } from '../../../renewal/alarm.js'
+import { Daemon } from '../../../renewal/daemon.js'
+import type { DaemonEvent } from '../../../renewal/daemon-event.js'
+import { formatCounters } from '../../../renewal/daemon-metrics.js'
+import { type DueRule, usualDueRule } from '../../../renewal/due.js'
+import { serveMonitoring } from '../../../renewal/monitoring.js'
+import { formatMetrics } from '../../../renewal/prometheus.js'
+import type { RenewalRun } from '../../../renewal/run.js'
+import type { Context } from '../../context.js'
+import { createProgressRenderer } from '../../output/progress-renderer.js'
+import { routeChoice } from '../../route-choice.js'
+import { daemonDocument, daemonLine } from './daemon-log.js'
+import { parseListenAddress } from './listen-address.js'
+import type { RenewOptions } from './run.js'
+
+/** Milliseconds within which a renewal must end after the signal; then the process ends without it, as after a crash. */
+const abandonAfterMs = 500
+
+/**
+ * Runs until the process is asked to end, and then throws what every other command would.
+ * @param profile the only one to care for; undefined: all
+ */
+export async function runDaemon(
+  profile: string | undefined,
+  request: Omit<RenewalRun, 'profiles'>,
+  options: RenewOptions,
+  context: Context,
+): Promise<never> {
+  const { kyconnect, runtime, stopped } = context
+  const { signal, now, monotonic, randomHex } = runtime
+  if (profile !== undefined) checkProfileName(profile)
+  const listenAddress = options.listen === undefined ? undefined : parseListenAddress(options.listen)
+  const rule = request.onlyDue ?? usualDueRule
+  const report = createLog(options.json === true, rule, context)
+  const alarm = new Alarm()
+  context.onHangup(() => {
+    alarm.ring()
+  })
+  const { emit, trace } = await createProgressRenderer(
+    { json: options.json === true, verbose: options.verbose === true },
+    context,
+  )
+  const warnings = new Warnings(emit)
+  // Mistakes in the flags are reported now, and not with the first renewal.
+  if ((await routeChoice(options, context)).insecure) emit({ type: 'warning', warning: 'insecure' })
+
+  let hookRuns = 0
+  const { hook } = request
+  const countedHook: typeof hook =
+    hook &&
+    (async (profiles) => {
+      hookRuns += 1
+      try {
+        await hook(profiles)
+      } finally {
+        hookRuns -= 1
+      }
+    })
+  const daemon = new Daemon(
+    { profile, rule, hasHook: hook !== undefined },
+    {
+      now,
+      monotonic,
+      random: () => parseInt(randomHex(4), 16) / 2 ** 32,
+      sleep: (milliseconds) => alarm.wait(milliseconds, signal),
+      signal,
+      summaries: () => kyconnect.store.summaries(),
+      run: async (profiles, onResult) => {
+        // The flags name files, which may have been replaced since the last run.
+        const choice = await routeChoice(options, context)
+        const renewal = { ...request, hook: countedHook, profiles }
+        const running = kyconnect.renew(renewal, { choice, emit: warnings.emit, trace }, (result) => {
+          if (result.outcome === 'renewed') warnings.forget()
+          onResult(result)
+        })
+        return orAbandon(running, () => hookRuns > 0, context)
+      },
+      emit: report,
+    },
+  )
+  const monitoring =
+    listenAddress &&
+    (await serveMonitoring(listenAddress, {
+      problems: () => daemon.problems().map((problem) => oneLine(kyconnect.showable(problem))),
+      metrics: () => kyconnect.showable(formatMetrics(daemon.summaries, rule, now()) + formatCounters(daemon)),
+    }))
+  void stopped.then(() => {
+    report({ event: 'stopping' })
+  })
+  try {
+    report({ event: 'started', url: monitoring?.url })
+    return await daemon.run()
+  } finally {
+    monitoring?.close()
+  }
+}
+
+/** @throws UsageError for flags that have no effect without --daemon */
+export function checkDaemonOptions({ daemon, listen }: RenewOptions): void {
+  if (listen !== undefined && daemon === undefined)
+    throw new UsageError('--listen is for --daemon only', { hints: ['add --daemon, or leave --listen out'] })
+}
+
+/**
+ * Writes a line per event to standard output. A line that cannot be written, because the disk is full or the log's reader has ended, is
+ * lost: certificates are renewed all the same.
+ */
+function createLog(json: boolean, rule: DueRule, context: Context): (event: DaemonEvent) => void {
+  const { kyconnect, runtime, stdout } = context
+  let writing = Promise.resolve()
+  return (event) => {
+    const now = runtime.now()
+    const line = json
+      ? kyconnect.redactJson(daemonDocument(event, rule, now))
+      : oneLine(kyconnect.showable(daemonLine(event, rule, now)))
+    writing = writing.then(() => stdout.write(`${line}\n`)).catch(() => undefined)
+  }
+}
+
+/** Passes warnings on, each once until a renewal succeeds: a renewal that fails is tried again and again. */
+class Warnings {
+  readonly #said = new Set<string>()
+  readonly #emit: RunOptions['emit']
+
+  constructor(emit: RunOptions['emit']) {
+    this.#emit = emit
+  }
+
+  readonly emit = (event: ProgressEvent): void => {
+    const key = JSON.stringify(event)
+    if (event.type !== 'warning' || this.#said.has(key)) return
+    this.#said.add(key)
+    this.#emit(event)
+  }
+
+  forget(): void {
+    this.#said.clear()
+  }
+}
+
+/**
+ * The result of a run, which ends by itself after the signal, as a rule at once. It is not waited for where it cannot end, as while a key
+ * is generated: the process then ends by the signal itself, as in a crash, which leaves the old or the new identity. A hook has a time
+ * limit itself.
+ */
+function orAbandon<T>(running: Promise<T>, isHookRunning: () => boolean, { runtime, endNow }: Context): Promise<T> {
+  const { signal } = runtime
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined
+    const watch = (): void => {
+      timer = setTimeout(() => {
+        if (isHookRunning()) watch()
+        else endNow()
+      }, abandonAfterMs)
+    }
+    signal.addEventListener('abort', watch, { once: true })
+    if (signal.aborted) watch()
+    running.then(resolve, reject).finally(() => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', watch)
+    })
+  })
+}

@@ -1,0 +1,22 @@
+import type { KyconnectError } from '../errors.js'
+import type { Metadata } from '../identity/identity.js'
+
+/** What the daemon reports: changes of state, each once. */
+export type DaemonEvent =
+  /** `url` is where /healthz and /metrics are; undefined without --listen. */
+  | { readonly event: 'started'; readonly url: string | undefined }
+  | { readonly event: 'stopping' }
+  /** `changed`: paired again, rolled back, or renewed by another process. */
+  | {
+      readonly event: 'appeared' | 'changed' | 'due' | 'expired' | 'revoked' | 'recovered'
+      readonly profile: string
+      readonly metadata: Metadata
+    }
+  | { readonly event: 'gone'; readonly profile: string }
+  /** `failures`: how often it had failed before. */
+  | { readonly event: 'renewed'; readonly profile: string; readonly metadata: Metadata; readonly failures: number }
+  | { readonly event: 'failed' | 'unusable'; readonly profile: string; readonly error: KyconnectError }
+  | { readonly event: 'hook-succeeded'; readonly profiles: readonly string[] }
+  | { readonly event: 'hook-failed'; readonly profiles: readonly string[]; readonly error: KyconnectError }
+  | { readonly event: 'store-failed'; readonly error: KyconnectError }
+  | { readonly event: 'store-recovered' }
