@@ -2,7 +2,7 @@ import type { KyconnectError } from '../../../errors.js'
 import type { Metadata } from '../../../identity/identity.js'
 import type { DaemonEvent } from '../../../renewal/daemon-event.js'
 import { type DueRule, renewalDate } from '../../../renewal/due.js'
-import { isoSeconds } from '../../output/identity-report.js'
+import { isoSeconds } from '../../output/validity.js'
 
 /** An event as one line for a person: the time, the profile, the text. */
 export function daemonLine(event: DaemonEvent, rule: DueRule, now: Date): string {
