@@ -1,15 +1,24 @@
 import { setMaxListeners } from 'node:events'
 import type { Dispatcher } from 'undici'
-import { KyconnectError, UntrustedUrlError } from '../errors.js'
+import { UntrustedUrlError } from '../errors.js'
 import { oneLine } from '../redaction.js'
 import type { TransportDeps } from './client.js'
 import { Exchange } from './exchange.js'
 import { FetchExchange } from './fetch-exchange.js'
 import { Pools } from './pools.js'
 import { resolveTarget, type Route } from './route.js'
-import type { FetchHandler, FetchInit, FetchResponse } from './undici-fetch.js'
+import type { Dispatch, FetchHandler, FetchInit, FetchResponse } from './undici-fetch.js'
 
 export type { FetchInit, FetchResponse }
+
+/** One call of fetch, with the requests that its redirects need. */
+interface Call {
+  /** That all of its requests must have. */
+  readonly origin: string
+  readonly signals: readonly AbortSignal[]
+  /** Why a request failed: fetch reports only that it was cancelled when that happens while it sends a body. */
+  failure: Error | undefined
+}
 
 /** undici's fetch on a route. Requests may run at the same time. */
 export class FetchClient {
@@ -34,22 +43,19 @@ export class FetchClient {
    *   redirect to another origin; the reason of an aborted signal; TypeError when the request itself is not valid
    */
   async fetch(url: URL, init: FetchInit = {}): Promise<FetchResponse> {
-    const { signal } = this.#deps
+    const { origin, href } = resolveTarget(this.#route, url).url
+    const signals = [this.#deps.signal, init.signal].filter((signal) => signal instanceof AbortSignal)
+    const call: Call = { origin, signals, failure: undefined }
     this.#running++
     try {
-      signal.throwIfAborted()
+      this.#deps.signal.throwIfAborted()
       const { fetchThrough } = await import('./undici-fetch.js')
-      const called = resolveTarget(this.#route, url).url
-      const signals = init.signal === undefined || init.signal === null ? [signal] : [signal, init.signal]
-      return await fetchThrough(
-        (options, handler) => {
-          this.#dispatch(called.origin, signals, options, handler)
-        },
-        called,
-        init,
-      )
+      const dispatch: Dispatch = (options, handler) => {
+        this.#dispatch(call, options, handler)
+      }
+      return await fetchThrough(dispatch, href, init)
     } catch (error) {
-      throw causeOf(error, signal)
+      throw error instanceof TypeError ? (call.failure ?? error) : error
     } finally {
       this.#finish()
     }
@@ -70,20 +76,18 @@ export class FetchClient {
     return this.#pools.close()
   }
 
-  #dispatch(
-    origin: string,
-    signals: readonly AbortSignal[],
-    options: Dispatcher.DispatchOptions,
-    handler: FetchHandler,
-  ): void {
+  #dispatch(call: Call, options: Dispatcher.DispatchOptions, handler: FetchHandler): void {
+    const { origin, signals } = call
     const target = resolveTarget(this.#route, new URL(`${String(options.origin)}${options.path}`))
     if (target.url.origin !== origin) {
-      handler.onError(redirectRefused(origin, target.url, this.#deps))
+      call.failure = redirectRefused(origin, target.url, this.#deps)
+      handler.onError(call.failure)
       return
     }
     this.#running++
     const exchange = new Exchange(target, this.#route.timeoutMs, ...signals)
-    const guarded = new FetchExchange(handler, exchange, this.#route, () => {
+    const guarded = new FetchExchange(handler, exchange, this.#route, (failure) => {
+      call.failure = failure
       this.#finish()
     })
     void this.#send(origin, exchange, options, guarded)
@@ -111,13 +115,6 @@ export class FetchClient {
     this.#running--
     if (this.#running === 0) this.#onIdle?.()
   }
-}
-
-/** fetch wraps in a TypeError what the connection reports. */
-function causeOf(error: unknown, signal: AbortSignal): unknown {
-  if (!(error instanceof TypeError)) return error
-  const { cause } = error
-  return cause instanceof KyconnectError || (signal.aborted && cause === signal.reason) ? cause : error
 }
 
 function redirectRefused(from: string, to: URL, { redactor }: TransportDeps): UntrustedUrlError {

@@ -12,12 +12,12 @@ export class FetchExchange implements FetchHandler {
   readonly #inner: FetchHandler
   readonly #exchange: Exchange
   readonly #route: Route
-  readonly #onEnd: () => void
+  readonly #onEnd: (failure: Error | undefined) => void
   #abortRequest: ((reason?: Error) => void) | undefined
   #hasEnded = false
 
-  /** @param onEnd called once, after the answer is complete or the request has failed */
-  constructor(inner: FetchHandler, exchange: Exchange, route: Route, onEnd: () => void) {
+  /** @param onEnd called once, when the answer is complete or the request has failed */
+  constructor(inner: FetchHandler, exchange: Exchange, route: Route, onEnd: (failure: Error | undefined) => void) {
     this.#inner = inner
     this.#exchange = exchange
     this.#route = route
@@ -53,13 +53,16 @@ export class FetchExchange implements FetchHandler {
   }
 
   onComplete(trailers: string[] | null): void {
-    if (!this.#end()) return
+    if (this.#hasEnded) return
+    this.#end(undefined)
     this.#inner.onComplete(trailers)
   }
 
   onError(error: Error): void {
-    if (!this.#end()) return
-    this.#inner.onError(this.#translate(error))
+    if (this.#hasEnded) return
+    const failure = this.#translate(error)
+    this.#end(failure)
+    this.#inner.onError(failure)
   }
 
   readonly #abort = (): void => {
@@ -79,13 +82,10 @@ export class FetchExchange implements FetchHandler {
     return translateFailure(error, this.#route, this.#exchange)
   }
 
-  /** @returns whether this call ended it */
-  #end(): boolean {
-    if (this.#hasEnded) return false
+  #end(failure: Error | undefined): void {
     this.#hasEnded = true
     this.#exchange.signal.removeEventListener('abort', this.#abort)
     this.#exchange.end()
-    this.#onEnd()
-    return true
+    this.#onEnd(failure)
   }
 }

@@ -22,7 +22,7 @@ export type FetchInit = Omit<RequestInit, 'dispatcher'>
 export type FetchResponse = Pick<Response, keyof Response>
 
 /** Calls a URL with undici's fetch. @throws TypeError whose cause is what the handler was given; the reason of `init.signal` */
-export function fetchThrough(dispatch: Dispatch, url: URL, init: FetchInit): Promise<FetchResponse> {
+export function fetchThrough(dispatch: Dispatch, url: string, init: FetchInit): Promise<FetchResponse> {
   const { body = null, headers = {} } = init
   return fetch(url, {
     ...init,
