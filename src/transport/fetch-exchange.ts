@@ -7,7 +7,7 @@ import type { FetchHandler } from './undici-fetch.js'
 /** undici's own limits, which pause while a body is sent and while the reader of an answer is slow. */
 const timeouts = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
 
-/** Stands between undici's fetch and a connection: it ends the exchange with the request, and turns failures into our errors. */
+/** Connects undici's fetch with a connection: it ends the exchange with the request, and turns failures into our errors. */
 export class FetchExchange implements FetchHandler {
   readonly #inner: FetchHandler
   readonly #exchange: Exchange
