@@ -30,7 +30,7 @@ export type { PairPolicy } from './pairing/policy.js'
 
 export type { Emit, ProgressEvent } from './progress.js'
 export type { Runtime } from './runtime.js'
-export type { FetchInit, FetchResponse } from './transport/fetch-client.js'
+export type { FetchInit, FetchResponse } from './transport/fetch-message.js'
 
 /** Opens kyconnect in this process. @param signal when aborted, ends all running work with its reason */
 export function openKyconnect(signal: AbortSignal = new AbortController().signal): Promise<Kyconnect> {

@@ -5,11 +5,10 @@ import { oneLine } from '../redaction.js'
 import type { TransportDeps } from './client.js'
 import { Exchange } from './exchange.js'
 import { FetchExchange } from './fetch-exchange.js'
+import type { FetchInit, FetchResponse } from './fetch-message.js'
 import { Pools } from './pools.js'
 import { resolveTarget, type Route } from './route.js'
-import type { Dispatch, FetchHandler, FetchInit, FetchResponse } from './undici-fetch.js'
-
-export type { FetchInit, FetchResponse }
+import type { Dispatch, FetchHandler } from './undici-fetch.js'
 
 /** One call of fetch, with the requests that its redirects need. */
 interface Call {

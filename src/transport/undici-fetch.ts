@@ -1,4 +1,5 @@
 import { Dispatcher, fetch, FormData } from 'undici'
+import type { FetchInit, FetchResponse } from './fetch-message.js'
 
 /** What undici's fetch expects of the handler that it passes to a dispatcher, and of one that replaces it. */
 export interface FetchHandler {
@@ -14,12 +15,6 @@ export interface FetchHandler {
 
 /** Sends one request of a fetch; each redirect is another request. It reports every outcome to the handler, and throws nothing. */
 export type Dispatch = (options: Dispatcher.DispatchOptions, handler: FetchHandler) => void
-
-/** A request as for Node's own fetch, except that there is no dispatcher to choose. */
-export type FetchInit = Omit<RequestInit, 'dispatcher'>
-
-/** What a fetch resolves with: all of Node's Response but its class. */
-export type FetchResponse = Pick<Response, keyof Response>
 
 /** Calls a URL with undici's fetch. @throws TypeError whose cause is what the handler was given; the reason of `init.signal` */
 export function fetchThrough(dispatch: Dispatch, url: string, init: FetchInit): Promise<FetchResponse> {
