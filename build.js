@@ -16,6 +16,7 @@ const at = (...path) => join(root, ...path)
 /** What is imported dynamically becomes a file of its own; the name it is imported by, and that file. */
 const chunks = new Map([
   ['undici', 'undici.js'],
+  ['./undici-fetch.js', 'fetch.js'],
   ['inquirer', 'inquirer.js'],
   ['yocto-spinner', 'spinner.js'],
   ['./peculiar.js', 'peculiar.js'],
@@ -139,6 +140,27 @@ Dispatcher.prototype.request = require('undici/lib/api/api-request.js')
 module.exports = { Client, Pool }
 `
 
+/**
+ * fetch and what it needs, apart from the rest of undici. The module with undici's global dispatcher is left out: loading it replaces
+ * the dispatcher of Node's own fetch, and a program that imports kyconnect has not asked for that.
+ */
+const undiciFetch = {
+  name: 'undici-fetch',
+  setup(bundle) {
+    bundle.onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'undici-fetch' }))
+    bundle.onLoad({ filter: /.*/, namespace: 'undici-fetch' }, () => ({
+      contents: `
+        exports.Dispatcher = require('undici/lib/dispatcher/dispatcher.js')
+        exports.fetch = require('undici/lib/web/fetch/index.js').fetch
+        exports.FormData = require('undici/lib/web/fetch/formdata.js').FormData`,
+      resolveDir: root,
+    }))
+    bundle.onLoad({ filter: /undici[\\/]lib[\\/]global\.js$/ }, () => ({
+      contents: `exports.getGlobalDispatcher = () => undefined`,
+    }))
+  },
+}
+
 rmSync(at('dist'), { recursive: true, force: true })
 mkdirSync(at('dist'))
 const bundles = await Promise.all([
@@ -164,6 +186,12 @@ const bundles = await Promise.all([
     stdin: { contents: undici, resolveDir: root },
     plugins: [chunksApart, silentUndici, skipContinue, noHttp2, lightBuiltins],
     outfile: at('dist/undici.js'),
+  }),
+  build({
+    ...common,
+    entryPoints: [at('src/transport/undici-fetch.ts')],
+    plugins: [undiciFetch, silentUndici],
+    outfile: at('dist/fetch.js'),
   }),
   build({
     ...common,

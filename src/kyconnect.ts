@@ -312,32 +312,47 @@ export class Kyconnect {
   }
 
   #pairDeps(run: RunOptions): PairDeps {
-    return {
-      store: this.store,
-      choice: this.#choice(run),
-      transport: this.#transport(run),
-      emit: run.emit,
-      now: this.#runtime.now,
-    }
+    return flowDeps(this.#runtime, this.store, this.#redactor, run)
   }
 
-  #choice({ choice }: RunOptions): RouteChoice {
-    return { ...choice, environment: routeEnvironment(this.#runtime) }
+  #choice(run: RunOptions): RouteChoice {
+    return choiceOf(this.#runtime, run)
   }
 
-  #transport({ trace }: RunOptions): TransportDeps {
-    const { signal, monotonic } = this.#runtime
-    return { redactor: this.#redactor, trace, signal, now: monotonic, sleep }
+  #transport(run: RunOptions): TransportDeps {
+    return transportDeps(this.#runtime, this.#redactor, run)
   }
+}
+
+/** What a flow needs that changes an identity. */
+export function flowDeps(runtime: Runtime, store: IdentityStore, redactor: Redactor, run: RunOptions): PairDeps {
+  return {
+    store,
+    choice: choiceOf(runtime, run),
+    transport: transportDeps(runtime, redactor, run),
+    emit: run.emit,
+    now: runtime.now,
+  }
+}
+
+function choiceOf(runtime: Runtime, { choice }: RunOptions): RouteChoice {
+  return { ...choice, environment: routeEnvironment(runtime) }
+}
+
+function transportDeps({ signal, monotonic }: Runtime, redactor: Redactor, { trace }: RunOptions): TransportDeps {
+  return { redactor, trace, signal, now: monotonic, sleep }
 }
 
 const noEnvironment: RouteEnvironment = { proxy: undefined, noProxy: [], rootFiles: [], systemRootFiles: [] }
 
-function openStore(runtime: Runtime): Promise<IdentityStore> {
-  const home = runtime.environment['KYCONNECT_HOME'] ?? ''
+/** Opens the store on this machine. @param folder the home; by default the one that the environment names */
+export function openStore(
+  runtime: Runtime,
+  folder: string = runtime.environment['KYCONNECT_HOME'] ?? '',
+): Promise<IdentityStore> {
   return Promise.resolve(
     new FolderStore({
-      home: home === '' ? defaultHome(runtime) : absolute(home),
+      home: folder === '' ? defaultHome(runtime) : absolute(folder),
       userId: runtime.userId,
       pid: runtime.pid,
       hostname: runtime.hostname,

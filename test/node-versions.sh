@@ -13,7 +13,7 @@ case "$(uname -s)-$(uname -m)" in
     ;;
 esac
 
-tests=(test/e2e/pairing.test.ts test/e2e/kubernetes.test.ts test/e2e/secrets.test.ts test/e2e/readme.test.ts)
+tests=(test/e2e/pairing.test.ts test/e2e/kubernetes.test.ts test/e2e/secrets.test.ts test/e2e/readme.test.ts test/e2e/library.test.ts)
 for major in 22 24 26; do
   folder=node_modules/.cache/nodes/$major
   node=$PWD/$folder/node_modules/$package/bin/node

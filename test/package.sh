@@ -48,12 +48,16 @@ field ready.tokenUrls.demo | "$kyconnect" pair --app demo --url -
 [ "$("$kyconnect" call metadata)" = '[]' ]
 
 cat >consumer.ts <<'TS'
-import { type Identity, KyconnectError, openKyconnect, TokenRejectedError } from 'kyconnect'
+import { type Identity, KyconnectError, openIdentity, openKyconnect, TokenRejectedError } from 'kyconnect'
 
 const kyconnect = await openKyconnect()
 const identity: Identity = await kyconnect.identity('demo')
 if (!identity.material.key.startsWith('-----BEGIN PRIVATE KEY-----')) throw new Error('no key')
 if (!(new TokenRejectedError('x') instanceof KyconnectError)) throw new Error('no base class')
+const live = await openIdentity({ profile: 'demo', onRenewed: ({ notAfter }) => notAfter.getTime() })
+const response: Response = await live.fetch('metadata', { headers: { accept: 'application/json' }, signal: AbortSignal.timeout(60_000) })
+if (!response.ok) throw new Error(`status ${response.status}`)
+await live.close()
 TS
 npm pkg set type=module >/dev/null
 node "$checkout/node_modules/typescript/bin/tsc" --strict --target es2023 --module nodenext --types node \

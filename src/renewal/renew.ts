@@ -74,14 +74,19 @@ export async function renewIdentity(profile: string, request: RenewalRequest, de
 }
 
 /** An expired certificate does not pass the gateway, and a revoked one is not renewed (docs/contract.md §8): nothing is sent for either. */
-function checkRenewable({ profile, notAfter, revokedAt }: Metadata, now: Date): void {
-  if (notAfter <= now) {
-    throw new CertificateExpiredError(`the certificate of "${profile}" expired on ${notAfter.toISOString()}`, {
-      hints: [pairAgain(profile)],
-      details: { profile },
-    })
-  }
+function checkRenewable(metadata: Metadata, now: Date): void {
+  const { profile, notAfter, revokedAt } = metadata
+  if (notAfter <= now) throw expiredError(metadata)
   if (revokedAt !== null) throw revoked(profile, `was revoked, as known since ${revokedAt.toISOString()}`)
+}
+
+/** The error for an expired certificate. @param cause why it was not renewed in time, if that is known */
+export function expiredError({ profile, notAfter }: Metadata, cause?: unknown): CertificateExpiredError {
+  return new CertificateExpiredError(`the certificate of "${profile}" expired on ${notAfter.toISOString()}`, {
+    hints: [pairAgain(profile)],
+    details: { profile },
+    cause,
+  })
 }
 
 async function renewLocked(

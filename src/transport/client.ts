@@ -1,13 +1,13 @@
 import { setMaxListeners } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
-import type { Dispatcher, Pool } from 'undici'
+import type { Dispatcher } from 'undici'
 import { AnswerMalformedError, KyconnectError, UntrustedUrlError } from '../errors.js'
 import { oneLine, type Redactor, stripControl } from '../redaction.js'
 import type { Answer, Request, StreamedAnswer } from './answer.js'
-import { Connection } from './connection.js'
 import { Exchange } from './exchange.js'
 import { translateFailure } from './failure.js'
+import { Pools } from './pools.js'
 import { mayRetry, maxAttempts, pauseMs, type Retry } from './retry.js'
 import { type Route, resolveTarget, type Target } from './route.js'
 
@@ -36,14 +36,12 @@ const userAgent = 'kyconnect'
 export class HttpClient {
   readonly #route: Route
   readonly #deps: TransportDeps
-  /** By origin; connections are kept alive between requests. */
-  readonly #pools = new Map<string, Promise<Pool>>()
-  /** The exchange of each dispatched request, by its options: nothing else reaches the connection unchanged. */
-  readonly #exchanges = new WeakMap<object, Exchange>()
+  readonly #pools: Pools
 
   constructor(route: Route, deps: TransportDeps) {
     this.#route = route
     this.#deps = deps
+    this.#pools = new Pools(route, deps.trace)
     // Every request under way listens to the signal: more than ten are not a leak.
     setMaxListeners(0, deps.signal)
   }
@@ -95,17 +93,8 @@ export class HttpClient {
   }
 
   /** Ends all connections at once. */
-  async close(): Promise<void> {
-    const pools = [...this.#pools.values()]
-    this.#pools.clear()
-    await Promise.all(
-      pools.map((opening) =>
-        opening.then(
-          (pool) => pool.destroy(),
-          () => undefined,
-        ),
-      ),
-    )
+  close(): Promise<void> {
+    return this.#pools.close()
   }
 
   /** Where a redirect leads, or why it is not followed. */
@@ -207,7 +196,7 @@ export class HttpClient {
 
   async #dispatch(request: Request, exchange: Exchange): Promise<Dispatcher.ResponseData> {
     const { url } = exchange.target
-    const pool = await this.#pool(exchange)
+    const pool = await this.#pools.of(exchange)
     exchange.signal.throwIfAborted()
     this.#deps.trace?.(`> ${request.method} ${this.#deps.redactor.redact(withoutCredentials(url))}`)
     const started = this.#deps.now()
@@ -224,45 +213,12 @@ export class HttpClient {
         exchange.checkInterim(statusCode)
       },
     }
-    this.#exchanges.set(options, exchange)
+    this.#pools.assign(options, exchange)
     const response = await pool.request(options)
     this.#deps.trace?.(
       `< ${response.statusCode} ${stripControl(contentTypeOf(response.headers)).slice(0, 200)} (${Math.round(this.#deps.now() - started)} ms)`,
     )
     return response
-  }
-
-  #pool(exchange: Exchange): Promise<Pool> {
-    const { origin } = exchange.target.url
-    let pool = this.#pools.get(origin)
-    if (pool === undefined) {
-      pool = this.#openPool(origin, exchange)
-      this.#pools.set(origin, pool)
-    }
-    return pool
-  }
-
-  async #openPool(origin: string, exchange: Exchange): Promise<Pool> {
-    // The handshake runs while undici loads, which takes as long.
-    let first: Connection | undefined = new Connection(exchange, this.#route, this.#deps.trace)
-    first.begin()
-    const { Client, Pool } = await import('undici')
-    return new Pool(origin, {
-      connections: this.#route.connections,
-      pipelining: 1,
-      factory: (url, clientOptions: object) => {
-        const connection = first ?? new Connection(exchange, this.#route, this.#deps.trace)
-        first = undefined
-        const client = new Client(url, { ...clientOptions, connect: connection.connector })
-        const dispatch = client.dispatch.bind(client)
-        client.dispatch = (options, handler) => {
-          const carried = this.#exchanges.get(options)
-          if (carried !== undefined) connection.carry(carried)
-          return dispatch(options, handler)
-        }
-        return client
-      },
-    })
   }
 
   #traceBody(text: string): void {

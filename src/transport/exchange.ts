@@ -3,7 +3,7 @@ import type { Target } from './route.js'
 
 export type Phase = 'connecting' | 'waiting for the answer' | 'reading the answer'
 
-/** One request and its answer, with a time limit, the caller's abort signal, and the first error of its socket. */
+/** One request and its answer, with a time limit, the callers' abort signals, and the first error of its socket. */
 export class Exchange {
   readonly target: Target
   phase: Phase = 'connecting'
@@ -13,15 +13,15 @@ export class Exchange {
   awaitedSource: string | undefined
   readonly #controller = new AbortController()
   readonly #timeoutMs: number
-  readonly #outer: AbortSignal
+  readonly #outer: readonly AbortSignal[]
   #timer: NodeJS.Timeout | undefined
 
-  constructor(target: Target, timeoutMs: number, outer: AbortSignal) {
+  constructor(target: Target, timeoutMs: number, ...outer: readonly AbortSignal[]) {
     this.target = target
     this.#timeoutMs = timeoutMs
     this.#outer = outer
-    if (outer.aborted) this.#abort()
-    outer.addEventListener('abort', this.#abort, { once: true })
+    for (const signal of outer) signal.addEventListener('abort', this.#abort, { once: true })
+    if (outer.some(({ aborted }) => aborted)) this.#abort()
     this.restartTimeout()
   }
 
@@ -52,7 +52,7 @@ export class Exchange {
 
   end(): void {
     this.pauseTimeout()
-    this.#outer.removeEventListener('abort', this.#abort)
+    for (const signal of this.#outer) signal.removeEventListener('abort', this.#abort)
   }
 
   timeoutError(): TimeoutError {
@@ -92,7 +92,7 @@ export class Exchange {
   }
 
   readonly #abort = (): void => {
-    this.#controller.abort(this.#outer.reason)
+    this.#controller.abort(this.#outer.find(({ aborted }) => aborted)?.reason)
   }
 }
 

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { Readable } from 'node:stream'
 import { plainEnvironment, program } from './kyconnect.js'
 
 /** What the sandbox says when it is up. */
@@ -26,13 +27,18 @@ export interface SandboxProcess {
   stop(): Promise<void>
 }
 
-export async function startSandboxProcess(args: readonly string[] = []): Promise<SandboxProcess> {
+/** @param onLog takes the lines of --log; without it they are shown */
+export async function startSandboxProcess(
+  args: readonly string[] = [],
+  onLog?: (line: string) => void,
+): Promise<SandboxProcess> {
   const child = spawn(process.execPath, [program, 'sandbox', ...args], {
     env: plainEnvironment(),
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', onLog === undefined ? 'inherit' : 'pipe'],
   })
+  if (onLog !== undefined && child.stderr !== null) createInterface({ input: child.stderr }).on('line', onLog)
   const exited = once(child, 'exit')
-  const lines = createInterface({ input: child.stdout })
+  const lines = createInterface({ input: child.stdout ?? Readable.from([]) })
   const line = await Promise.race([
     once(lines, 'line').then(([text]: unknown[]) => String(text)),
     exited.then(() => {

@@ -7,7 +7,7 @@ import {
 import { createSecureServer, type Http2SecureServer, type Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
-import type { TLSSocket } from 'node:tls'
+import { TLSSocket } from 'node:tls'
 import { errorAnswer, type Answer, type Backend, type Outlet } from './exchange.js'
 import type { Port } from './port.js'
 import { waitForSlot, type AnswerSlot } from './unread-bytes.js'
@@ -40,6 +40,8 @@ export type ReportExchange = (exchange: {
   readonly target: string
   readonly status: number
   readonly durationMs: number
+  /** SHA-256 of the client's certificate, lower-case hex; undefined without one. */
+  readonly client?: string | undefined
 }) => void
 
 /** What a client may leave undone before its connection is dropped. */
@@ -179,10 +181,11 @@ async function answerIn(exchange: Exchange, options: ListenerOptions): Promise<v
   const target = incoming.url ?? ''
   const head = headOf(incoming, target)
   const progress = { status: 0, isClosed: false }
+  const client = fingerprintOf(socket)
   outgoing.on('close', () => {
     progress.isClosed = true
     const { status } = progress
-    options.report({ method: head.method, target, status, durationMs: Math.round(performance.now() - startMs) })
+    options.report({ method: head.method, target, status, durationMs: Math.round(performance.now() - startMs), client })
   })
   incoming.on('error', () => undefined)
   runUnless(incoming, ['end', 'close'], limits.bodyTimeoutMs, drop)
@@ -206,6 +209,11 @@ async function answerIn(exchange: Exchange, options: ListenerOptions): Promise<v
     slot.release()
     stream(exchange, result.body, result.stream)
   } else send(exchange, head.method === 'HEAD' ? '' : result.body, slot)
+}
+
+function fingerprintOf(socket: Socket): string | undefined {
+  const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined
+  return certificate?.fingerprint256.replaceAll(':', '').toLowerCase()
 }
 
 /** Sends a whole answer. */

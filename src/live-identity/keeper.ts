@@ -1,0 +1,174 @@
+import { CertificateRevokedError } from '../errors.js'
+import type { Identity, Metadata } from '../identity/identity.js'
+import type { PairDeps } from '../pairing/policy.js'
+import { certificateState, usualDueRule } from '../renewal/due.js'
+import { expiredError, renewIdentity } from '../renewal/renew.js'
+
+/** Milliseconds between two looks at the store for what another process changed. */
+const lookIntervalMs = 10_000
+/** Milliseconds without a renewal after a failed one; the pause doubles with each failure. */
+const firstPauseMs = 60_000
+const longestPauseMs = 3_600_000
+/** A pause is at most this share of the lifetime, so that it never outlasts the certificate. */
+const longestPauseShare = 1 / 20
+
+/** What the owner of a keeper hears. */
+export interface KeeperEvents {
+  /** Called with the identity that is used from now on. */
+  readonly onChange: (identity: Identity) => void
+  /** A renewal failed, or the store could not be read; the present identity stays in use. */
+  readonly onError: (error: Error) => void
+}
+
+/**
+ * Keeps one identity alive: renews it when it is due, and notices what another process did to it. There is no timer: all of it
+ * happens when the identity is used.
+ */
+export class Keeper {
+  readonly #deps: PairDeps
+  readonly #events: KeeperEvents
+  #identity: Identity
+  /** By the monotonic clock, as all times here but those of certificates. */
+  #lookedMs: number
+  #looking: Promise<void> | undefined
+  #renewing: Promise<void> | undefined
+  /** The fingerprint of the expired certificate that a successor was looked for. */
+  #expiredSeen: string | undefined
+  #failures = 0
+  #nextAttemptMs = -Infinity
+  #lastError: Error | undefined
+
+  constructor(identity: Identity, deps: PairDeps, events: KeeperEvents) {
+    this.#identity = identity
+    this.#deps = deps
+    this.#events = events
+    this.#lookedMs = deps.transport.now()
+  }
+
+  /** The identity as it is known now. */
+  get identity(): Identity {
+    return this.#identity
+  }
+
+  /**
+   * The identity to use for a request. Looks and renewals run in the background; only an expired certificate waits, for a look at the store.
+   * @throws CertificateExpiredError
+   */
+  async usable(): Promise<Identity> {
+    if (this.#state() === 'expired') await this.#findSuccessor()
+    else if (this.#shouldLook()) void this.#look()
+    const state = this.#state()
+    if (state === 'expired') throw expiredError(this.#identity.metadata, this.#lastError)
+    if (state !== 'fine' && this.#deps.transport.now() >= this.#nextAttemptMs) this.#renew().catch(() => undefined)
+    return this.#identity
+  }
+
+  /**
+   * Renews now if the certificate is due, whatever failed before.
+   * @returns whether there is a new certificate; another process may have renewed it
+   * @throws as renewIdentity
+   */
+  async renewIfDue(): Promise<boolean> {
+    const { fingerprint } = this.#identity.metadata
+    await this.#look()
+    if (this.#state() !== 'fine') await this.#renew()
+    return this.#identity.metadata.fingerprint !== fingerprint
+  }
+
+  /** Waits for what runs in the background. */
+  async settle(): Promise<void> {
+    await Promise.allSettled([this.#looking, this.#renewing])
+  }
+
+  #state(): ReturnType<typeof certificateState> {
+    return certificateState(this.#identity.metadata, usualDueRule, this.#deps.now())
+  }
+
+  #shouldLook(): boolean {
+    return this.#deps.transport.now() - this.#lookedMs >= lookIntervalMs
+  }
+
+  async #findSuccessor(): Promise<void> {
+    const { fingerprint } = this.#identity.metadata
+    if (this.#looking === undefined && this.#expiredSeen === fingerprint && !this.#shouldLook()) return
+    this.#expiredSeen = fingerprint
+    await this.#look()
+  }
+
+  /** One look at a time, shared by all that wait for it. It never fails: the identity that is known stays in use. */
+  #look(): Promise<void> {
+    this.#looking ??= this.#load().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  async #load(): Promise<void> {
+    this.#lookedMs = this.#deps.transport.now()
+    try {
+      this.#adopt(await this.#deps.store.load(this.#identity.metadata.profile))
+    } catch (error) {
+      this.#report(error)
+    }
+  }
+
+  /** One renewal at a time, shared by all that wait for it. */
+  #renew(): Promise<void> {
+    this.#renewing ??= this.#renewOnce().finally(() => {
+      this.#renewing = undefined
+    })
+    return this.#renewing
+  }
+
+  async #renewOnce(): Promise<void> {
+    const { now } = this.#deps
+    const isWanted = (metadata: Metadata): boolean => certificateState(metadata, usualDueRule, now()) !== 'fine'
+    const key = { kind: 'generated', algorithm: undefined } as const
+    try {
+      const { identity } = await renewIdentity(
+        this.#identity.metadata.profile,
+        { key, isWanted, hasHook: false },
+        this.#deps,
+      )
+      this.#adopt(identity)
+      this.#forgetFailures()
+    } catch (error) {
+      this.#postpone()
+      // The store says now that it is revoked.
+      if (error instanceof CertificateRevokedError) await this.#look()
+      this.#report(error)
+      throw error
+    }
+  }
+
+  #adopt(identity: Identity): void {
+    if (sameIdentity(identity, this.#identity)) return
+    if (identity.metadata.fingerprint !== this.#identity.metadata.fingerprint) this.#forgetFailures()
+    this.#identity = identity
+    this.#events.onChange(identity)
+  }
+
+  #forgetFailures(): void {
+    this.#failures = 0
+    this.#nextAttemptMs = -Infinity
+    this.#lastError = undefined
+  }
+
+  #postpone(): void {
+    const { notBefore, notAfter } = this.#identity.metadata
+    const longestMs = Math.min(longestPauseMs, (notAfter.getTime() - notBefore.getTime()) * longestPauseShare)
+    this.#nextAttemptMs = this.#deps.transport.now() + Math.min(firstPauseMs * 2 ** this.#failures, longestMs)
+    this.#failures++
+  }
+
+  #report(error: unknown): void {
+    // What ends because the identity was closed has not failed.
+    if (this.#deps.transport.signal.aborted) return
+    this.#lastError = error instanceof Error ? error : new Error(String(error))
+    this.#events.onError(this.#lastError)
+  }
+}
+
+function sameIdentity(one: Identity, other: Identity): boolean {
+  return JSON.stringify([one.metadata, one.material]) === JSON.stringify([other.metadata, other.material])
+}

@@ -1,0 +1,127 @@
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { temporaryFolder } from '../support/certificates.js'
+import { kyconnect, root, run, type Run } from '../support/kyconnect.js'
+import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>
+let sandbox: SandboxProcess
+let home = ''
+
+beforeAll(async () => {
+  ;[folder, sandbox] = await Promise.all([temporaryFolder('library'), startSandboxProcess()])
+  home = join(folder.path, 'home')
+  const paired = await kyconnect(['pair', '--url', '-'], {
+    env: { ...sandbox.ready.env, KYCONNECT_HOME: home },
+    input: await sandbox.tokenUrl(),
+  })
+  expect(paired.code, paired.stderr).toBe(0)
+  await mkdir(join(folder.path, 'node_modules'))
+  await symlink(root, join(folder.path, 'node_modules', 'kyconnect'), 'dir')
+})
+afterAll(async () => {
+  await sandbox.stop()
+  await folder.remove()
+})
+
+/** Runs a program that may import kyconnect, with the paired identity at hand. */
+async function runProgram(source: string, env: Readonly<Record<string, string>> = {}): Promise<Run> {
+  await writeFile(join(folder.path, 'program.mjs'), source)
+  return run(process.execPath, ['program.mjs'], { cwd: folder.path, env: { KYCONNECT_HOME: home, ...env } })
+}
+
+test('the examples of docs/library.md run as they are, and print what it says', async () => {
+  const text = await readFile(join(root, 'docs/library.md'), 'utf8')
+  const examples = [...text.matchAll(/^```js\n([^]*?)^```\n[^]*?^```\n([^]*?)^```$/gm)]
+  expect(examples).toHaveLength(3)
+  for (const [, source = '', output = ''] of examples) {
+    const done = await runProgram(source)
+    expect([done.code, done.stdout, done.stderr]).toEqual([0, output, ''])
+  }
+})
+
+test('importing it, and calling with it, changes nothing in the program', async () => {
+  const done = await runProgram(`
+    const state = () => JSON.stringify({
+      environment: process.env,
+      listeners: process.eventNames().map((name) => [String(name), process.listenerCount(name)]),
+      globals: Reflect.ownKeys(globalThis).map(String),
+    })
+    const before = state()
+    const { openIdentity } = await import('kyconnect')
+    const imported = state()
+    const identity = await openIdentity()
+    const response = await identity.fetch('metadata')
+    await response.text()
+    await identity.close()
+    console.log(before === imported, before === state(), before.includes('globalDispatcher'))
+  `)
+  expect([done.code, done.stdout], done.stderr).toEqual([0, 'true true false\n'])
+})
+
+test('an identity that is left open does not keep the program running', async () => {
+  const startMs = performance.now()
+  const done = await runProgram(`
+    import { openIdentity } from 'kyconnect'
+    const identity = await openIdentity()
+    console.log((await (await identity.fetch('metadata')).json()) instanceof Array)
+  `)
+  expect([done.code, done.stdout], done.stderr).toEqual([0, 'true\n'])
+  // A time limit of 30 s that was left running would.
+  expect(performance.now() - startMs).toBeLessThan(25_000)
+})
+
+test('close ends what runs, and the signal closes', async () => {
+  const done = await runProgram(`
+    import { openIdentity } from 'kyconnect'
+    const hang = () => ({
+      method: 'POST',
+      duplex: 'half',
+      body: new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(1)) }),
+    })
+    const settle = (promise) => promise.then(() => 'answered', (error) => error.message)
+
+    const closed = await openIdentity()
+    const running = settle(closed.fetch('metadata', hang()))
+    setTimeout(() => closed.close(), 300)
+    console.log(await running)
+    await closed.close()
+    console.log(await settle(closed.fetch('metadata')))
+
+    const controller = new AbortController()
+    const aborted = await openIdentity({ signal: controller.signal })
+    const other = settle(aborted.fetch('metadata', hang()))
+    setTimeout(() => controller.abort(new Error('the program ends')), 300)
+    console.log(await other)
+    console.log(await settle(aborted.fetch('metadata')))
+    console.log(await settle(openIdentity({ signal: controller.signal })))
+  `)
+  const [closed, ended] = ['the identity has been closed', 'the program ends']
+  expect([done.code, done.stdout.trim().split('\n')], done.stderr).toEqual([0, [closed, closed, ended, ended, ended]])
+})
+
+test('a store is a folder or another object, and NODE_DEBUG prints nothing of a request', async () => {
+  const done = await runProgram(
+    `
+    import { openIdentity, openKyconnect } from 'kyconnect'
+    const { store } = await openKyconnect()
+    for (const given of [${JSON.stringify(home)}, store]) {
+      const identity = await openIdentity({ store: given, profile: 'demo' })
+      console.log((await identity.fetch('info')).status)
+      await identity.close()
+    }
+    const lost = await openIdentity({ store: '/nonexistent/home' }).catch((error) => error.code)
+    console.log(lost)
+  `,
+    { NODE_DEBUG: 'fetch,undici' },
+  )
+  expect([done.code, done.stdout, done.stderr]).toEqual([0, '200\n200\nERR_NO_IDENTITY\n', ''])
+})
+
+test('no command loads the fetch of programs', async () => {
+  for (const name of ['main.js', 'runs.js']) {
+    expect(await readFile(join(root, 'dist', name), 'utf8')).not.toContain('fetch.js')
+  }
+  expect(await readFile(join(root, 'dist/index.js'), 'utf8')).toContain('./fetch.js')
+})
