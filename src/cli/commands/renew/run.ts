@@ -28,7 +28,8 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
   const { kyconnect, stdout, stderr } = context
   const json = options.json === true
   const request = parseRequest(options, context)
-  const profiles = await chooseProfiles(argument, options, context)
+  const chosen = await chooseProfiles(argument, options, context)
+  const { profiles } = chosen
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context)
   if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
@@ -44,7 +45,7 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
     const line = `${kyconnect.showable(describe(result, request.onlyDue))}\n`
     void (result.outcome === 'renewed' ? stdout : stderr).write(line)
   }
-  const result = await kyconnect.renew({ ...request, profiles }, { choice, emit, trace: progress.trace }, onResult)
+  const result = await kyconnect.renew({ ...request, ...chosen }, { choice, emit, trace: progress.trace }, onResult)
   if (json) await stdout.write(`${kyconnect.redactJson(documentOf(result, request.onlyDue))}\n`)
   const failures = result.results.flatMap((each) => (each.outcome === 'failed' ? [each.error] : []))
   const worst = worstOf([...failures, ...(result.hookError === undefined ? [] : [result.hookError])])
@@ -52,7 +53,7 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
 }
 
 /** @throws UsageError */
-export function parseRequest(options: RenewOptions, context: Context): Omit<RenewalRun, 'profiles'> {
+export function parseRequest(options: RenewOptions, context: Context): Omit<RenewalRun, 'profiles' | 'summaries'> {
   const { exec, ifDue, expiresIn } = options
   if (expiresIn !== undefined && ifDue === undefined)
     throw new UsageError('--expires-in is for --if-due only', { hints: ['add --if-due, or leave --expires-in out'] })
@@ -81,16 +82,17 @@ async function chooseProfiles(
   argument: string | undefined,
   options: RenewOptions,
   context: Context,
-): Promise<readonly string[]> {
+): Promise<Pick<RenewalRun, 'profiles' | 'summaries'>> {
   const { kyconnect } = context
   const named = options.profile ?? argument
   if (argument !== undefined && options.profile !== undefined && argument !== options.profile) {
     throw new UsageError('two profiles were given, as an argument and with --profile', { hints: ['give one of them'] })
   }
-  if (options.all === undefined) return [await kyconnect.selectProfile(namedProfile(named, context))]
+  if (options.all === undefined) return { profiles: [await kyconnect.selectProfile(namedProfile(named, context))] }
   if (named !== undefined)
     throw new UsageError('--all and a profile exclude each other', { hints: ['give one of them'] })
-  return (await kyconnect.store.summaries()).map(({ profile }) => profile)
+  const summaries = await kyconnect.store.summaries()
+  return { profiles: summaries.map(({ profile }) => profile), summaries }
 }
 
 function describe(result: RenewalResult, rule: DueRule | undefined): string {
