@@ -101,7 +101,7 @@ async function forgetHook({ profile, fingerprint }: Metadata, { store, emit }: P
   try {
     await store.locked(profile, (change) =>
       change.amend((present) =>
-        // A renewal since then waits for its own hook.
+        // A renewal since then waits for its own run of the hook.
         present.fingerprint === fingerprint ? { ...present, hookPending: false } : present,
       ),
     )

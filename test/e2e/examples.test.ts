@@ -163,9 +163,21 @@ describe('systemd', () => {
     },
   )
 
+  test('what the instructions enable can be enabled', () => {
+    const enabled = names.flatMap((name) =>
+      [...textOf(name).matchAll(/systemctl (?:--user )?enable --now (\S+)/g)].map(([, unit = '']) => unit),
+    )
+    expect(new Set(enabled)).toEqual(new Set(['kyconnect-renew.timer', 'kyconnect-daemon.service']))
+    for (const unit of enabled) expect(textOf(`systemd/${unit}`)).toMatch(/^\[Install\]\nWantedBy=/m)
+  })
+
   test('the timer and the daemon have the same sandbox', () => {
     const [timer, daemon] = ['renew', 'daemon'].map((name) =>
-      textOf(`systemd/kyconnect-${name}.service`).split('\n\n# The process can write').at(1),
+      textOf(`systemd/kyconnect-${name}.service`)
+        .split('\n\n[Install]')[0]
+        ?.trimEnd()
+        .split('\n\n# The process can write')
+        .at(1),
     )
     expect(timer?.split('\n').length).toBeGreaterThan(20)
     expect(daemon).toBe(timer)
