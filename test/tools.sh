@@ -4,9 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export DEBIAN_FRONTEND=noninteractive
 
-declare -A package=([nginx]=nginx-light [openssl]=openssl [curl]=curl [jq]=jq [cc]="gcc libc6-dev" [tinyproxy]=tinyproxy-bin)
+declare -A package=([nginx]=nginx-light [openssl]=openssl [curl]=curl [jq]=jq [cc]="gcc libc6-dev" [tinyproxy]=tinyproxy-bin
+  [systemd-analyze]=systemd [shellcheck]=shellcheck)
 missing=()
-for tool in nginx openssl curl jq cc tinyproxy; do
+for tool in nginx openssl curl jq cc tinyproxy systemd-analyze shellcheck; do
   PATH="$PATH:/usr/sbin:/sbin" command -v "$tool" >/dev/null 2>&1 && continue
   read -ra packages <<<"${package[$tool]}"
   missing+=("${packages[@]}")

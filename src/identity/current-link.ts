@@ -1,5 +1,6 @@
 import type { symlink } from 'node:fs/promises'
-import { cp, lstat, readdir, readlink, rename, rm } from 'node:fs/promises'
+import { readlinkSync } from 'node:fs'
+import { cp, lstat, readdir, rename, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { hasErrorCode } from '../errors.js'
 import { syncFolder } from './durable-files.js'
@@ -38,16 +39,25 @@ export async function pointCurrent(profile: ProfileFolder, version: string, make
 /** Whether `current` is missing or shows another version than this one. */
 export async function currentLags(profile: ProfileFolder, version: string): Promise<boolean> {
   const current = currentPath(profile)
-  const target = await readlink(current).catch(() => undefined)
+  const target = linkTarget(current)
   if (target !== undefined) return target !== join('versions', version)
   return !(await isSameIdentity(profile, current, versionPath(profile, version)))
 }
 
 /** The version that `current` links to; undefined when it is not such a link. */
-export async function linkedVersion(profile: ProfileFolder): Promise<string | undefined> {
-  const target = await readlink(currentPath(profile)).catch(() => '')
+export function linkedVersion(profile: ProfileFolder): string | undefined {
+  const target = linkTarget(currentPath(profile)) ?? ''
   const version = basename(target)
   return isVersion(version) && target === join('versions', version) ? version : undefined
+}
+
+/** undefined when it is not a link. */
+function linkTarget(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return undefined
+  }
 }
 
 /** Whether `current` is a file of the user's, or a folder whose key belongs to none of the versions: a restored copy. It must never be deleted. */

@@ -109,7 +109,7 @@ export class FolderChange implements ProfileChange {
     return onFiles(`remove ${profile.path}`, async () => {
       const pointer = await this.#replaceablePointer()
       // With a damaged pointer, `current` alone says which version is the identity.
-      const linked = pointer === undefined ? await linkedVersion(profile) : undefined
+      const linked = pointer === undefined ? linkedVersion(profile) : undefined
       const known =
         pointer === undefined
           ? [linked].filter(isVersion)

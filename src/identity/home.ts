@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { chmod, lstat, mkdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
 import { FilesError, hasErrorCode, HomeUnsafeError } from '../errors.js'
@@ -38,7 +39,7 @@ function absolute(path: string | undefined): string | undefined {
 export async function checkOwnFolder(folder: string, userId: number | undefined): Promise<boolean> {
   let found
   try {
-    found = await stat(folder)
+    found = statSync(folder)
   } catch (error) {
     if (hasErrorCode(error, 'ENOENT') && !(await isLink(folder))) return false
     throw filesError(error, `read ${folder}`)

@@ -6,9 +6,9 @@ import { type Pointer, readPointer, replacePointer } from './pointer.js'
 import type { ProfileFolder } from './profile-folder.js'
 import { deleteVersions } from './versions.js'
 
-/** Whether a crash left something to repair, or a pending pairing has expired. Only reads. */
+/** Whether a crash left something to repair, or a pending pairing has expired. Only reads, and synchronously: a timer asks for every profile. */
 export async function needsMending(profile: ProfileFolder): Promise<boolean> {
-  if (await hasPendingExpired(profile)) return true
+  if (hasPendingExpired(profile)) return true
   const pointer = await readPointer(profile).catch(() => undefined)
   return pointer !== undefined && (pointer.retired.length > 0 || (await currentLags(profile, pointer.current)))
 }
@@ -21,7 +21,7 @@ export async function mendProfile(profile: ProfileFolder, makeLink: MakeLink): P
   const pointer = await readPointer(profile)
   if (pointer !== undefined && (await currentLags(profile, pointer.current)) && !(await currentIsForeign(profile)))
     await pointCurrent(profile, pointer.current, makeLink)
-  if (await hasPendingExpired(profile)) await deletePending(profile)
+  if (hasPendingExpired(profile)) await deletePending(profile)
   await tidy(profile, pointer)
 }
 

@@ -1,4 +1,5 @@
-import { lstat, rename, rm, unlink } from 'node:fs/promises'
+import { lstatSync } from 'node:fs'
+import { rename, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hasErrorCode } from '../errors.js'
 import { onFiles, syncFolder, writeFolder } from './durable-files.js'
@@ -54,7 +55,11 @@ export async function deletePending(profile: ProfileFolder): Promise<void> {
 }
 
 /** Whether there is a pending pairing whose token has expired. */
-export async function hasPendingExpired(profile: ProfileFolder): Promise<boolean> {
-  const found = await lstat(pendingPath(profile)).catch(() => undefined)
-  return found !== undefined && profile.now().getTime() - found.mtimeMs > lifetimeMs
+export function hasPendingExpired(profile: ProfileFolder): boolean {
+  try {
+    const found = lstatSync(pendingPath(profile), { throwIfNoEntry: false })
+    return found !== undefined && profile.now().getTime() - found.mtimeMs > lifetimeMs
+  } catch {
+    return false
+  }
 }

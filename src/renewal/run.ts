@@ -1,5 +1,6 @@
 import { KyconnectError } from '../errors.js'
 import type { Metadata } from '../identity/identity.js'
+import type { ProfileSummary } from '../identity/store.js'
 import type { PairDeps } from '../pairing/policy.js'
 import { certificateState, type DueRule } from './due.js'
 import { renewIdentity, type RenewalKey } from './renew.js'
@@ -7,6 +8,8 @@ import { renewIdentity, type RenewalKey } from './renew.js'
 /** One run over some identities: by a person, a timer or the daemon. */
 export interface RenewalRun {
   readonly profiles: readonly string[]
+  /** What the caller has read of the profiles just now: then only identities that need something are loaded. */
+  readonly summaries?: readonly ProfileSummary[]
   /** Renew only what is due by this rule; undefined: renew everything. */
   readonly onlyDue: DueRule | undefined
   readonly key: RenewalKey
@@ -41,8 +44,12 @@ export async function renewAll(
   onResult: (result: RenewalResult) => void,
 ): Promise<RunResult> {
   const results: RenewalResult[] = []
+  const fine = findFine(run, deps)
   for (const profile of run.profiles) {
-    const result = await renewOne(profile, run, deps)
+    await deps.store.mend(profile)
+    const metadata = fine.get(profile)
+    const result: RenewalResult =
+      metadata === undefined ? await renewOne(profile, run, deps) : { profile, outcome: 'unwanted', metadata }
     results.push(result)
     onResult(result)
   }
@@ -60,12 +67,21 @@ export async function renewAll(
   return { results, hookProfiles, hookError: undefined }
 }
 
+/** The identities that are not due, by their metadata alone: with 1,000 of them, loading the keys would take seconds. */
+function findFine({ onlyDue, summaries = [] }: RenewalRun, { now }: PairDeps): ReadonlyMap<string, Metadata> {
+  if (onlyDue === undefined) return new Map()
+  return new Map(
+    summaries.flatMap(({ profile, metadata }) =>
+      metadata !== undefined && certificateState(metadata, onlyDue, now()) === 'fine' ? [[profile, metadata]] : [],
+    ),
+  )
+}
+
 async function renewOne(profile: string, run: RenewalRun, deps: PairDeps): Promise<RenewalResult> {
   const { onlyDue, key, hook } = run
   const isWanted = (metadata: Metadata): boolean =>
     onlyDue === undefined || certificateState(metadata, onlyDue, deps.now()) !== 'fine'
   try {
-    await deps.store.mend(profile)
     const { outcome, identity } = await renewIdentity(profile, { key, isWanted, hasHook: hook !== undefined }, deps)
     return { profile, outcome, metadata: identity.metadata }
   } catch (error) {

@@ -58,6 +58,8 @@ export const RESOURCES: readonly Resource[] = [
     shortNames: ['pvc'],
     nameOnly: true,
   },
+  { group: 'apps', version: 'v1', kind: 'Deployment', plural: 'deployments', namespaced: true, nameOnly: true },
+  { group: 'batch', version: 'v1', kind: 'CronJob', plural: 'cronjobs', namespaced: true, nameOnly: true },
   { group: 'batch', version: 'v1', kind: 'Job', plural: 'jobs', namespaced: true, nameOnly: true },
   { ...RBAC, kind: 'Role', plural: 'roles', namespaced: true, nameOnly: true },
   { ...RBAC, kind: 'RoleBinding', plural: 'rolebindings', namespaced: true, nameOnly: true },

@@ -33,7 +33,8 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
   checkDaemonOptions(options)
   const request = parseRequest(options, context)
   if (options.daemon === true) return runDaemon(chooseWatched(argument, options, context), request, options, context)
-  const profiles = await chooseProfiles(argument, options, context)
+  const chosen = await chooseProfiles(argument, options, context)
+  const { profiles } = chosen
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context)
   if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
@@ -49,7 +50,7 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
     const line = `${kyconnect.showable(describe(result, request.onlyDue))}\n`
     void (result.outcome === 'renewed' ? stdout : stderr).write(line)
   }
-  const result = await kyconnect.renew({ ...request, profiles }, { choice, emit, trace: progress.trace }, onResult)
+  const result = await kyconnect.renew({ ...request, ...chosen }, { choice, emit, trace: progress.trace }, onResult)
   if (json) await stdout.write(`${kyconnect.redactJson(documentOf(result, request.onlyDue))}\n`)
   const failures = result.results.flatMap((each) => (each.outcome === 'failed' ? [each.error] : []))
   const worst = worstOf([...failures, ...(result.hookError === undefined ? [] : [result.hookError])])
@@ -57,7 +58,7 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
 }
 
 /** @throws UsageError */
-export function parseRequest(options: RenewOptions, context: Context): Omit<RenewalRun, 'profiles'> {
+export function parseRequest(options: RenewOptions, context: Context): Omit<RenewalRun, 'profiles' | 'summaries'> {
   const { exec, expiresIn } = options
   const isOnlyDue = options.ifDue === true || options.daemon === true
   if (expiresIn !== undefined && !isOnlyDue) {
@@ -90,11 +91,12 @@ async function chooseProfiles(
   argument: string | undefined,
   options: RenewOptions,
   context: Context,
-): Promise<readonly string[]> {
+): Promise<Pick<RenewalRun, 'profiles' | 'summaries'>> {
   const { kyconnect } = context
   const named = givenProfile(argument, options)
-  if (options.all === undefined) return [await kyconnect.selectProfile(namedProfile(named, context))]
-  return (await kyconnect.store.summaries()).map(({ profile }) => profile)
+  if (options.all === undefined) return { profiles: [await kyconnect.selectProfile(namedProfile(named, context))] }
+  const summaries = await kyconnect.store.summaries()
+  return { profiles: summaries.map(({ profile }) => profile), summaries }
 }
 
 /** The only profile that the daemon cares for, which may not exist yet; undefined: all of them. */
