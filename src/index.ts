@@ -27,6 +27,7 @@ export type { KeySource } from './pairing/key-source.js'
 export type { PairRequest } from './pairing/pair.js'
 export type { PairPolicy } from './pairing/policy.js'
 export type { Emit, ProgressEvent } from './progress.js'
+export type { Revocation } from './renewal/revoke.js'
 export type { Runtime } from './runtime.js'
 
 /** Opens kyconnect in this process. @param signal when aborted, ends all running work with its reason */

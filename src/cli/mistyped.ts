@@ -7,6 +7,7 @@ const otherWords = new Map<string, string>(
     'kyconnect info': ['status', 'show', 'get', 'describe', 'whoami'],
     'kyconnect remove <profile>': ['delete', 'del', 'unpair', 'logout'],
     'kyconnect rename <from> <to>': ['mv', 'move'],
+    'kyconnect rollback': ['undo', 'restore', 'revert'],
     'kyconnect pair --url -': ['connect', 'login', 'register', 'enroll', 'init'],
     'kyconnect call <endpoint>': ['curl', 'request', 'fetch', 'http'],
     'kyconnect call metadata': ['metadata', 'services', 'service'],
@@ -14,7 +15,6 @@ const otherWords = new Map<string, string>(
     'kyconnect sandbox': ['start', 'serve', 'mock'],
   }).flatMap(([command, words]) => words.map((word) => [word, `run: ${command}`] as const)),
 )
-  .set('revoke', 'kyconnect cannot revoke a certificate yet: ask the administrator of the cluster to do it')
 
 /** Flags that people know from other tools, and a hint for each. */
 const otherFlags = new Map([

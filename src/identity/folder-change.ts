@@ -91,7 +91,7 @@ export class FolderChange implements ProfileChange {
       if (previous === null) {
         throw new NoIdentityError(`the profile "${profile.profile}" has no previous identity`, {
           hints: [
-            'pair again with a new token URL: only "pair --force" and "import --force" keep the identity that they replace',
+            'pair again with a new token URL: only "renew", "pair --force" and "import --force" keep the identity that they replace',
           ],
         })
       }

@@ -47,7 +47,7 @@ describe('the version', () => {
 
 describe('a command or flag of another tool', () => {
   test.each([
-    ['renew', 'kyconnect pair --force --url -'],
+    ['undo', 'kyconnect rollback'],
     ['status', 'kyconnect info'],
     ['show', 'kyconnect info'],
     ['delete', 'kyconnect remove <profile>'],
@@ -77,8 +77,8 @@ describe('a command or flag of another tool', () => {
   })
 
   test('is not mistaken for a command that only sounds like it', async () => {
-    const done = await kyconnect(['renew', '--json'])
-    expect(jsonError(done).message).toBe("unknown command 'renew'")
+    const done = await kyconnect(['revert', '--json'])
+    expect(jsonError(done).message).toBe("unknown command 'revert'")
   })
 
   test('a flag that the command has is not hinted at', async () => {

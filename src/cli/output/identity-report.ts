@@ -121,7 +121,7 @@ export function restoredLines({ app, profile, directory, certificate }: Identity
     `  fingerprint  ${certificate.fingerprint}`,
     `  valid until  ${certificate.notAfter.slice(0, 10)} (${describeDays(certificate.daysLeft)})`,
     `  stored in    ${oneLine(directory ?? 'the store')}`,
-    `  next         kyconnect pair --rollback --profile ${profile}    returns to the identity that this one replaced`,
+    `  next         kyconnect rollback ${profile}    returns to the identity that this one replaced`,
     '',
   ].join('\n')
 }
@@ -138,7 +138,7 @@ export function describeDays(left: number): string {
   return left === 1 ? '1 day left' : `${left} days left`
 }
 
-/** Writes a report to stdout as one JSON document. */
+/** Writes a report to stdout as one JSON document; a command may add to it. */
 export async function writeJsonReport(report: IdentityReport, { stdout }: Context): Promise<void> {
   await stdout.write(jsonLine(report))
 }
