@@ -29,6 +29,7 @@ export type { PairRequest } from './pairing/pair.js'
 export type { PairPolicy } from './pairing/policy.js'
 
 export type { Emit, ProgressEvent } from './progress.js'
+export type { Revocation } from './renewal/revoke.js'
 export type { Runtime } from './runtime.js'
 export type { FetchInit, FetchResponse } from './transport/fetch-message.js'
 

@@ -21,7 +21,10 @@ import { resumeCommand } from './pairing/finish.js'
 import { pair, type PairRequest } from './pairing/pair.js'
 import type { PairDeps, PairPolicy } from './pairing/policy.js'
 import { resumePairing } from './pairing/resume.js'
+import { checkSavable, saveRoute } from './pairing/saved-route.js'
 import type { Emit } from './progress.js'
+import { type Revocation, revokeIdentity } from './renewal/revoke.js'
+import { rollBack } from './renewal/rollback.js'
 import { renewAll, type RenewalResult, type RenewalRun, type RunResult } from './renewal/run.js'
 import { Redactor, stripControl } from './redaction.js'
 import type { Runtime } from './runtime.js'
@@ -151,10 +154,23 @@ export class Kyconnect {
     return renewAll(renewal, this.#pairDeps(run), onResult)
   }
 
-  /** Restores the identity that the last replacement replaced. */
-  async rollback(named: string | undefined): Promise<Written<Identity>> {
+  /**
+   * Revokes the certificate of an identity: it works until it expires, and cannot be renewed.
+   * @throws CertificateExpiredError before any request, LockHeldError, and what the transport throws: an answer that is lost may mean that it
+   *   is revoked, so call it again
+   */
+  revoke(identity: Identity, run: RunOptions): Promise<Revocation> {
+    return revokeIdentity(identity, this.#pairDeps(run))
+  }
+
+  /**
+   * Restores the identity that the last renewal or pairing replaced.
+   * @param anyway even if its certificate has expired or been revoked
+   * @throws NoIdentityError, CertificateExpiredError, CertificateRevokedError
+   */
+  async rollback(named: string | undefined, anyway = false): Promise<Written<Identity>> {
     const profile = await this.selectProfile(named)
-    return this.store.locked(profile, (change) => change.rollback())
+    return rollBack({ profile, anyway }, { store: this.store, now: this.#runtime.now })
   }
 
   /** Stores a copy of an identity, read from a folder, under a profile. */
@@ -273,11 +289,19 @@ export class Kyconnect {
     return nodeAddress(api, this.#runtime.signal)
   }
 
-  /** Asks the gateway for the App's URLs, and stores new ones. */
-  async info(identity: Identity, policy: EndpointsPolicy, run: RunOptions): Promise<Identity> {
+  /**
+   * Asks the gateway for the App's URLs, and stores new ones.
+   * @param save store this run's NodePort, resolve rules, CA and proxy as well, now that the gateway has answered to them
+   */
+  async info(identity: Identity, policy: EndpointsPolicy, run: RunOptions, save = false): Promise<Identity> {
+    if (save) checkSavable(run.choice)
     const gateway = this.#gateway(identity, run)
     try {
       const { metadata: learned } = await learnEndpoints(identity.metadata, gateway, policy, run.emit)
+      if (save) {
+        const metadata = await saveRoute(this.store, identity, learned, this.#choice(run), run.emit)
+        return { ...identity, metadata }
+      }
       await storeEndpoints(this.store, identity, learned, run.choice.insecure, run.emit)
       return { ...identity, metadata: learned }
     } catch (error) {

@@ -27,6 +27,7 @@ export type StepFinished = { readonly type: 'finished' } & (
     }
   | { readonly step: 'certificate'; readonly notAfter: Date; readonly directory: string | undefined }
   | { readonly step: 'management-info'; readonly urlCount: number }
+  | { readonly step: 'revocation'; readonly notAfter: Date }
 )
 
 /** Information that needs no action. */
@@ -34,6 +35,7 @@ export type Notice = { readonly type: 'notice' } & (
   | { readonly notice: 'identity-replaced'; readonly profile: string }
   | { readonly notice: 'application-created'; readonly app: string }
   | { readonly notice: 'plugin-message'; readonly plugin: string; readonly line: string }
+  | { readonly notice: 'revoked-before'; readonly profile: string; readonly since: Date }
   | { readonly notice: 'waiting-for-gateway'; readonly seconds: number }
 )
 
@@ -50,6 +52,7 @@ export type Warning = { readonly type: 'warning' } & (
       readonly daysLeft: number
     }
   | { readonly warning: 'cluster-insecure'; readonly context: string; readonly server: string }
+  | { readonly warning: 'deprecated'; readonly used: string; readonly instead: string }
   | { readonly warning: 'expired-by-our-clock'; readonly notAfter: Date }
   | { readonly warning: 'foreign-hosts-ignored'; readonly hosts: readonly string[] }
   | { readonly warning: 'hook-not-recorded'; readonly profile: string; readonly cause: string }
@@ -66,6 +69,7 @@ export type Warning = { readonly type: 'warning' } & (
       readonly by: 'cluster' | 'connector'
     }
   | { readonly warning: 'paired-insecurely' }
+  | { readonly warning: 'stored-url-used'; readonly cause: string }
   | { readonly warning: 'token-request-left'; readonly cause: string; readonly command: string }
   | { readonly warning: 'token-request-replaced'; readonly app: string; readonly validUntil: Date }
   | { readonly warning: 'token-url-cleaned' }

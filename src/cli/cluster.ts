@@ -129,7 +129,7 @@ export interface HintOptions extends ClusterOptions {
 export async function hintFromCluster(
   error: unknown,
   options: HintOptions,
-  nodePort: number | undefined,
+  nodePort: number | null | undefined,
   again: (nodePort: number) => string,
   { kyconnect }: Context,
 ): Promise<void> {
@@ -137,7 +137,7 @@ export async function hintFromCluster(
   const { host, port } = error.target
   // The two names of a local cluster (docs/contract.md §0); only the gateway is behind the NodePort.
   const isGateway = host.startsWith('gateway.')
-  const isRefused = error.reason === 'ECONNREFUSED' && isGateway && port === 443 && nodePort === undefined
+  const isRefused = error.reason === 'ECONNREFUSED' && isGateway && port === 443 && typeof nodePort !== 'number'
   const isUnknown =
     /^(?:ENOTFOUND|EAI_)/.test(error.reason ?? '') && (isGateway || host.startsWith('connector-service.'))
   if (!isRefused && !isUnknown) return

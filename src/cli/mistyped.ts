@@ -8,13 +8,14 @@ const otherWords = new Map<string, string>(
     'kyconnect renew': ['refresh', 'rotate', 'reissue'],
     'kyconnect remove <profile>': ['delete', 'del', 'unpair', 'logout'],
     'kyconnect rename <from> <to>': ['mv', 'move'],
+    'kyconnect rollback': ['undo', 'restore', 'revert'],
     'kyconnect pair --url -': ['connect', 'login', 'register', 'enroll', 'init'],
     'kyconnect call <endpoint>': ['curl', 'request', 'fetch', 'http'],
     'kyconnect call metadata': ['metadata', 'services', 'service'],
     'kyconnect call events -d @event.json': ['events', 'event', 'publish', 'send'],
     'kyconnect sandbox': ['start', 'serve', 'mock'],
   }).flatMap(([command, words]) => words.map((word) => [word, `run: ${command}`] as const)),
-).set('revoke', 'kyconnect cannot revoke a certificate yet: ask the administrator of the cluster to do it')
+)
 
 /** Flags that people know from other tools, and a hint for each. */
 const otherFlags = new Map([

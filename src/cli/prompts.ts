@@ -16,13 +16,22 @@ export async function confirm(message: string, json: boolean, context: Context):
   return (await ask({ type: 'confirm', name: 'answer', message, default: false }, context)) === true
 }
 
+/** Asks for a name to be typed, until it is the right one. Without a terminal, the answer is false. */
+export async function confirmByName(message: string, name: string, json: boolean, context: Context): Promise<boolean> {
+  if (json || !canAsk(context)) return false
+  const validate = (text: string): true | string =>
+    text.trim() === name || `type ${name} to go on, or press Ctrl-C to change nothing`
+  await ask({ type: 'input', name: 'answer', message, validate }, context)
+  return true
+}
+
 /** Whether a person can be asked. Questions go to stderr, so that stdout may be redirected. */
 export function canAsk({ stdin, stderr }: Context): boolean {
   return stdin.isTerminal && stderr.isTerminal
 }
 
 interface Question {
-  readonly type: 'password' | 'confirm'
+  readonly type: 'password' | 'confirm' | 'input'
   readonly name: 'answer'
   readonly message: string
   readonly default?: boolean

@@ -121,7 +121,7 @@ const variables: [string, string][] = [
 
 const json = `With \`--json\`, a command prints one document on stdout. Control and bidi characters in it are escaped.
 
-\`pair\`, \`import\` and \`info\`:
+\`pair\`, \`rollback\`, \`import\` and \`info\`:
 
 ${table(
   ['key', 'meaning'],
@@ -151,12 +151,18 @@ ${table(
   ],
 )}
 
+With \`--save\`, \`info\` adds \`saved\`: those of \`nodePort\`, \`resolve\`, \`caFile\` (whether there is one now) and \`proxy\` (without credentials)
+that were stored. A proxy of \`HTTPS_PROXY\` is never stored.
+
 \`info\` prints its document even if the gateway does not accept the certificate or cannot be reached; the exit code says which.
 
 \`list\`: \`identities\`, each with \`profile\` and \`usable\`; a usable one has \`app\`, \`commonName\`, \`notBefore\`, \`notAfter\`, \`daysLeft\`,
 \`gatewayHost\`, \`nodePort\` and \`insecure\`, any other has \`problem\`.
 
 \`remove\`: \`removed\`, \`what\` (\`identity\` or \`pending-pairing\`), and \`left\`: the files in its folder that kyconnect did not write. \`rename\`: \`from\`, \`to\`, \`left\`.
+
+\`revoke\`: \`revoked\` (the profile), \`app\`, \`fingerprint\`, \`notAfter\`, \`revokedAt\`, \`revokedBefore\` (true if it was marked as revoked already),
+and \`unrevoked\`: \`fingerprint\` and \`notAfter\` of the certificate that \`rollback\` would restore, or null if there is none that works.
 
 \`token\`: \`app\`, \`url\`.
 

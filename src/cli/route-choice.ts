@@ -11,6 +11,8 @@ export interface NetworkOptions {
   readonly proxy?: string
   readonly insecure?: true
   readonly timeout?: string
+  /** Of `info`: this run's NodePort, resolve rules, CA and proxy are stored; only then `none` is the word for none of them. */
+  readonly save?: true
 }
 
 const defaultTimeoutSeconds = 30
@@ -18,6 +20,29 @@ const defaultTimeoutSeconds = 30
 /** The profile that the flag names, otherwise the environment. */
 export function namedProfile(option: string | undefined, context: Context): string | undefined {
   return option ?? variable(context, 'KYCONNECT_PROFILE')
+}
+
+/**
+ * The profile that the argument or the flag names, otherwise the environment.
+ * @throws UsageError when argument and flag differ
+ */
+export function profileOf(
+  argument: string | undefined,
+  option: string | undefined,
+  context: Context,
+): string | undefined {
+  if (argument === undefined || option === undefined || argument === option)
+    return namedProfile(option ?? argument, context)
+  throw new UsageError('two profiles were given, as an argument and with --profile', { hints: ['give one of them'] })
+}
+
+/** Whether flags or variables of kyconnect say how the services are reached. */
+export function choosesRoute({ nodePort, resolve, caFile, proxy }: NetworkOptions, context: Context): boolean {
+  const variables = ['KYCONNECT_NODE_PORT', 'KYCONNECT_RESOLVE', 'KYCONNECT_CA_FILE']
+  return (
+    [nodePort, resolve, caFile, proxy].some((flag) => flag !== undefined) ||
+    variables.some((name) => variable(context, name) !== undefined)
+  )
 }
 
 /**
@@ -39,6 +64,7 @@ export async function routeChoice(
     .filter((rule) => rule.trim() !== '')
   const rules = options.resolve ?? fromVariable
   const timeout = timeoutMs(options.timeout)
+  const isNone = (text: string | undefined): boolean => options.save === true && text === 'none'
   const rulesName = options.resolve === undefined ? 'KYCONNECT_RESOLVE' : '--resolve'
   return {
     nodePort:
@@ -46,11 +72,17 @@ export async function routeChoice(
         ? await ofCluster?.(timeout)
         : nodePort === undefined
           ? undefined
-          : ofCluster === undefined
-            ? parsePort(refuseAuto(nodePort), nodePortName)
-            : parsePort(nodePort, nodePortName, 'auto or '),
-    resolve: rules?.map((rule) => parseRule(rule, rulesName)),
-    serverCa: caFile === undefined || !readsCa ? undefined : await readCaFile(caFile, caFileName, context),
+          : isNone(nodePort)
+            ? null
+            : ofCluster === undefined
+              ? parsePort(refuseAuto(nodePort), nodePortName)
+              : parsePort(nodePort, nodePortName, options.save === true ? 'auto, none or ' : 'auto or '),
+    resolve: rules?.length === 1 && isNone(rules[0]) ? [] : rules?.map((rule) => parseRule(rule, rulesName)),
+    serverCa: isNone(caFile)
+      ? null
+      : caFile === undefined || !readsCa
+        ? undefined
+        : await readCaFile(caFile, caFileName, context),
     proxy: options.proxy === undefined ? undefined : parseProxy(options.proxy),
     insecure: options.insecure ?? parseFlag(variable(context, 'KYCONNECT_INSECURE'), 'KYCONNECT_INSECURE'),
     timeoutMs: timeout,

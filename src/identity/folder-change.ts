@@ -45,23 +45,15 @@ export class FolderChange implements ProfileChange {
     return onFiles(`store the identity in ${profile.path}`, async () => {
       const before = await this.#replaceablePointer()
       if (pending === 'delete') await releaseReserved(profile)
-      const version = await writeVersion(profile, metadata, material)
       const retired = [...(before?.retired ?? []), ...(isVersion(before?.previous) ? [before.previous] : [])]
-      const pointer = { current: version, previous: before?.current ?? null, retired }
-      const late = await this.#point(pointer).catch(async (error: unknown) => {
-        // A pointer that cannot be read may name this version, so the version is kept.
-        const isUnused = await this.#replaceablePointer().then(
-          (present) => present?.current !== version,
-          () => false,
-        )
-        if (isUnused) await rm(versionPath(profile, version), { recursive: true, force: true }).catch(() => undefined)
-        throw error
-      })
-      const problem = await this.#afterCommit(late, async () => {
-        await pointCurrent(profile, version, this.#makeLink)
-        if (pending === 'delete') await deletePending(profile)
-        await tidy(profile, pointer)
-      })
+      const problem = await this.#pointToNew(
+        metadata,
+        material,
+        (version) => ({ current: version, previous: before?.current ?? null, retired }),
+        async () => {
+          if (pending === 'delete') await deletePending(profile)
+        },
+      )
       return { value: { metadata, material, directory: currentPath(profile) }, problem }
     })
   }
@@ -71,7 +63,18 @@ export class FolderChange implements ProfileChange {
     return onFiles(`store the metadata in ${profile.path}`, async () => {
       const pointer = await readPointer(profile)
       if (pointer === undefined) throw noIdentity(profile.profile)
-      const metadata = change((await readVersion(profile, pointer.current)).metadata)
+      const present = await readVersion(profile, pointer.current)
+      const metadata = change(present.metadata)
+      if (metadata.route.serverCa !== present.metadata.route.serverCa) {
+        // The CA is a file beside the metadata, and no file system replaces two files in one step.
+        const retired = [...pointer.retired, pointer.current]
+        const problem = await this.#pointToNew(metadata, present.material, (version) => ({
+          current: version,
+          previous: pointer.previous,
+          retired,
+        }))
+        return { value: metadata, problem }
+      }
       await this.#lock.assertHeld()
       const file = join(versionPath(profile, pointer.current), 'identity.json')
       const late = await replaceOwnFile(file, encodeMetadata(metadata), `${file}.${profile.randomHex(4)}`)
@@ -88,7 +91,7 @@ export class FolderChange implements ProfileChange {
       if (previous === null) {
         throw new NoIdentityError(`the profile "${profile.profile}" has no previous identity`, {
           hints: [
-            'pair again with a new token URL: only "pair --force" and "import --force" keep the identity that they replace',
+            'pair again with a new token URL: only "renew", "pair --force" and "import --force" keep the identity that they replace',
           ],
         })
       }
@@ -127,6 +130,38 @@ export class FolderChange implements ProfileChange {
       const kept = await readdir(versions).catch((): string[] => [])
       if (kept.length === 0) await rm(versions, { recursive: true, force: true })
       return readdir(profile.path)
+    })
+  }
+
+  /**
+   * Writes a new version, and points to it.
+   * @param pointerTo the pointer that names the new version as the current one
+   * @param finish follows the point of no return
+   * @returns what failed after the point of no return
+   * @throws what failed before it: nothing has changed
+   */
+  async #pointToNew(
+    metadata: Metadata,
+    material: Material,
+    pointerTo: (version: string) => Pointer,
+    finish: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<KyconnectError | undefined> {
+    const profile = this.#profile
+    const version = await writeVersion(profile, metadata, material)
+    const pointer = pointerTo(version)
+    const late = await this.#point(pointer).catch(async (error: unknown) => {
+      // A pointer that cannot be read may name this version, so the version is kept.
+      const isUnused = await this.#replaceablePointer().then(
+        (present) => present?.current !== version,
+        () => false,
+      )
+      if (isUnused) await rm(versionPath(profile, version), { recursive: true, force: true }).catch(() => undefined)
+      throw error
+    })
+    return this.#afterCommit(late, async () => {
+      await pointCurrent(profile, version, this.#makeLink)
+      await finish()
+      await tidy(profile, pointer)
     })
   }
 

@@ -66,8 +66,8 @@ export class FolderStore implements IdentityStore {
   async load(profile: string): Promise<Identity> {
     const folder = await this.#open(profile)
     try {
-      const pointer = await readPointer(folder)
-      if (pointer !== undefined) return await readVersion(folder, pointer.current)
+      const identity = await readCurrent(folder)
+      if (identity !== undefined) return identity
     } catch (error) {
       throw error instanceof IdentityUnusableError && error.hints.length === 0
         ? error.addHint(`pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`)
@@ -170,9 +170,10 @@ export class FolderStore implements IdentityStore {
   #summary(profile: string): ProfileSummary | undefined {
     const { home, userId } = this.#deps
     const folder = join(home, profile)
+    const file = join(folder, 'pointer.json')
+    let text: string | undefined
     try {
-      const file = join(folder, 'pointer.json')
-      const text = readOwnFileSync(file, userId)
+      text = readOwnFileSync(file, userId)
       if (text === undefined) return undefined
       const version = join(folder, 'versions', parsePointer(text, file).current)
       const json = readOwnFileSync(join(version, 'identity.json'), userId)
@@ -181,6 +182,8 @@ export class FolderStore implements IdentityStore {
       const serverCa = readOwnFileSync(join(version, 'server-ca.pem'), userId)
       return { profile, metadata: decodeMetadata(json, serverCa ?? null, profile, join(version, 'identity.json')) }
     } catch (error) {
+      // Another process may have replaced this version, and deleted it, while it was being read.
+      if (text !== undefined && isReplaced(file, text, userId)) return this.#summary(profile)
       return { profile, problem: error instanceof KyconnectError ? error : filesError(error, `read ${folder}`) }
     }
   }
@@ -198,5 +201,28 @@ export class FolderStore implements IdentityStore {
       `${folder.path} has no pointer.json, but ${copy} holds a key: it looks like a restored copy of an identity`,
       { hints: [`import it: kyconnect import ${shellWord(copy)} --profile ${folder.profile}`] },
     )
+  }
+}
+
+/** Reads the identity that the pointer names; undefined when there is no pointer. */
+async function readCurrent(folder: ProfileFolder): Promise<Identity | undefined> {
+  const pointer = await readPointer(folder)
+  if (pointer === undefined) return undefined
+  const read = await readVersion(folder, pointer.current).catch((error: unknown) => {
+    if (error instanceof KyconnectError) return error
+    throw error
+  })
+  // Another process may have replaced this version, and deleted it, while it was being read.
+  if ((await readPointer(folder))?.current !== pointer.current) return readCurrent(folder)
+  if (read instanceof KyconnectError) throw read
+  return read
+}
+
+/** Whether a file of ours has another content now, or is gone. */
+function isReplaced(file: string, text: string, userId: number | undefined): boolean {
+  try {
+    return readOwnFileSync(file, userId) !== text
+  } catch {
+    return false
   }
 }

@@ -7,7 +7,7 @@ import { filesError } from './durable-files.js'
  * The folder of one profile:
  *
  *     pointer.json   names the version that is the identity
- *     versions/<id>/ one complete identity each, never changed except for its metadata
+ *     versions/<id>/ one complete identity each, never changed except for identity.json
  *     current        a link to that version, for other programs; the pointer is the truth
  *     pending/       a pairing that waits for its certificate
  */

@@ -1,15 +1,18 @@
-import { type ProxySettings, parseProxyUrl, readProxyUrl } from '../transport/proxy.js'
-import { parseResolveRule, type ResolveRule, type Route } from '../transport/route.js'
+import { type ProxySettings, parseProxyUrl, readProxyUrl, showProxy } from '../transport/proxy.js'
+import { formatResolveRule, parseResolveRule, type ResolveRule, type Route } from '../transport/route.js'
 import type { Identity, StoredRoute } from './identity.js'
 
-export { parseResolveRule, readProxyUrl, type ResolveRule }
+export { formatResolveRule, parseResolveRule, readProxyUrl, type ResolveRule, showProxy }
 
-/** How this run reaches the services: by its flags, then its environment. The identity provides what is undefined here. */
+/**
+ * How this run reaches the services: by its flags, then its environment. The identity provides what is undefined here; null, and no resolve
+ * rules, mean that the run does without what is stored.
+ */
 export interface RouteChoice {
-  readonly nodePort: number | undefined
+  readonly nodePort: number | null | undefined
   readonly resolve: readonly ResolveRule[] | undefined
   /** PEM. */
-  readonly serverCa: string | undefined
+  readonly serverCa: string | null | undefined
   /** From the flag; null for `none`. */
   readonly proxy: URL | null | undefined
   readonly insecure: boolean
@@ -32,12 +35,12 @@ export interface RouteEnvironment {
 /** The stored route of a pairing that replaces nothing. */
 export const nothingStored: StoredRoute = { nodePort: null, resolve: [], serverCa: null, proxy: null }
 
-/** Completes the flags and variables of this run from the stored route. `pair` stores the result. Nothing else merges the two. */
+/** Completes the flags and variables of this run from the stored route. `pair` and `info --save` store the result. Nothing else merges the two. */
 export function completeRoute(choice: RouteChoice, stored: StoredRoute): StoredRoute {
   return {
-    nodePort: choice.nodePort ?? stored.nodePort,
+    nodePort: choice.nodePort === undefined ? stored.nodePort : choice.nodePort,
     resolve: choice.resolve ?? stored.resolve,
-    serverCa: choice.serverCa ?? stored.serverCa,
+    serverCa: choice.serverCa === undefined ? stored.serverCa : choice.serverCa,
     proxy: choice.proxy === undefined ? stored.proxy : (choice.proxy?.href ?? null),
   }
 }

@@ -50,11 +50,14 @@ export interface ProfileChange {
    * @throws FilesError when nothing was changed
    */
   commit(metadata: Metadata, material: Material, pending?: 'delete' | 'keep'): Promise<Written<Identity>>
-  /** Replaces the metadata of the stored identity. @throws NoIdentityError, FilesError */
+  /**
+   * Replaces the metadata of the stored identity, completely or not at all: the route and its CA too. `rollback` still restores the
+   * identity before it. @throws NoIdentityError, FilesError when nothing was changed
+   */
   amend(change: (metadata: Metadata) => Metadata): Promise<Written<Metadata>>
   /** Restores the identity before the last commit. @throws NoIdentityError when there is none */
   rollback(): Promise<Written<Identity>>
-  /** The identity that `rollback` would restore. */
+  /** The identity that `rollback` would restore. @throws IdentityUnusableError, HomeUnsafeError */
   previous(): Promise<Identity | undefined>
   /** Removes the identity, and everything else that the store wrote. Returns the names of entries that it did not write and left. */
   remove(): Promise<readonly string[]>

@@ -11,7 +11,7 @@ export async function checkProfileFree(profile: string, policy: PairPolicy, stor
     throw new ProfileExistsError(`an identity is already stored under the profile "${profile}"`, {
       hints: [
         'store the new one beside it with --profile <other-name>',
-        'or replace it with --force: "kyconnect pair --rollback" restores it',
+        'or replace it with --force: "kyconnect rollback" restores it',
       ],
       details: { profile },
     })

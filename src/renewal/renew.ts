@@ -43,8 +43,8 @@ export interface Renewal {
   readonly identity: Identity
 }
 
-/** Milliseconds that a renewal waits for another process that changes the same profile. */
-const lockPatienceMs = 60_000
+/** Milliseconds that a renewal, or a revocation, waits for another process that changes the same profile. */
+export const lockPatienceMs = 60_000
 /** Milliseconds during which the gateway may refuse the new certificate: its clock may lag behind the Connector's. */
 const proofPatienceMs = 60_000
 
@@ -213,7 +213,8 @@ function revoked(profile: string, what: string): CertificateRevokedError {
   )
 }
 
-function pairAgain(profile: string): string {
+/** The way out when a certificate cannot be renewed any more, as a hint. */
+export function pairAgain(profile: string): string {
   return `pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`
 }
 

@@ -48,6 +48,7 @@ describe('the version', () => {
 describe('a command or flag of another tool', () => {
   test.each([
     ['rotate', 'kyconnect renew'],
+    ['undo', 'kyconnect rollback'],
     ['status', 'kyconnect info'],
     ['show', 'kyconnect info'],
     ['delete', 'kyconnect remove <profile>'],

@@ -766,7 +766,7 @@ describe('identities and profiles on this machine', () => {
     fake.faults = {}
     expect((await pair(['--force'])).code).toBe(0)
     expect(await readFile(key)).not.toEqual(before)
-    const restored = await kyconnect(['pair', '--rollback'], { env: { KYCONNECT_HOME: home } })
+    const restored = await kyconnect(['rollback'], { env: { KYCONNECT_HOME: home } })
     expect([restored.code, restored.stderr]).toEqual([
       0,
       expect.stringMatching(/Restored the identity of the App "demo"/),
@@ -808,7 +808,7 @@ describe('identities and profiles on this machine', () => {
     })
     expect(done.code, done.stderr).toBe(0)
     expect(done.stderr).toContain('warning: the identity "demo" is for the App "demo", the new one is for "shop"')
-    expect(done.stderr).toContain('kyconnect pair --rollback --profile demo restores it')
+    expect(done.stderr).toContain('kyconnect rollback demo restores it')
   })
   test('an identity of another domain is replaced only with --yes', async () => {
     expect((await pair()).code).toBe(0)

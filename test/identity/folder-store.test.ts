@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { X509Certificate, createPrivateKey, randomBytes } from 'node:crypto'
 import {
   chmod,
@@ -14,6 +14,7 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -21,12 +22,13 @@ import {
   FilesError,
   HomeUnsafeError,
   IdentityUnusableError,
+  LockHeldError,
   NoIdentityError,
   ProfileNameError,
 } from '../../src/errors.js'
 import type { FolderStore, FolderStoreDeps } from '../../src/identity/folder-store.js'
 import { readOwnFile } from '../../src/identity/own-files.js'
-import type { Identity, Material } from '../../src/identity/identity.js'
+import type { Identity, Material, Metadata } from '../../src/identity/identity.js'
 import { publicKeyDer } from '../../src/pki/key.js'
 import { temporaryFolder } from '../support/certificates.js'
 import { makeMaterial, metadataOf, modes, pendingOf, storeAt } from '../support/identities.js'
@@ -128,6 +130,73 @@ describe('an identity', () => {
     await store.locked('demo', (change) => change.amend(() => metadata))
     expect((await store.load('demo')).metadata).toEqual(metadata)
     expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(1)
+  })
+
+  test('gets new metadata and another CA in one step, and what a rollback restores stays the same', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    const { metadata: before } = await commit(store, two)
+    const route = { ...before.route, nodePort: 31000, serverCa: three.ca }
+    const amend = (change: (metadata: Metadata) => Metadata): Promise<unknown> =>
+      store.locked('demo', (held) => held.amend(change))
+    await amend((metadata) => ({ ...metadata, route, urls: {} }))
+    expect((await store.load('demo')).metadata).toEqual({ ...before, route, urls: {} })
+    expect((await store.load('demo')).material).toEqual(two)
+    expect((await store.summaries())[0]?.metadata?.route).toEqual(route)
+    expect(await readFile(current('server-ca.pem'), 'utf8')).toBe(three.ca)
+    await amend((metadata) => ({ ...metadata, route: { ...route, serverCa: null } }))
+    expect(await readdir(current())).not.toContain('server-ca.pem')
+    expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(2)
+    expect(await modes(home)).toEqual(['file 600', 'folder 700'])
+    expect((await rollback(store)).material).toEqual(one)
+    expect((await rollback(store)).material).toEqual(two)
+  })
+
+  test('keeps its CA and its other metadata when a new pair of them cannot be pointed to', async () => {
+    const store = storeAt(home)
+    const stored = await commit(store, one)
+    await expect(
+      store.locked('demo', async (change) => {
+        // The lock that is lost here is found missing right before the point of no return.
+        await rm(join(home, '.locks', 'demo'), { recursive: true })
+        return change.amend((metadata) => ({ ...metadata, urls: {}, route: { ...metadata.route, serverCa: two.ca } }))
+      }),
+    ).rejects.toBeInstanceOf(LockHeldError)
+    expect((await store.load('demo')).metadata).toEqual(stored.metadata)
+    expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(1)
+  })
+
+  test('is read whole while another process replaces one version after another and deletes it', async () => {
+    const store = storeAt(home)
+    await commit(store, one)
+    const replace = `
+      const { cpSync, readFileSync, renameSync, rmSync, writeFileSync } = require('node:fs')
+      const home = process.argv[1]
+      const pointer = home + '/pointer.json'
+      for (let count = 0; ; count++) {
+        const { current } = JSON.parse(readFileSync(pointer, 'utf8'))
+        const next = 'v20261124000000-' + String(count).padStart(8, '0')
+        cpSync(home + '/versions/' + current, home + '/versions/' + next, { recursive: true })
+        writeFileSync(pointer + '.new', JSON.stringify({ current: next, previous: null, retired: [] }), { mode: 0o600 })
+        renameSync(pointer + '.new', pointer)
+        rmSync(home + '/versions/' + current, { recursive: true })
+        if (count === 0) process.stdout.write('begun')
+      }`
+    const child = spawn(process.execPath, ['-e', replace, join(home, 'demo')], { stdio: ['ignore', 'pipe', 'inherit'] })
+    try {
+      await once(child.stdout, 'data')
+      const end = Date.now() + 1000
+      for (let count = 0; count < 50 || Date.now() < end; count++) {
+        expect((await store.load('demo')).metadata.route.serverCa).toBe(one.ca)
+        for (let look = 0; look < 30; look++) {
+          const [summary] = await store.summaries()
+          expect(summary?.problem).toBeUndefined()
+        }
+      }
+    } finally {
+      child.kill('SIGKILL')
+      await once(child, 'close')
+    }
   })
 
   test('is listed by name; a folder with only a pending pairing, or with other files, is not listed', async () => {

@@ -20,6 +20,7 @@ export interface Faults {
   csr?: Handler
   management?: Handler
   renewal?: Handler
+  revocation?: Handler
 }
 
 /** A Connector and a gateway that do what a test asks for, including what no real one does. */
@@ -45,6 +46,11 @@ export interface FakeKyma {
 
 export const domain = 'kyma.local'
 const subject = 'O=Organization,OU=OrgUnit,L=Waldorf,ST=Waldorf,C=DE,CN=demo'
+const gatewayEndpoints: readonly [string, keyof Faults][] = [
+  ['management/info', 'management'],
+  ['/renewals', 'renewal'],
+  ['/revocations', 'revocation'],
+]
 const certificatesPath = '/v1/applications/certificates'
 
 export async function startFakeKyma(): Promise<FakeKyma> {
@@ -73,6 +79,9 @@ export async function startFakeKyma(): Promise<FakeKyma> {
     },
     renewal: async (_, response, body) => {
       json(response, 201, await fake.sign(body))
+    },
+    revocation: (_, response) => {
+      response.writeHead(201, { 'content-type': 'application/json;charset=UTF-8' }).end()
     },
   }
   const serve =
@@ -103,9 +112,7 @@ export async function startFakeKyma(): Promise<FakeKyma> {
       rejectUnauthorized: false,
       ca: await readFile(clientAuthority.certificateFile, 'utf8'),
     },
-    serve((path) =>
-      path.endsWith('management/info') ? 'management' : path.endsWith('/renewals') ? 'renewal' : undefined,
-    ),
+    serve((path) => gatewayEndpoints.find(([end]) => path.endsWith(end))?.[1]),
   )
   for (const server of [connector, gateway]) {
     server.on('connection', (socket: Socket) => {

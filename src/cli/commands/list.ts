@@ -7,6 +7,8 @@ import { pairCommand } from './pair/flags.js'
 import { removeCommand } from './remove/flags.js'
 import { renameCommand } from './rename/flags.js'
 import { renewCommand } from './renew/flags.js'
+import { revokeCommand } from './revoke/flags.js'
+import { rollbackCommand } from './rollback/flags.js'
 import { sandboxCommand } from './sandbox/flags.js'
 import { tokenCommand } from './token/flags.js'
 
@@ -17,6 +19,8 @@ export const commands: readonly CommandDefinition[] = [
   callCommand,
   listCommand,
   renewCommand,
+  rollbackCommand,
+  revokeCommand,
   renameCommand,
   removeCommand,
   importCommand,

@@ -122,7 +122,7 @@ export function restoredLines({ app, profile, directory, certificate }: Identity
     `  fingerprint  ${certificate.fingerprint}`,
     validUntilLine(certificate),
     `  stored in    ${oneLine(directory ?? 'the store')}`,
-    `  next         kyconnect pair --rollback --profile ${profile}    returns to the identity that this one replaced`,
+    `  next         kyconnect rollback ${profile}    returns to the identity that this one replaced`,
     '',
   ].join('\n')
 }
@@ -136,7 +136,7 @@ function gatewayText({ gatewayHost, nodePort }: IdentityReport): string {
   return nodePort === null ? host : `${host}, NodePort ${nodePort}`
 }
 
-/** Writes a report to stdout as one JSON document. */
+/** Writes a report to stdout as one JSON document; a command may add to it. */
 export async function writeJsonReport(report: IdentityReport, { stdout }: Context): Promise<void> {
   await stdout.write(jsonLine(report))
 }

@@ -100,6 +100,8 @@ async function terminalRenderer(write: (line: string) => void, context: Context)
     emit: (event) => {
       switch (event.type) {
         case 'started':
+          // The step before may have failed, and the flow gone on without it.
+          stop()
           step = stepNames[event.step]
           spinner = createSpinner({ text: step, stream: stderr.stream() }).start()
           break

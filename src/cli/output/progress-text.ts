@@ -10,6 +10,7 @@ export const stepNames: Readonly<Record<Step, string>> = {
   'private-key': 'Private key',
   certificate: 'Certificate',
   'management-info': 'Management info',
+  revocation: 'Revocation',
 }
 
 /** The result of a step, to follow its name. */
@@ -29,17 +30,21 @@ export function describeStep(event: StepFinished, now: Date): string {
     }
     case 'management-info':
       return event.urlCount === 1 ? '1 URL' : `${event.urlCount} URLs`
+    case 'revocation':
+      return `accepted: the certificate works until ${event.notAfter.toISOString()}, and is not renewed any more`
   }
 }
 
 export function describeNotice(event: Notice): string {
   switch (event.notice) {
     case 'identity-replaced':
-      return `the previous identity is kept: kyconnect pair --rollback --profile ${event.profile} restores it`
+      return `the previous identity is kept: kyconnect rollback ${event.profile} restores it`
     case 'application-created':
       return `created the Application "${event.app}"`
     case 'plugin-message':
       return `${event.plugin}: ${event.line}`
+    case 'revoked-before':
+      return `the certificate of "${event.profile}" has been marked as revoked since ${event.since.toISOString()}: it is revoked again, which does no harm`
     case 'waiting-for-gateway':
       return `the gateway refuses the new certificate, probably because its clock is slow: trying again for up to ${event.seconds} s`
   }
@@ -57,6 +62,8 @@ export function describeWarning(event: Warning): string {
       return `the certificate of "${event.profile}" ${expiry(event.daysLeft, event.notAfter)}; pair again with a new token URL: kyconnect pair --force --profile ${event.profile} --url -`
     case 'cluster-insecure':
       return `the kubeconfig says not to check the certificate of the cluster (insecure-skip-tls-verify, context "${event.context}"): anyone who intercepts the connection to ${event.server} can read the credentials`
+    case 'deprecated':
+      return `${event.used} is deprecated, and the next release removes it: run ${event.instead}`
     case 'expired-by-our-clock':
       return `by this machine's clock the certificate has expired (${event.notAfter.toISOString()}): the clock may be fast`
     case 'foreign-hosts-ignored':
@@ -79,6 +86,8 @@ export function describeWarning(event: Warning): string {
         : `--tenant "${event.tenant}" and --group "${event.group}" had no effect: the certificate does not carry them, so the cluster does not run in central mode`
     case 'paired-insecurely':
       return "this identity was paired with --insecure: the cluster's certificate has never been checked"
+    case 'stored-url-used':
+      return `the management info cannot be used, so the stored URL is called: ${event.cause}`
     case 'token-request-left':
       return `the TokenRequest could not be deleted: ${event.cause}; delete it with: ${event.command}`
     case 'token-request-replaced':

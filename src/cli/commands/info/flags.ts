@@ -8,6 +8,8 @@ Examples:
   # of one of several identities, without asking the gateway
   $ kyconnect info shop --offline
   $ kyconnect info --json | jq .certificate.daysLeft
+  # the gateway has another NodePort now, and no proxy is needed any more
+  $ kyconnect info shop --save --node-port 31443 --proxy none
 `
 
 export const infoCommand: CommandDefinition = (program, run) => {
@@ -20,6 +22,10 @@ export const infoCommand: CommandDefinition = (program, run) => {
     .argument('[profile]', 'as --profile')
   addProfileOption(command)
     .option('--offline', 'show what is stored, and do not ask the gateway')
+    .option(
+      '--save',
+      'store the NodePort, resolve rules, CA file and proxy that this run is given, once the gateway has answered; "none" clears one: --node-port none',
+    )
     .addHelpText('after', examples)
   addOutputOptions(addClusterOptions(addNetworkOptions(command))).action(
     (profile: string | undefined, options: InfoOptions) =>

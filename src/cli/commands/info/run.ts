@@ -1,6 +1,8 @@
 import { UsageError } from '../../../errors.js'
 import type { Identity } from '../../../identity/identity.js'
+import { formatResolveRule, showProxy } from '../../../identity/route.js'
 import type { RunOptions } from '../../../kyconnect.js'
+import { checkSavable } from '../../../pairing/saved-route.js'
 import { clusterRun, hintFromCluster, nodePortOfCluster } from '../../cluster.js'
 import type { ClusterOptions } from '../../cluster-options.js'
 import type { Context } from '../../context.js'
@@ -15,13 +17,15 @@ import {
 } from '../../output/identity-report.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer, type ProgressRenderer } from '../../output/progress-renderer.js'
+import { wrapWords } from '../../output/word-wrap.js'
 import { confirm } from '../../prompts.js'
-import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
+import { choosesRoute, type NetworkOptions, profileOf, routeChoice } from '../../route-choice.js'
 
 /** The flags of the command, as they are given. */
 export interface InfoOptions extends NetworkOptions, ClusterOptions, OutputOptions {
   readonly profile?: string
   readonly offline?: true
+  readonly save?: true
 }
 
 /**
@@ -30,17 +34,15 @@ export interface InfoOptions extends NetworkOptions, ClusterOptions, OutputOptio
  * @param argument a profile, as --profile
  */
 export async function runInfo(argument: string | undefined, options: InfoOptions, context: Context): Promise<void> {
-  if (argument !== undefined && options.profile !== undefined && argument !== options.profile) {
-    throw new UsageError('two profiles were given, as an argument and with --profile', { hints: ['give one of them'] })
-  }
   const { kyconnect, runtime } = context
+  const profile = profileOf(argument, options.profile, context)
   const json = options.json === true
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const { nodePort, ...otherOptions } = options
   // The cluster is asked for its NodePort only after the stored identity has been shown.
   const offlineChoice = await routeChoice(nodePort === 'auto' ? otherOptions : options, context, undefined, false)
+  if (options.save === true) checkSave(options, offlineChoice, context)
   const offline = { choice: offlineChoice, emit: progress.emit, trace: progress.trace }
-  const profile = namedProfile(options.profile ?? argument, context)
   const identity = await kyconnect.identity(profile)
   const stored = reportOf(identity, offline, false, context)
   const columns = context.stdout.columns()
@@ -58,15 +60,63 @@ export async function runInfo(argument: string | undefined, options: InfoOptions
     const refreshed = await refresh(identity, online, profile, options, context)
     const report = reportOf(refreshed, online, true, context)
     progress.emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(report.urls).length })
-    if (json) await writeJsonReport(report, context)
-    else if (!sameUrls(stored, report)) {
-      await writeLines(`URLs now\n${urlLines(report, columns)}`, context)
+    const saved = options.save === true ? savedRoute(online.choice) : undefined
+    if (json) await writeJsonReport({ ...report, ...(saved === undefined ? {} : { saved }) }, context)
+    else {
+      if (!sameUrls(stored, report)) await writeLines(`URLs now\n${urlLines(report, columns)}`, context)
+      if (saved !== undefined) await writeSaved(saved, refreshed.metadata.profile, context)
     }
   } catch (error) {
     progress.fail()
     if (json) await writeJsonReport(stored, context)
     throw error
   }
+}
+
+/** Checks, before anything is called, that there will be something to store. @throws UsageError */
+function checkSave(options: InfoOptions, choice: RunOptions['choice'], context: Context): void {
+  if (options.offline === true) {
+    throw new UsageError('--save and --offline exclude each other: only what the gateway has answered to is stored', {
+      hints: ['leave one of them out'],
+    })
+  }
+  checkSavable(choice)
+  if (choosesRoute(options, context)) return
+  throw new UsageError('--save has nothing to store: this run is given no NodePort, resolve rule, CA file or proxy', {
+    hints: ['add --node-port, --resolve, --ca-file or --proxy; "none" clears what is stored'],
+  })
+}
+
+/** What `info --save` has stored; what this run did not choose is absent. A proxy is shown without its credentials. */
+interface SavedRoute {
+  readonly nodePort?: number | null
+  readonly resolve?: readonly string[]
+  /** Whether there are certificates of a CA file now. */
+  readonly caFile?: boolean
+  readonly proxy?: string | null
+}
+
+function savedRoute({ nodePort, resolve, serverCa, proxy }: RunOptions['choice']): SavedRoute {
+  return {
+    ...(nodePort === undefined ? {} : { nodePort }),
+    ...(resolve === undefined ? {} : { resolve: resolve.map(formatResolveRule) }),
+    ...(serverCa === undefined ? {} : { caFile: serverCa !== null }),
+    ...(proxy === undefined ? {} : { proxy: proxy === null ? null : showProxy(proxy) }),
+  }
+}
+
+async function writeSaved(
+  { nodePort, resolve, caFile, proxy }: SavedRoute,
+  profile: string,
+  { stderr }: Context,
+): Promise<void> {
+  const parts = [
+    nodePort === undefined ? [] : nodePort === null ? 'no NodePort' : `NodePort ${nodePort}`,
+    resolve === undefined ? [] : resolve.length === 0 ? 'no resolve rules' : `resolve ${resolve.join(', ')}`,
+    caFile === undefined ? [] : caFile ? 'the certificates of the CA file' : 'no CA file',
+    proxy === undefined ? [] : proxy === null ? 'no proxy' : `proxy ${proxy}`,
+  ].flat()
+  await stderr.write(wrapWords(`Stored with the identity "${profile}": ${parts.join('; ')}.\n`, stderr.columns()))
 }
 
 /** How the gateway is reached; `auto` as NodePort is read from the cluster. */
@@ -91,7 +141,7 @@ async function refresh(
       context,
     )
   try {
-    return await context.kyconnect.info(identity, { acceptHosts }, run)
+    return await context.kyconnect.info(identity, { acceptHosts }, run, options.save === true)
   } catch (error) {
     const named = profile === undefined ? '' : ` --profile ${profile}`
     const again = (port: number): string => `kyconnect info${named} --node-port ${port}`

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import { getBuiltinModule } from 'node:process'
-import { Argument } from 'commander'
+import { Argument, Option } from 'commander'
 import type { CommandDefinition } from '../command.js'
 import type { PairOptions } from './run.js'
 import { addNetworkOptions, addOutputOptions, addTokenOptions } from '../shared-options.js'
@@ -43,7 +43,7 @@ export const pairCommand: CommandDefinition = (program, run) => {
     .option('-y, --yes', 'agree to replace an identity of another domain')
     .option('--resume', 'continue a pairing whose certificate did not arrive')
     .option('--as <name>', 'with --resume: the profile to store the identity under')
-    .option('--rollback', 'restore the identity that the last --force replaced')
+    .addOption(new Option('--rollback', 'deprecated: kyconnect rollback').hideHelp())
     .option('--no-verify', 'do not call the management info at the end')
     .optionsGroup('Key:')
     .option('--key-algorithm <name>', 'rsa2048, rsa3072 or rsa4096 (default: what the service announces)')

@@ -8,19 +8,14 @@ import { clusterRun, hintFromCluster, nodePortOfCluster, pairWithClusterToken } 
 import { clusterChoice, type TokenOptions } from '../../cluster-options.js'
 import type { Context } from '../../context.js'
 import { readGivenFile } from '../../given-file.js'
-import {
-  identityReport,
-  pairedLines,
-  restoredLines,
-  warnOfExpiry,
-  writeJsonReport,
-} from '../../output/identity-report.js'
+import { identityReport, pairedLines, warnOfExpiry, writeJsonReport } from '../../output/identity-report.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer, type ProgressRenderer } from '../../output/progress-renderer.js'
 import { wrapWords } from '../../output/word-wrap.js'
 import { confirm } from '../../prompts.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
 import { findTokenUrl, hasTokenUrl } from '../../token-url.js'
+import { runRollback } from '../rollback/run.js'
 
 /** The flags of the command, as they are given. */
 export interface PairOptions extends NetworkOptions, TokenOptions, OutputOptions {
@@ -50,6 +45,10 @@ export async function runPair(
   const options = argument === undefined ? flags : { ...flags, url: tokenUrlArgument(argument, flags) }
   const json = options.json === true
   checkCombination(options)
+  if (options.rollback === true) {
+    await runDeprecatedRollback(options, context)
+    return
+  }
   const key = await chooseKey(options, usualKey, context)
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const choice = await routeChoice(options, context, (timeoutMs) =>
@@ -60,14 +59,10 @@ export async function runPair(
     const run = { choice, emit: progress.emit, trace: progress.trace }
     const identity = await obtainIdentity(options, json, key, run, progress, context)
     const { kyconnect, runtime, stderr } = context
-    const verified = options.verify && options.rollback !== true
-    const report = identityReport(identity, kyconnect.called(identity, run), verified, runtime.now())
+    const report = identityReport(identity, kyconnect.called(identity, run), options.verify, runtime.now())
     warnOfExpiry(identity, runtime.now(), progress.emit)
     if (json) await writeJsonReport(report, context)
-    else {
-      const lines = options.rollback === true ? restoredLines(report) : pairedLines(report)
-      await stderr.write(wrapWords(lines, stderr.columns()))
-    }
+    else await stderr.write(wrapWords(pairedLines(report), stderr.columns()))
   } catch (error) {
     progress.fail()
     const again = (port: number): string =>
@@ -76,6 +71,14 @@ export async function runPair(
     await hintFromCluster(error, { ...options, isTokenOfCluster }, choice.nodePort, again, context)
     throw error
   }
+}
+
+/** `pair --rollback` is what `kyconnect rollback` was called; it goes with the next release. */
+async function runDeprecatedRollback(options: PairOptions, context: Context): Promise<void> {
+  const { json, verbose } = options
+  const { emit } = await createProgressRenderer({ json: json === true, verbose: verbose === true }, context)
+  emit({ type: 'warning', warning: 'deprecated', used: 'pair --rollback', instead: 'kyconnect rollback' })
+  await runRollback(undefined, options, context)
 }
 
 async function obtainIdentity(
@@ -88,11 +91,6 @@ async function obtainIdentity(
 ): Promise<Identity> {
   const { kyconnect } = context
   const profile = namedProfile(options.profile, context)
-  if (options.rollback === true) {
-    const { value, problem } = await kyconnect.rollback(profile)
-    if (problem !== undefined) run.emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
-    return value
-  }
   const policy = pairPolicy(options, json, context)
   if (options.resume === true) return kyconnect.resume(profile, options.as, policy, run)
   const { app } = options

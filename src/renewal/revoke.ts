@@ -1,0 +1,161 @@
+import { requestRevocation } from '../connector/revocation.js'
+import {
+  AnswerMalformedError,
+  CertificateExpiredError,
+  IdentityUnusableError,
+  KyconnectError,
+  LockHeldError,
+  NetworkError,
+  RequestRefusedError,
+  ServiceFailedError,
+  TimeoutError,
+  UntrustedUrlError,
+} from '../errors.js'
+import { IdentityGateway } from '../gateway/gateway.js'
+import { type Identity, isSameApp, type Metadata } from '../identity/identity.js'
+import type { ProfileChange } from '../identity/store.js'
+import { learnEndpoints } from '../pairing/endpoints.js'
+import type { PairDeps } from '../pairing/policy.js'
+import { lockPatienceMs, pairAgain } from './renew.js'
+
+/** A certificate that the Connector has revoked. */
+export interface Revocation {
+  /** As it is stored now. */
+  readonly metadata: Metadata
+  /** When an earlier revocation was recorded; undefined: this is the first. */
+  readonly revokedBefore: Date | undefined
+  /** What `rollback` would restore: another certificate of the App, which works and was not revoked. */
+  readonly unrevoked: Metadata | undefined
+}
+
+/**
+ * Revokes the certificate of an identity, and marks it. It works until it expires, and only its renewal is refused (docs/contract.md §8).
+ * A certificate that is already marked is revoked again: the mark may be a mistake, and revoking twice does no harm.
+ * @param before the identity that the user agreed to revoke; another process may have renewed it since then
+ * @throws CertificateExpiredError before any request; IdentityUnusableError when no URL is known; LockHeldError; ClientCertificateRefusedError,
+ *   RequestRefusedError, and what the transport and the store throw
+ */
+export async function revokeIdentity({ metadata: before }: Identity, deps: PairDeps): Promise<Revocation> {
+  const { store, now } = deps
+  const { profile } = before
+  checkRevocable(before, now())
+  return store.locked(
+    profile,
+    async (change) => {
+      const present = await store.load(profile)
+      checkSameApp(before, present.metadata)
+      checkRevocable(present.metadata, now())
+      return revokeLocked(present, change, deps)
+    },
+    lockPatienceMs,
+  )
+}
+
+/** The gateway does not accept an expired certificate, so nothing is sent with one. */
+export function checkRevocable({ profile, notAfter }: Metadata, now: Date): void {
+  if (notAfter > now) return
+  throw new CertificateExpiredError(
+    `the certificate of "${profile}" expired on ${notAfter.toISOString()}: it works no longer, and there is nothing to revoke`,
+    {
+      hints: [`delete it from this machine: kyconnect remove ${profile}`, pairAgain(profile)],
+      details: { profile },
+    },
+  )
+}
+
+function checkSameApp(before: Metadata, present: Metadata): void {
+  if (isSameApp(before, present)) return
+  throw new LockHeldError(`another process has paired "${before.profile}" with the App "${present.app}" meanwhile`, {
+    hints: [`look at it before you revoke its certificate: kyconnect info ${before.profile}`],
+    details: { profile: before.profile },
+  })
+}
+
+async function revokeLocked(present: Identity, change: ProfileChange, deps: PairDeps): Promise<Revocation> {
+  const { choice, transport, now, emit } = deps
+  const { profile, notAfter, revokedAt } = present.metadata
+  const gateway = new IdentityGateway(present, choice, transport, now)
+  try {
+    if (revokedAt !== null) emit({ type: 'notice', notice: 'revoked-before', profile, since: revokedAt })
+    const url = await revocationUrl(present.metadata, gateway, deps)
+    emit({ type: 'started', step: 'revocation' })
+    await requestRevocation(gateway.client, url).catch((error: unknown) => {
+      throw afterRequest(error, profile)
+    })
+    // The point of no return is behind us: a revocation cannot be taken back.
+    emit({ type: 'finished', step: 'revocation', notAfter })
+  } catch (error) {
+    throw gateway.explain(error)
+  } finally {
+    await gateway.close()
+  }
+  const metadata = revokedAt === null ? await mark(change, deps, profile) : present.metadata
+  return { metadata, revokedBefore: revokedAt ?? undefined, unrevoked: await unrevokedBefore(change, now()) }
+}
+
+async function mark(change: ProfileChange, { now, emit }: PairDeps, profile: string): Promise<Metadata> {
+  try {
+    const { value, problem } = await change.amend((metadata) => ({ ...metadata, revokedAt: now() }))
+    if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
+    return value
+  } catch (error) {
+    if (!(error instanceof KyconnectError)) throw error
+    throw error.addHint(
+      `the certificate is revoked, and only the note of it is not stored; to store it, run it again: ${revokeCommand(profile)}`,
+    )
+  }
+}
+
+/** The URL as the gateway names it now, or the stored one when the management info cannot be read. */
+async function revocationUrl(stored: Metadata, gateway: IdentityGateway, { emit }: PairDeps): Promise<URL> {
+  const policy = { acceptHosts: () => Promise.resolve(false) }
+  let urls = stored.urls
+  try {
+    emit({ type: 'started', step: 'management-info' })
+    const { metadata } = await learnEndpoints(stored, gateway, policy, emit)
+    emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(metadata.urls).length })
+    urls = { ...urls, ...metadata.urls }
+  } catch (error) {
+    if (stored.urls['revokeCertUrl'] === undefined || !isUnusableAnswer(error)) throw error
+    emit({ type: 'warning', warning: 'stored-url-used', cause: error.message })
+  }
+  const { revokeCertUrl } = urls
+  if (revokeCertUrl !== undefined) return new URL(revokeCertUrl)
+  throw new IdentityUnusableError(`the gateway names no URL for revoking the certificate of "${stored.profile}"`, {
+    hints: ['ask the administrator of the cluster to revoke it'],
+    details: { profile: stored.profile },
+  })
+}
+
+/** Whether the service answered, and its answer does not help. Any other failure would be that of the revocation too. */
+function isUnusableAnswer(error: unknown): error is KyconnectError {
+  return [AnswerMalformedError, IdentityUnusableError, RequestRefusedError, ServiceFailedError, UntrustedUrlError].some(
+    (known) => error instanceof known,
+  )
+}
+
+/** A request whose answer is missing may have been carried out. */
+function afterRequest(error: unknown, profile: string): unknown {
+  const isLost =
+    error instanceof ServiceFailedError ||
+    ((error instanceof NetworkError || error instanceof TimeoutError) && error.requestSent)
+  if (!isLost) return error
+  return error.addHint(
+    `the certificate may be revoked or not, and is not marked; revoking twice does no harm, so run it again: ${revokeCommand(profile)}`,
+  )
+}
+
+function revokeCommand(profile: string): string {
+  return `kyconnect revoke ${profile}`
+}
+
+/** The identity before this one, unless its certificate is of no use any more. */
+async function unrevokedBefore(change: ProfileChange, now: Date): Promise<Metadata | undefined> {
+  const previous = await change.previous().catch((error: unknown) => {
+    if (error instanceof KyconnectError) return undefined
+    throw error
+  })
+  if (previous === undefined) return undefined
+  const { metadata } = previous
+  return metadata.notAfter > now && metadata.revokedAt === null ? metadata : undefined
+}
