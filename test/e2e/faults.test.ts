@@ -9,14 +9,22 @@ import { buildFaultLibrary, type Call, faultEnvironment, type FaultKind, readCal
 import { jsonError, kyconnect, type Run } from '../support/kyconnect.js'
 
 /**
- * Each call on the file system that four commands make fails once, or finds the disk full, or is the one that the process dies
+ * Each call on the file system that the commands that change an identity make fails once, or finds the disk full, or is the one that the process dies
  * before. Whatever happens, the identity that was there is kept or the new one is whole, and the next command can use it.
  * KYCONNECT_FAULTS=all tries every call, in each of the three ways; otherwise it is a part of them.
  */
 const all = process.env['KYCONNECT_FAULTS'] === 'all'
 
-type Command = 'pair' | 'pair --force' | 'pair --resume' | 'pair --rollback'
-const commands: readonly Command[] = ['pair', 'pair --force', 'pair --resume', 'pair --rollback']
+type Command = 'pair' | 'pair --force' | 'pair --resume' | 'renew' | 'rollback' | 'info --save' | 'revoke'
+const commands: readonly Command[] = [
+  'pair',
+  'pair --force',
+  'pair --resume',
+  'renew',
+  'rollback',
+  'info --save',
+  'revoke',
+]
 const kinds: readonly FaultKind[] = ['EIO', 'ENOSPC', 'KILL']
 /** Without KYCONNECT_FAULTS=all: of so many calls one is tried, in each way another one. */
 const stride = 15
@@ -27,6 +35,9 @@ let library: string
 /** Keys in PEM, as they are stored: of the identity that is there before, and of the one that comes. */
 let oldKey: string
 let newKey: string
+/** The CA of the gateway, and a file that holds another one too. */
+let oldCa: string
+let newCa: string
 /** What each command makes when nothing fails. */
 const calls = {} as Record<Command, Call[]>
 
@@ -41,15 +52,22 @@ beforeAll(async () => {
     response.writeHead(201, { 'content-type': 'application/json;charset=UTF-8' })
     response.end(JSON.stringify(await answer))
   }
+  oldCa = await readFile(kyma.serverAuthority.certificateFile, 'utf8')
+  newCa = oldCa + (await readFile(kyma.clientAuthority.certificateFile, 'utf8'))
+  await writeFile(newCaFile(), newCa)
   ;[oldKey, newKey] = await Promise.all([makeKey('old'), makeKey('new')])
 
   await mkdir(template('pair'))
   calls.pair = await dryRun('pair')
   await succeed(pairWith('old'), template('pair --force'))
   calls['pair --force'] = await dryRun('pair --force')
-  await succeed(pairWith('old'), template('pair --rollback'))
-  await succeed([...pairWith('new'), '--force'], template('pair --rollback'))
-  calls['pair --rollback'] = await dryRun('pair --rollback')
+  await succeed(pairWith('old'), template('rollback'))
+  await succeed([...pairWith('new'), '--force'], template('rollback'))
+  calls.rollback = await dryRun('rollback')
+  for (const command of ['renew', 'info --save', 'revoke'] as const) {
+    await cp(template('pair --force'), template(command), { recursive: true, verbatimSymlinks: true })
+    calls[command] = await dryRun(command)
+  }
   // It died when the certificate had come and nothing of it was stored.
   await cp(template('pair --force'), template('pair --resume'), { recursive: true, verbatimSymlinks: true })
   const died = numberOf(calls['pair --force'], ({ name, path }) => name === 'unlink' && path.endsWith('/reserved'))
@@ -62,6 +80,8 @@ afterAll(async () => {
   await folder.remove()
 })
 
+const newCaFile = (): string => join(folder.path, 'new-ca.pem')
+const newRule = (): string => `gateway.kyma.local:${kyma.gatewayPort}:127.0.0.1`
 const keyFile = (name: string): string => join(folder.path, `${name}.pem`)
 
 async function makeKey(name: string): Promise<string> {
@@ -88,8 +108,14 @@ function argsOf(command: Command): string[] {
       return [...pairWith('new'), '--force']
     case 'pair --resume':
       return ['pair', '--json', '--resume', '--force', '--profile', 'demo']
-    case 'pair --rollback':
-      return ['pair', '--json', '--rollback', '--profile', 'demo']
+    case 'renew':
+      return ['renew', '--json', 'demo']
+    case 'rollback':
+      return ['rollback', '--json', 'demo']
+    case 'info --save':
+      return ['info', '--save', '--json', 'demo', '--resolve', newRule(), '--ca-file', newCaFile()]
+    case 'revoke':
+      return ['revoke', '--yes', '--json', 'demo']
   }
 }
 
@@ -143,15 +169,13 @@ function numberOf(made: readonly Call[], matches: (call: Call) => boolean): numb
   return found.number
 }
 
-/** What is in a home: which identity, whether it is whole, and which keys there are. */
-interface Found {
-  readonly identity: 'none' | 'old' | 'new'
-  readonly keys: readonly string[]
-}
+/** What a home holds: no identity, the one before a command, or the one that the command makes of it. */
+type Found = 'none' | 'old' | 'new'
 
-/** The identity that the next command finds. Fails unless that command works, or says that there is none. */
-async function nextCommand(at: string): Promise<Found['identity']> {
-  const { code, stdout, stderr } = await runArgs(['info', '--json', '--profile', 'demo'], at)
+/** What the next command finds, with nothing but what is stored. Fails unless that command works, or says that there is no identity. */
+async function nextCommand(command: Command, at: string): Promise<Found> {
+  const nothingGiven = Object.fromEntries(Object.keys(kyma.env).map((name) => [name, '']))
+  const { code, stdout, stderr } = await runArgs(['info', '--json', '--profile', 'demo'], at, nothingGiven)
   if (code === 5 && jsonError({ code, stdout, stderr, signal: null }).code === 'ERR_NO_IDENTITY') return 'none'
   expect(code, stderr).toBe(0)
   const { certificate } = JSON.parse(stdout) as { certificate: { fingerprint: string } }
@@ -161,8 +185,33 @@ async function nextCommand(at: string): Promise<Found['identity']> {
   const stored = new X509Certificate(leaf ?? '')
   expect(stored.fingerprint256.replaceAll(':', '').toLowerCase()).toBe(certificate.fingerprint)
   expect(stored.checkPrivateKey(createPrivateKey(key ?? ''))).toBe(true)
-  expect([oldKey, newKey]).toContain(key)
+  if (command === 'info --save' || command === 'revoke') {
+    expect(key).toBe(oldKey)
+    return command === 'revoke' ? markIn(current) : routeIn(current)
+  }
+  // A renewal generates its key.
+  if (command !== 'renew') expect([oldKey, newKey]).toContain(key)
   return key === oldKey ? 'old' : 'new'
+}
+
+async function metadataIn(current: string): Promise<{ revokedAt: string | null; resolve: readonly string[] }> {
+  return JSON.parse(await readFile(join(current, 'identity.json'), 'utf8')) as Awaited<ReturnType<typeof metadataIn>>
+}
+
+async function markIn(current: string): Promise<Found> {
+  return (await metadataIn(current)).revokedAt === null ? 'old' : 'new'
+}
+
+/** Which route is stored. Fails unless the resolve rule and the CA are both the old ones or both the new ones. */
+async function routeIn(current: string): Promise<Found> {
+  const { resolve } = await metadataIn(current)
+  const route = [resolve.join(), await readFile(join(current, 'server-ca.pem'), 'utf8')]
+  const [before, after] = [
+    [kyma.env['KYCONNECT_RESOLVE'], oldCa],
+    [newRule(), newCa],
+  ]
+  expect([before, after]).toContainEqual(route)
+  return route[0] === newRule() ? 'new' : 'old'
 }
 
 async function storedKeys(at: string): Promise<string[]> {
@@ -171,21 +220,27 @@ async function storedKeys(at: string): Promise<string[]> {
   return Promise.all(names.map((name) => readFile(join(versions, name, 'key.pem'), 'utf8').catch(() => '')))
 }
 
-const identityBefore: Readonly<Record<Command, Found['identity']>> = {
+const identityBefore: Readonly<Record<Command, Found>> = {
   pair: 'none',
   'pair --force': 'old',
   'pair --resume': 'old',
-  'pair --rollback': 'new',
+  renew: 'old',
+  rollback: 'new',
+  'info --save': 'old',
+  revoke: 'old',
 }
-const identityAfter: Readonly<Record<Command, Found['identity']>> = {
+const identityAfter: Readonly<Record<Command, Found>> = {
   pair: 'new',
   'pair --force': 'new',
   'pair --resume': 'new',
-  'pair --rollback': 'old',
+  renew: 'new',
+  rollback: 'old',
+  'info --save': 'new',
+  revoke: 'new',
 }
 
 /** Tries one fault. @returns which identity there is afterwards */
-async function tryFault(command: Command, call: number, kind: FaultKind): Promise<Found['identity']> {
+async function tryFault(command: Command, call: number, kind: FaultKind): Promise<Found> {
   const at = await prepare(command, `case-${command.replace(/\W+/g, '-')}-${call}-${kind}`)
   const run = await runIn(at, command, { at: { call, kind } })
   const { code, signal } = run
@@ -195,12 +250,12 @@ async function tryFault(command: Command, call: number, kind: FaultKind): Promis
     expect(jsonError(run).code, run.stderr).toBe('ERR_FILES')
   }
 
-  const identity = await nextCommand(at)
+  const identity = await nextCommand(command, at)
   expect([identityBefore[command], identityAfter[command]]).toContain(identity)
   if (code === 0) expect(identity, 'what was reported').toBe(identityAfter[command])
   const keys = await storedKeys(at)
   if (command !== 'pair') expect(keys, 'the key of the identity that was there').toContain(oldKey)
-  if (command === 'pair --rollback') expect(keys, 'the key of the identity that was there').toContain(newKey)
+  if (command === 'rollback') expect(keys, 'the key of the identity that was there').toContain(newKey)
 
   if (identity === 'none') await succeed(pairWith('new'), at)
   // Nothing is in the way of what comes next.
@@ -218,15 +273,24 @@ interface Case {
   readonly kind: FaultKind
 }
 
+const pointerFile = 'home/demo/pointer.json'
+const isPointing = ({ name, to }: Call): boolean => name === 'rename' && to === pointerFile
+
+/** Whether a call is the instant at which what is stored changes. */
+function isCommit(command: Command, call: Call): boolean {
+  if (command !== 'revoke') return isPointing(call)
+  return call.name === 'rename' && call.to?.endsWith('/identity.json') === true
+}
+
 /** The cases of a command: all, or those about the instant that counts and a part of the others. */
 function casesOf(command: Command): Case[] {
   const made = calls[command]
-  const pointed = numberOf(made, ({ name, to }) => name === 'rename' && to === 'home/demo/pointer.json')
+  const committed = numberOf(made, (call) => isCommit(command, call))
   return kinds.flatMap((kind, index) =>
     made
       .filter(
         ({ number }) =>
-          all || number % stride === (index * stride) / 3 || (number >= pointed - 1 && number <= pointed + 4),
+          all || number % stride === (index * stride) / 3 || (number >= committed - 1 && number <= committed + 4),
       )
       .map(({ number }) => ({ call: number, kind })),
   )
@@ -266,9 +330,6 @@ describe('whatever call on the file system fails, or is the last one before the 
 })
 
 describe('a power failure takes nothing, because', () => {
-  const pointer = 'home/demo/pointer.json'
-  const isPointing = ({ name, to }: Call): boolean => name === 'rename' && to === pointer
-
   /** Looks at what could be lost right before each call, and at the end. */
   function watch(
     command: Command,
@@ -302,7 +363,10 @@ describe('a power failure takes nothing, because', () => {
     },
   )
 
-  test.each(commands)('"%s" points to nothing that is not on disk', (command) => {
+  // A revocation replaces the metadata, and points to nothing new.
+  const pointing = commands.filter((command) => command !== 'revoke')
+
+  test.each(pointing)('"%s" points to nothing that is not on disk', (command) => {
     let looked = 0
     watch(command, (call, durability) => {
       if (call === undefined || !isPointing(call)) return
@@ -310,10 +374,11 @@ describe('a power failure takes nothing, because', () => {
       expect(durability.unsafe('home/demo/versions')).toEqual([])
       expect(durability.unsafe(call.path).filter((lost) => lost !== `name ${call.path}`)).toEqual([])
     })
-    expect(looked).toBe(1)
+    // The version that is no longer needed is deleted, then forgotten.
+    expect(looked).toBe(command === 'info --save' ? 2 : 1)
   })
 
-  test.each(commands)('"%s" removes nothing before the pointer to the new identity is on disk', (command) => {
+  test.each(pointing)('"%s" removes nothing before the pointer to the new identity is on disk', (command) => {
     let removals = 0
     watch(command, (call, durability, pointed) => {
       const removes =
@@ -322,9 +387,10 @@ describe('a power failure takes nothing, because', () => {
       const replaces = call.to?.endsWith('/identity.json') === true
       if (!pointed || replaces) return
       removals++
-      expect(durability.unsafe(pointer)).toEqual([])
+      expect(durability.unsafe(pointerFile)).toEqual([])
     })
-    if (command !== 'pair --rollback') expect(removals).toBeGreaterThan(0)
+    // A renewal and a rollback keep both identities, and touch no pending pairing.
+    if (command !== 'rollback' && command !== 'renew') expect(removals).toBeGreaterThan(0)
   })
 
   test.each(commands)('"%s" puts whole files in the place of others', (command) => {
