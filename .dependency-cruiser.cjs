@@ -39,7 +39,7 @@ module.exports = {
         path: place(room),
         ...(room === 'cli' ? { pathNot: '^src/cli/commands/sandbox/' } : {}),
       },
-      to: { path: '^src/', pathNot: inRoom([room, ...may, 'errors', 'json', 'progress', 'redaction']) },
+      to: { path: '^src/', pathNot: inRoom([room, ...may, 'errors', 'json', 'progress', 'redaction', 'shell-word']) },
     })),
     {
       name: 'the-sandbox-command-alone-opens-the-sandbox',
@@ -47,7 +47,7 @@ module.exports = {
       from: { path: '^src/cli/commands/sandbox/' },
       to: {
         path: '^src/',
-        pathNot: inRoom(['cli', ...rooms.cli, 'errors', 'json', 'progress', 'redaction', 'sandbox']),
+        pathNot: inRoom(['cli', ...rooms.cli, 'errors', 'json', 'progress', 'redaction', 'shell-word', 'sandbox']),
       },
     },
     {
@@ -65,7 +65,7 @@ module.exports = {
     {
       name: 'shared-files-import-nothing',
       severity: 'error',
-      from: { path: '^src/(errors|json|progress|redaction)\\.ts$' },
+      from: { path: '^src/(errors|json|progress|redaction|shell-word)\\.ts$' },
       to: { path: '^src/' },
     },
     {

@@ -1,18 +1,14 @@
 import { createHash } from 'node:crypto'
 import { readFile, readlink, symlink } from 'node:fs/promises'
 import { join, resolve as absolute } from 'node:path'
-import {
-  type KyconnectError,
-  NoIdentityError,
-  ProfileAmbiguousError,
-  ProfileExistsError,
-  UsageError,
-} from './errors.js'
+import { type KyconnectError, NoIdentityError, ProfileAmbiguousError, ProfileExistsError } from './errors.js'
 import { calledUrls, type Gateway, IdentityGateway } from './gateway/gateway.js'
+import { explainRefusal } from './gateway/refused-certificate.js'
 import { FolderStore } from './identity/folder-store.js'
 import { defaultHome } from './identity/home.js'
 import type { Identity, Urls } from './identity/identity.js'
-import { completeRoute, parseProxyUrl, type RouteChoice, type RouteEnvironment } from './identity/route.js'
+import { findOccupant, type Occupant } from './identity/occupant.js'
+import { completeRoute, readProxyUrl, type RouteChoice, type RouteEnvironment } from './identity/route.js'
 import type { IdentityStore, Written } from './identity/store.js'
 import { KubernetesApi } from './kubernetes/api.js'
 import { ensureApplication } from './kubernetes/application.js'
@@ -172,15 +168,23 @@ export class Kyconnect {
     })
   }
 
-  /** Checks that there is an identity to remove; it may be unusable. @throws NoIdentityError, IdentityUnusableError */
-  async checkRemovable(profile: string): Promise<void> {
-    if (!(await this.store.has(profile))) await this.store.load(profile)
+  /** What there is to remove under a profile; an identity may be unusable. @throws NoIdentityError, IdentityUnusableError */
+  async findRemovable(profile: string): Promise<Occupant> {
+    const occupant = await findOccupant(profile, this.store)
+    if (occupant === undefined) await this.store.load(profile)
+    return occupant ?? 'identity'
   }
 
-  /** Removes an identity. Returns the names of files in its folder that kyconnect did not write, and left there. */
-  async remove(profile: string): Promise<readonly string[]> {
-    await this.checkRemovable(profile)
-    return this.store.locked(profile, (change) => change.remove())
+  /**
+   * Removes what `findRemovable` found. An identity that a pairing has stored since then stays where only the pending pairing is to be
+   * removed. Returns the names of files in an identity's folder that kyconnect did not write, and left there.
+   */
+  remove(profile: string, what: Occupant): Promise<readonly string[]> {
+    return this.store.locked(profile, async (change) => {
+      if (what === 'identity') return change.remove()
+      await change.discard()
+      return []
+    })
   }
 
   /**
@@ -209,12 +213,13 @@ export class Kyconnect {
 
   /** A commit would delete a pending pairing, and with it a key whose token may still be valid. @throws ProfileExistsError */
   async #checkFree(profile: string): Promise<void> {
-    if (await this.store.has(profile)) throw taken(profile)
-    if (!(await this.store.listPending()).includes(profile)) return
+    const occupant = await findOccupant(profile, this.store)
+    if (occupant === undefined) return
+    if (occupant === 'identity') throw taken(profile)
     throw new ProfileExistsError(`a pairing is pending under the profile "${profile}"`, {
       hints: [
         `continue it: ${resumeCommand(profile)}`,
-        'or choose another name, or wait for 5 minutes until it expires',
+        `or choose another name, or delete it: kyconnect remove ${profile}`,
       ],
       details: { profile },
     })
@@ -288,8 +293,8 @@ export class Kyconnect {
   }
 
   /** The error for an unsuccessful answer. @param what names the request in the message */
-  refusal(answer: Refusal, what: string, identity: Identity, run: RunOptions): unknown {
-    return this.#gateway(identity, run).explain(refusalError(answer, what))
+  refusal(answer: Refusal, what: string, { metadata }: Identity): unknown {
+    return explainRefusal(refusalError(answer, what), metadata, this.#runtime.now())
   }
 
   /** The NodePort and the URLs that this run calls. */
@@ -350,23 +355,14 @@ function openStore(runtime: Runtime): Promise<IdentityStore> {
 function routeEnvironment({ environment, platform }: Runtime): RouteEnvironment {
   const first = (...names: string[]): string =>
     names.map((name) => environment[name] ?? '').find((text) => text !== '') ?? ''
+  const environmentProxy = first('https_proxy', 'HTTPS_PROXY')
   return {
-    proxy: environmentProxy(first('https_proxy', 'HTTPS_PROXY')),
+    // An unusable one is an error: without it, the connection would bypass the proxy without a word.
+    proxy: environmentProxy === '' ? undefined : readProxyUrl(environmentProxy, 'HTTPS_PROXY'),
     noProxy: parseNoProxy(first('no_proxy', 'NO_PROXY')),
     rootFiles: [first('NODE_EXTRA_CA_CERTS'), first('SSL_CERT_FILE')].filter((file) => file !== ''),
     systemRootFiles: platform === 'win32' ? [] : usualRootFiles,
   }
-}
-
-/** An unusable HTTPS_PROXY is an error, not ignored: the connection would bypass the proxy without a word. @throws UsageError */
-function environmentProxy(text: string): URL | undefined {
-  if (text === '') return undefined
-  const url = parseProxyUrl(text)
-  if (url !== undefined) return url
-  // It may hold credentials, so it is not repeated.
-  throw new UsageError('HTTPS_PROXY is not a valid proxy URL', {
-    hints: ['write it as http://<host>:<port> or https://<host>:<port>', 'or use no proxy, with --proxy none'],
-  })
 }
 
 function taken(profile: string): ProfileExistsError {

@@ -22,8 +22,14 @@ const banned: [RegExp, string][] = [
   [/\bwhat is (?:\w+ ){1,3}is\b/i, 'say it with a subject, a verb and an object'],
 ]
 
-/** Where the rules apply: each room of src/, and what people read beside it. The contract is given. */
+/** Where the rules apply: each room of src/, the tests, and what people read beside them. The contract is given. */
 const rooms = readdirSync(join(root, 'src')).map((name) => join('src', name))
+/** This file quotes the phrases. */
+const testRooms = readdirSync(join(root, 'test'))
+  .filter(
+    (name) => name !== 'language.test.ts' && (statSync(join(root, 'test', name)).isDirectory() || name.endsWith('.ts')),
+  )
+  .map((name) => join('test', name))
 const documents = [
   'README.md',
   'CONTRIBUTING.md',
@@ -93,7 +99,7 @@ function findings(file: string, sentences: readonly Sentence[]): string[] {
 }
 
 describe('every string and comment is written in the plain English that CONTRIBUTING.md asks for', () => {
-  test.each(rooms)('%s', (room) => {
+  test.each([...rooms, ...testRooms])('%s', (room) => {
     const all = sourceFiles(room).flatMap((file) => findings(file, sentencesOf(readFileSync(join(root, file), 'utf8'))))
     expect(all.join('\n')).toBe('')
   })

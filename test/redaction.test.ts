@@ -51,7 +51,7 @@ describe('a token', () => {
     '#',
     '/token=',
     '/',
-  ])('of a URL that was handed over is learned whatever stands before it: %s', (joint) => {
+  ])('of a URL that was given is learned, whatever precedes it: %s', (joint) => {
     const secret = `${'aB-_09'.repeat(14)}==`
     const redactor = new Redactor()
     redactor.learnUrl(new URL(`https://c.example/v1/applications/signingRequests/info${joint}${secret}`))
@@ -81,7 +81,7 @@ describe('a token', () => {
   })
 })
 
-test('text of a server on one line cannot begin a line of its own', () => {
+test('text of a server on one line cannot begin a new line', () => {
   expect(oneLine('CN=de\n error: fake\r\n\tline\u2028x')).toBe('CN=de error: fake line x')
 })
 

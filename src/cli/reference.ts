@@ -156,7 +156,7 @@ ${table(
 \`list\`: \`identities\`, each with \`profile\` and \`usable\`; a usable one has \`app\`, \`commonName\`, \`notBefore\`, \`notAfter\`, \`daysLeft\`,
 \`gatewayHost\`, \`nodePort\` and \`insecure\`, any other has \`problem\`.
 
-\`remove\`: \`removed\`, and \`left\`: the files in its folder that kyconnect did not write. \`rename\`: \`from\`, \`to\`, \`left\`.
+\`remove\`: \`removed\`, \`what\` (\`identity\` or \`pending-pairing\`), and \`left\`: the files in its folder that kyconnect did not write. \`rename\`: \`from\`, \`to\`, \`left\`.
 
 \`token\`: \`app\`, \`url\`.
 

@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js'
-import { parseProxyUrl, parseResolveRule, type ResolveRule, type RouteChoice } from '../identity/route.js'
+import { parseResolveRule, readProxyUrl, type ResolveRule, type RouteChoice } from '../identity/route.js'
 import type { Context } from './context.js'
 import { readGivenFile } from './given-file.js'
 
@@ -46,7 +46,9 @@ export async function routeChoice(
         ? await ofCluster?.(timeout)
         : nodePort === undefined
           ? undefined
-          : parsePort(nodePort, nodePortName, ofCluster === undefined ? '' : 'auto or '),
+          : ofCluster === undefined
+            ? parsePort(refuseAuto(nodePort), nodePortName)
+            : parsePort(nodePort, nodePortName, 'auto or '),
     resolve: rules?.map((rule) => parseRule(rule, rulesName)),
     serverCa: caFile === undefined || !readsCa ? undefined : await readCaFile(caFile, caFileName, context),
     proxy: options.proxy === undefined ? undefined : parseProxy(options.proxy),
@@ -58,6 +60,17 @@ export async function routeChoice(
 /** Milliseconds. @throws UsageError */
 export function timeoutMs(option: string | undefined): number {
   return (option === undefined ? defaultTimeoutSeconds : parseSeconds(option, '--timeout')) * 1000
+}
+
+/** @throws UsageError for `auto` */
+function refuseAuto(nodePort: string): string {
+  if (nodePort !== 'auto') return nodePort
+  throw new UsageError('--node-port auto is for pair and info: this command takes the port itself', {
+    hints: [
+      'read it from the cluster: kyconnect info --node-port auto --json | jq .nodePort',
+      'or store it with the identity: kyconnect pair --force --node-port auto',
+    ],
+  })
 }
 
 /** @throws UsageError */
@@ -106,14 +119,9 @@ function parseRule(text: string, name: string): ResolveRule {
   })
 }
 
-/** null for `none`. The text may hold credentials, so that no error repeats it. @throws UsageError */
+/** null for `none`. @throws UsageError */
 export function parseProxy(text: string): URL | null {
-  if (text === 'none') return null
-  const url = parseProxyUrl(text)
-  if (url !== undefined) return url
-  throw new UsageError('--proxy is not a valid proxy URL', {
-    hints: ['write it as http://<host>:<port> or https://<host>:<port>, or none for no proxy'],
-  })
+  return text === 'none' ? null : readProxyUrl(text, '--proxy')
 }
 
 async function readCaFile(path: string, name: string, context: Context): Promise<string> {

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 import { access, constants, readdir, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { IdentityUnusableError, KyconnectError } from '../errors.js'
+import { readCopiedIdentity } from './copied-identity.js'
 import { currentIsForeign, type MakeLink } from './current-link.js'
 import { filesError, onFiles } from './durable-files.js'
 import { FolderChange, noIdentity } from './folder-change.js'
@@ -17,7 +18,8 @@ import { parsePointer, readPointer } from './pointer.js'
 import { exists, type ProfileFolder } from './profile-folder.js'
 import { checkProfileName, isProfileName } from './profile-name.js'
 import type { IdentityStore, ProfileChange, ProfileSummary } from './store.js'
-import { readIdentityFolder, readVersion } from './versions.js'
+import { readVersion } from './versions.js'
+import { shellWord } from '../shell-word.js'
 
 export interface FolderStoreDeps extends LockDeps {
   readonly home: string
@@ -75,9 +77,7 @@ export class FolderStore implements IdentityStore {
   }
 
   async loadCopy(folder: string, profile: string): Promise<Identity> {
-    const { userId } = this.#deps
-    await checkOwnFolder(folder, userId)
-    return readIdentityFolder(folder, { profile: checkProfileName(profile), userId })
+    return readCopiedIdentity(folder, checkProfileName(profile), this.#deps.userId)
   }
 
   async listPending(): Promise<string[]> {
@@ -196,7 +196,7 @@ export class FolderStore implements IdentityStore {
     if (copy === undefined) return undefined
     return new IdentityUnusableError(
       `${folder.path} has no pointer.json, but ${copy} holds a key: it looks like a restored copy of an identity`,
-      { hints: [`import it: kyconnect import ${JSON.stringify(copy)} --profile ${folder.profile}`] },
+      { hints: [`import it: kyconnect import ${shellWord(copy)} --profile ${folder.profile}`] },
     )
   }
 }

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { HomeUnsafeError, IdentityUnusableError, hasErrorCode } from '../errors.js'
+import { shellWord } from '../shell-word.js'
 
 /**
  * Reads the store's own files with the care that ssh takes: a file that is not ours, is not a plain file, or is a key that others may
@@ -58,7 +59,7 @@ function checkOwnFile(path: string, found: Stats, userId: number | undefined): v
   if (path.endsWith('key.pem') && (found.mode & 0o077) !== 0) {
     throw new HomeUnsafeError(
       `the permissions of ${path} are too open: mode ${octal(found.mode)} lets other users access the private key`,
-      { hints: [`run: chmod 600 ${JSON.stringify(path)}`] },
+      { hints: [`run: chmod 600 ${shellWord(path)}`] },
     )
   }
 }
@@ -97,7 +98,7 @@ export function checkFolder(path: string, found: Stats, userId: number | undefin
     throw new HomeUnsafeError(
       `the permissions of ${path} are too open: mode ${octal(found.mode)} lets other users write to it`,
       {
-        hints: [`run: chmod go-w ${JSON.stringify(path)}`],
+        hints: [`run: chmod go-w ${shellWord(path)}`],
       },
     )
   }
@@ -107,7 +108,7 @@ export function checkFolder(path: string, found: Stats, userId: number | undefin
 function checkOwner(path: string, { uid }: Stats, userId: number): void {
   if (uid === userId || uid === 0) return
   throw new HomeUnsafeError(`${path} belongs to another user (uid ${uid}; this process runs as ${userId})`, {
-    hints: [`run: chown ${userId} ${JSON.stringify(path)}`, 'or name another place with KYCONNECT_HOME'],
+    hints: [`run: chown ${userId} ${shellWord(path)}`, 'or name another place with KYCONNECT_HOME'],
   })
 }
 

@@ -1,8 +1,8 @@
-import { type ProxySettings, parseProxyUrl } from '../transport/proxy.js'
+import { type ProxySettings, parseProxyUrl, readProxyUrl } from '../transport/proxy.js'
 import { parseResolveRule, type ResolveRule, type Route } from '../transport/route.js'
 import type { Identity, StoredRoute } from './identity.js'
 
-export { parseProxyUrl, parseResolveRule, type ResolveRule }
+export { parseResolveRule, readProxyUrl, type ResolveRule }
 
 /** How this run reaches the services: by its flags, then its environment. The identity provides what is undefined here. */
 export interface RouteChoice {

@@ -14,7 +14,7 @@ export interface IdentityStore {
   has(profile: string): Promise<boolean>
   /** @throws NoIdentityError, IdentityUnusableError, HomeUnsafeError */
   load(profile: string): Promise<Identity>
-  /** Reads an identity from a folder that holds a copy of one. @throws NoIdentityError, IdentityUnusableError */
+  /** Reads an identity from a folder that holds a copy of one; what its certificate says overrides the metadata. @throws FilesError, IdentityUnusableError, HomeUnsafeError */
   loadCopy(folder: string, profile: string): Promise<Identity>
   /** Names of all profiles with a pending pairing, sorted. */
   listPending(): Promise<string[]>

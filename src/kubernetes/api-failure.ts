@@ -13,13 +13,14 @@ import type { ApiRequest } from './api.js'
 import type { Cluster } from './cluster.js'
 import { statusMessage } from './status.js'
 import { resourceName } from './resource.js'
+import { shellWord } from '../shell-word.js'
 
 /** The error for a refusal by the API server; it names the request and the place. */
 export function apiRefusal(status: number, body: object, request: ApiRequest, cluster: Cluster): KyconnectError {
   const { verb, kind, name, namespace = cluster.namespace } = request
   const resource = resourceName(kind)
   const where = kind.namespaced ? ` in the namespace "${namespace}"` : ''
-  const option = kind.namespaced ? ` -n ${namespace}` : ''
+  const option = kind.namespaced ? ` -n ${shellWord(namespace)}` : ''
   const what = `${verb} ${resource}${name === undefined ? '' : ` "${name}"`}${where}`
   const message = statusMessage(body)
   const cause = message === '' ? '' : `: ${message}`
@@ -36,7 +37,7 @@ export function apiRefusal(status: number, body: object, request: ApiRequest, cl
         `the Kubernetes API does not accept the credentials of the context "${cluster.context}" (401): it refused to ${what}`,
         {
           details,
-          hints: [`log in again, or check it with: kubectl --context ${cluster.context} get ${resource}`],
+          hints: [`log in again, or check it with: kubectl --context ${shellWord(cluster.context)} get ${resource}`],
         },
       )
     case 403:
@@ -44,13 +45,13 @@ export function apiRefusal(status: number, body: object, request: ApiRequest, cl
         details,
         hints: [
           `ask the administrator for the right to ${verb} ${resource}${where}`,
-          `check it with: kubectl --context ${cluster.context} auth can-i ${verb} ${resource}${option}`,
+          `check it with: kubectl --context ${shellWord(cluster.context)} auth can-i ${verb} ${resource}${option}`,
         ],
       })
     default:
       return new RequestRefusedError(`the Kubernetes API refused to ${what} (${status})${cause}`, {
         details,
-        hints: [`check it with: kubectl --context ${cluster.context} get ${resource}${option}`],
+        hints: [`check it with: kubectl --context ${shellWord(cluster.context)} get ${resource}${option}`],
       })
   }
 }

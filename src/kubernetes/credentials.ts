@@ -6,6 +6,7 @@ import type { ExecCredential, ExecCluster } from './exec-credential.js'
 import { type PluginDeps, runPlugin } from './exec-plugin.js'
 import type { ExecConfig, Impersonation, UserEntry } from './kubeconfig-file.js'
 import { fileProblem, readLocalFile } from './local-file.js'
+import { shellWord } from '../shell-word.js'
 
 export interface CredentialDeps extends PluginDeps {
   readonly now: () => Date
@@ -113,7 +114,7 @@ async function bearerToken(
  * only kubectl writes the new one into the kubeconfig.
  */
 function idToken(token: string | undefined, owner: CredentialOwner, now: Date): string {
-  const refresh = `refresh it with: kubectl --context ${owner.context} get namespaces`
+  const refresh = `refresh it with: kubectl --context ${shellWord(owner.context)} get namespaces`
   if (token === undefined) throw failure(owner, 'it has no id-token', 'ID_TOKEN_MISSING', refresh)
   const payload = parseJsonObject(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'))
   const expiry: unknown = payload === undefined ? undefined : valueOf(payload, 'exp')
@@ -157,7 +158,7 @@ function unreadable(owner: CredentialOwner, name: string, file: string, error: u
 }
 
 function checkPair({ chain, key }: ClientCertificate, owner: CredentialOwner): void {
-  const hint = `check them with: kubectl --context ${owner.context} get namespaces`
+  const hint = `check them with: kubectl --context ${shellWord(owner.context)} get namespaces`
   let isPair: boolean
   try {
     isPair = new X509Certificate(chain).checkPrivateKey(createPrivateKey(key))

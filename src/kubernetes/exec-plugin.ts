@@ -7,6 +7,7 @@ import type { Emit } from '../progress.js'
 import { oneLine, type Redactor } from '../redaction.js'
 import { type ExecCredential, type ExecCluster, execInfo, parseExecCredential } from './exec-credential.js'
 import type { ExecConfig } from './kubeconfig-file.js'
+import { shellWord } from '../shell-word.js'
 
 export interface PluginDeps {
   readonly platform: NodeJS.Platform
@@ -116,7 +117,7 @@ async function findExecutable(exec: ExecConfig, context: string, deps: PluginDep
     hints: [
       ...(installHint === undefined ? [] : [oneLine(installHint).slice(0, maxLineLength)]),
       isThere
-        ? `make it executable: chmod +x ${command}`
+        ? `make it executable: chmod +x ${shellWord(command)}`
         : `install it, or correct its command in the kubeconfig (context "${context}")`,
     ],
   })
@@ -144,7 +145,7 @@ async function outputOf(child: ChildProcess, exec: ExecConfig, context: string, 
     new ClusterAccessError(`${title(exec)} ${problem}`, {
       reason,
       details: { context, command: exec.shownCommand },
-      hints: [...hints, `try it with kubectl: kubectl --context ${context} get namespaces`],
+      hints: [...hints, `try it with kubectl: kubectl --context ${shellWord(context)} get namespaces`],
     })
   const words = new PluginWords((line) => {
     deps.emit({ type: 'notice', notice: 'plugin-message', plugin: exec.shownCommand, line })

@@ -1,4 +1,4 @@
-import { ServiceFailedError, UsageError } from '../errors.js'
+import { AnswerMalformedError, ServiceFailedError, UsageError } from '../errors.js'
 import type { KubernetesApi } from './api.js'
 import { member, objects, text, valueOf } from '../json.js'
 import { nodes, services } from './resource.js'
@@ -19,14 +19,21 @@ const gatewayPort = 443
 
 /**
  * The NodePort of the gateway, from its Service.
- * @throws UsageError when the Service needs none (a LoadBalancer), or cannot be reached from outside (a ClusterIP); and as
- * KubernetesApi.requestOk
+ * @throws UsageError when the Service needs none (a LoadBalancer), or cannot be reached from outside (a ClusterIP); AnswerMalformedError
+ * when the answer is not a Service; and as KubernetesApi.requestOk
  */
 export async function readNodePort(api: KubernetesApi, service: ServiceName, signal: AbortSignal): Promise<number> {
   const found = await api.requestOk({ verb: 'get', kind: services, ...service }, signal)
   const shown = `${service.namespace}/${service.name}`
   const spec = member(found, 'spec')
-  const type = text(spec, 'type') ?? 'ClusterIP'
+  const type = text(spec, 'type')
+  // The API server fills it in where the author of the Service named none.
+  if (type === undefined) {
+    throw new AnswerMalformedError(
+      `the answer of the Kubernetes API to the request for the Service ${shown} is not a Service: it has no type`,
+      { hints: [`check that ${api.cluster.server.origin} is the API server of the cluster`] },
+    )
+  }
   if (type === 'LoadBalancer') {
     throw new UsageError(
       `the gateway's Service ${shown} is a LoadBalancer: it listens on port 443, without a NodePort`,

@@ -8,6 +8,7 @@ import { anonymous, type ClusterEntry, type Kubeconfig, readKubeconfig } from '.
 import { checkCluster, checkUser, invalidEntry } from './kubeconfig-rules.js'
 import { fileProblem, readLocalFile } from './local-file.js'
 import { readServiceAccount, serviceAccountToken } from './service-account.js'
+import { shellWord } from '../shell-word.js'
 
 /** Where to look for kubeconfigs. */
 export interface KubeconfigLocation {
@@ -77,7 +78,7 @@ function noSuchContext(name: string | undefined, names: readonly string[]): Usag
   const known =
     names.length === 0
       ? 'the kubeconfig has no contexts: check it with: kubectl config view'
-      : `choose one of its contexts with --context <name>: ${names.slice(0, maxShownNames).join(', ')}`
+      : `choose one of its contexts with --context <name>: ${names.slice(0, maxShownNames).map(shellWord).join(', ')}`
   return new UsageError(
     name === undefined
       ? 'the kubeconfig has no current context'

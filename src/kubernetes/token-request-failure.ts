@@ -5,14 +5,15 @@ import type { ApiRequest, KubernetesApi } from './api.js'
 import { resourceName, tokenRequests } from './resource.js'
 import { statusMessage } from './status.js'
 import type { Owner } from './token-request-object.js'
+import { shellWord } from '../shell-word.js'
 
 /** The arguments with which kubectl deletes a TokenRequest. */
 export function kubectlDelete({ cluster }: KubernetesApi, app: string): string {
-  return `--context ${cluster.context} -n ${cluster.namespace} delete ${resourceName(tokenRequests)} ${app}`
+  return `--context ${shellWord(cluster.context)} -n ${shellWord(cluster.namespace)} delete ${resourceName(tokenRequests)} ${app}`
 }
 
 function controllerLog({ cluster }: KubernetesApi): string {
-  return `kubectl --context ${cluster.context} -n kyma-integration logs -l app=connection-token-handler`
+  return `kubectl --context ${shellWord(cluster.context)} -n kyma-integration logs -l app=connection-token-handler`
 }
 
 /** Whether the cluster knows the kind. The API server names the object that it did not find, but not one of an unknown kind. */
@@ -39,7 +40,7 @@ export function tokenRequestRefusal(
       `the cluster of the context "${context}" does not know TokenRequests (404): Kyma's Application Connector is not installed there`,
       {
         hints: [
-          `check that it is the right cluster: kubectl --context ${context} get crd ${resourceName(tokenRequests)}`,
+          `check that it is the right cluster: kubectl --context ${shellWord(context)} get crd ${resourceName(tokenRequests)}`,
           'choose another with --context <name>',
         ],
         details: { status, context },

@@ -52,6 +52,8 @@ const firstPauseMs = 200
 const maxPauseMs = 5000
 /** Time limit for cleaning up, which runs after Ctrl-C too. */
 const cleanUpTimeoutMs = 10_000
+/** Time limit from the moment of a Ctrl-C, before the cleaning up or during it: the user waits for the end. */
+const interruptedCleanUpTimeoutMs = 3000
 /** How many times kyconnect looks for an object whose creation was not answered: the API server may still be working on it. */
 const maxLooks = 3
 
@@ -64,7 +66,7 @@ const maxLooks = 3
 export async function requestToken(api: KubernetesApi, spec: TokenSpec, deps: TokenRequestDeps): Promise<IssuedToken> {
   const end = deps.monotonic() + spec.waitMs
   const created = await replaceTokenRequest(api, spec, deps)
-  const discard = (): Promise<void> => remove(api, spec.app, created.uid, cleanUpSignal(api))
+  const discard = (): Promise<void> => remove(api, spec.app, created.uid, cleanUpSignal(api, deps.signal))
   try {
     if (spec.owner !== undefined && !created.hasOwner)
       deps.emit({ type: 'warning', warning: 'owner-ignored', ...spec.owner, by: 'cluster' })
@@ -77,17 +79,24 @@ export async function requestToken(api: KubernetesApi, spec: TokenSpec, deps: To
   }
 }
 
-/** A signal for cleaning up: it does not depend on the signal of the command, which may be aborted. */
-function cleanUpSignal({ cluster }: KubernetesApi): AbortSignal {
+/** A signal for cleaning up, which an interruption does not end at once. */
+function cleanUpSignal({ cluster }: KubernetesApi, interruption: AbortSignal): AbortSignal {
   const controller = new AbortController()
-  setTimeout(() => {
-    controller.abort(
-      new TimeoutError(
-        `the Kubernetes API at ${cluster.server.host} did not answer within ${cleanUpTimeoutMs / 1000} s`,
-      ),
-    )
-  }, cleanUpTimeoutMs).unref()
-  return controller.signal
+  const { signal } = controller
+  const limit = (timeoutMs: number): void => {
+    setTimeout(() => {
+      controller.abort(
+        new TimeoutError(`the Kubernetes API at ${cluster.server.host} did not answer within ${timeoutMs / 1000} s`),
+      )
+    }, timeoutMs).unref()
+  }
+  const hurry = (): void => {
+    limit(interruptedCleanUpTimeoutMs)
+  }
+  limit(cleanUpTimeoutMs)
+  if (interruption.aborted) hurry()
+  else interruption.addEventListener('abort', hurry, { once: true, signal })
+  return signal
 }
 
 /** Says in an error that a TokenRequest is, or may be, left in the cluster. */
@@ -168,9 +177,9 @@ async function removeMarked(
   api: KubernetesApi,
   app: string,
   mark: string,
-  { sleep }: Pick<TokenRequestDeps, 'sleep'>,
+  { sleep, signal: interruption }: Pick<TokenRequestDeps, 'sleep' | 'signal'>,
 ): Promise<void> {
-  const signal = cleanUpSignal(api)
+  const signal = cleanUpSignal(api, interruption)
   const request: ApiRequest = { verb: 'get', kind: tokenRequests, name: app }
   for (let look = 1; ; look++) {
     const { status, body } = await api.request(request, signal)

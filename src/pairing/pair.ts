@@ -1,6 +1,7 @@
 import { type CsrInfo, fetchCsrInfo } from '../connector/csr-info.js'
 import { AnswerMalformedError, AppMismatchError, KyconnectError } from '../errors.js'
 import type { Identity, Pending, StoredRoute } from '../identity/identity.js'
+import { findOccupant } from '../identity/occupant.js'
 import { checkProfileName, toProfileName } from '../identity/profile-name.js'
 import { completeRoute, connectorRoute, nothingStored } from '../identity/route.js'
 import type { IdentityStore, ProfileChange } from '../identity/store.js'
@@ -146,19 +147,15 @@ async function keepForLater(error: KyconnectError, prepared: Prepared, store: Id
 async function beginUnderFreeName(base: string, prepared: Prepared, store: IdentityStore): Promise<string> {
   for (let number = 1; ; number++) {
     const profile = number === 1 ? base : `${base}-${number}`
-    if (await isTaken(profile, store)) continue
+    if ((await findOccupant(profile, store)) !== undefined) continue
     const hasBegun = await store.locked(profile, async (change) => {
       // Another process may have taken the name since: its pending pairing must not be replaced.
-      if (await isTaken(profile, store)) return false
+      if ((await findOccupant(profile, store)) !== undefined) return false
       await change.begin({ ...prepared, profile })
       return true
     })
     if (hasBegun) return profile
   }
-}
-
-async function isTaken(profile: string, store: IdentityStore): Promise<boolean> {
-  return (await store.has(profile)) || (await store.listPending()).includes(profile)
 }
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i

@@ -46,8 +46,8 @@ const LABEL = /^[a-z0-9-]{1,63}$/i
 /** `gateway.<domain>` and `connector-service.<domain>` must be valid DNS names. */
 const MAX_DOMAIN_LENGTH = 253 - 'connector-service.'.length
 const VERBS: readonly string[] = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', '*']
-/** The characters that need no encoding in a path or a CN. */
-const APP = /^[A-Za-z0-9._-]{1,64}$/
+/** Kubernetes limits the name of an Application to this. */
+const MAX_APP_LENGTH = 253
 const MAX_PORT = 65535
 
 /** @throws SandboxOptionError */
@@ -84,10 +84,11 @@ function checkDomain(domain: string): void {
     throw new SandboxOptionError(`"${domain}" is not a domain: a name that ends in a number is read as an address`)
 }
 
+/** An App is an Application of the cluster, so it has a name that Kubernetes accepts (RFC 1123). */
 function checkApp(app: string): void {
-  if (APP.test(app) && !/^[._-]|[._-]$/.test(app)) return
+  if (app.length <= MAX_APP_LENGTH && isSubdomain(app)) return
   throw new SandboxOptionError(
-    `"${app}" is not a name for an App: expected 1 to 64 letters, digits, dots, dashes and underscores, the first and the last a letter or a digit`,
+    `${JSON.stringify(app.slice(0, 100))} is not a name for an App: expected lower-case letters, digits, dashes and dots, each part between dots beginning and ending with a letter or a digit (RFC 1123)`,
   )
 }
 

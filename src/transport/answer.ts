@@ -8,6 +8,8 @@ export interface Request {
   /** Several values are sent as several fields. */
   readonly headers?: Readonly<Record<string, string | string[]>>
   readonly body?: string | Buffer | Readable
+  /** Names what a body that is a stream is read from, for the error when that is silent; default: "the source of the body". */
+  readonly bodySource?: string
   /** When aborted, ends the request with its reason; default: the client's signal. */
   readonly signal?: AbortSignal
 }

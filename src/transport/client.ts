@@ -216,7 +216,7 @@ export class HttpClient {
       path: `${url.pathname}${url.search}`,
       method: request.method,
       headers: { 'user-agent': userAgent, accept: 'application/json, */*;q=0.5', ...request.headers },
-      body: body instanceof Readable ? Readable.from(restartTimeoutPerChunk(body, exchange)) : body,
+      body: body instanceof Readable ? Readable.from(restartTimeoutPerChunk(body, request.bodySource, exchange)) : body,
       signal: exchange.signal,
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -274,12 +274,23 @@ export class HttpClient {
   }
 }
 
-/** Restarts the time limit with each chunk of a body, so that it runs out only when sending stalls. */
-async function* restartTimeoutPerChunk(body: Readable, exchange: Exchange): AsyncGenerator {
+/**
+ * Restarts the time limit with each chunk of a body, so that it runs out only when sending stalls. While a chunk is awaited, a time-out is
+ * the fault of the body's source, not of the server.
+ */
+async function* restartTimeoutPerChunk(
+  body: Readable,
+  source = 'the source of the body',
+  exchange: Exchange,
+): AsyncGenerator {
+  exchange.awaitedSource = source
   for await (const chunk of body) {
+    exchange.awaitedSource = undefined
     exchange.restartTimeout()
     yield chunk
+    exchange.awaitedSource = source
   }
+  exchange.awaitedSource = undefined
 }
 
 function tooLarge({ url }: Target, bytes: number): AnswerMalformedError {

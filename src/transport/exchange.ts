@@ -9,6 +9,8 @@ export class Exchange {
   phase: Phase = 'connecting'
   /** The first error of the socket. undici reports only the last one, which hides an alert that refuses a certificate: the connection ends after it. */
   socketError: Error | undefined
+  /** What the next part of the request's body is awaited from; undefined while none is. */
+  awaitedSource: string | undefined
   readonly #controller = new AbortController()
   readonly #timeoutMs: number
   readonly #outer: AbortSignal
@@ -54,6 +56,8 @@ export class Exchange {
   }
 
   timeoutError(): TimeoutError {
+    if (this.awaitedSource !== undefined && this.phase !== 'reading the answer')
+      return this.#silentSource(this.awaitedSource)
     const { url, address, port, proxy } = this.target
     return new TimeoutError(`${url.host} timed out after ${this.#timeoutMs / 1000} s while ${this.phase}`, {
       hints:
@@ -69,6 +73,15 @@ export class Exchange {
       target: { host: url.hostname, address, port },
       requestSent: this.requestSent,
       details: { phase: this.phase },
+    })
+  }
+
+  #silentSource(source: string): TimeoutError {
+    return new TimeoutError(`${source} timed out: nothing arrived from it for ${this.#timeoutMs / 1000} s`, {
+      hints: ['check the program that writes to it', 'or wait longer with --timeout <seconds>'],
+      reason: 'TIMEOUT',
+      requestSent: this.requestSent,
+      details: { phase: 'reading the body of the request', source },
     })
   }
 

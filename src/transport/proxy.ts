@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net'
+import { UsageError } from '../errors.js'
 
 /** Which proxy is used for which hosts. */
 export interface ProxySettings {
@@ -16,6 +17,19 @@ export function parseProxyUrl(text: string): URL | undefined {
   if (!URL.canParse(full)) return undefined
   const url = new URL(full)
   return (url.protocol === 'http:' || url.protocol === 'https:') && url.hostname !== '' ? url : undefined
+}
+
+/**
+ * Reads the URL of a proxy that a user gave.
+ * @param name the flag or variable, for the error, which does not repeat the text: it may hold credentials
+ * @throws UsageError
+ */
+export function readProxyUrl(text: string, name: string): URL {
+  const url = parseProxyUrl(text)
+  if (url !== undefined) return url
+  throw new UsageError(`${name} is not a valid proxy URL`, {
+    hints: ['write it as http://<host>:<port> or https://<host>:<port>', 'or use no proxy, with --proxy none'],
+  })
 }
 
 /** Reads NO_PROXY: a list separated by commas or blanks. */

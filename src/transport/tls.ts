@@ -33,7 +33,9 @@ export class UntrustedServer extends Error {
 /**
  * Opens a TLS connection to a target. The given CA's certificates alone are tried first (without a CA, Node's own roots), and every
  * trusted root only when those do not suffice: parsing 144 roots costs more than a handshake, and a deployment with its own CA
- * needs none of them. Nothing is sent before a certificate is accepted, so trying twice is safe.
+ * needs none of them. No request is sent before the server's certificate is accepted, so trying twice is safe. The client certificate
+ * may be: Node reports on the server only after the handshake, in which TLS 1.2 sends it, unencrypted, to any server that asks for it.
+ * (With TLS 1.3 the connection ends before it leaves.) A certificate is public, and its key signs nothing but that handshake.
  * @throws UntrustedServer, and what the system reports
  */
 export async function connectTls(route: Route, target: Target, signal: AbortSignal): Promise<tls.TLSSocket> {

@@ -8,7 +8,7 @@ test('every error has its own code, an exit code, and the name of its class', ()
     if (kind === errors.KyconnectError || /^[a-z]/.test(name)) return []
     // Each export of the file but the base is a class that takes a message.
     const error: unknown = Reflect.construct(kind, ['message', { hints: ['hint'] }])
-    if (!(error instanceof errors.KyconnectError)) throw new TypeError(`${name} is no error`)
+    if (!(error instanceof errors.KyconnectError)) throw new TypeError(`${name} is not an error`)
     return [[name, error] as const]
   })
   expect(made.length).toBeGreaterThan(25)

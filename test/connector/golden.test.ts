@@ -30,7 +30,7 @@ beforeEach(() => {
 function recorded(name: string): void {
   const exchange = exchanges.get(name)
   if (exchange === undefined) throw new Error(`nothing recorded as ${name}`)
-  // What the services say of their own host names no port; here they are at one.
+  // The services name their host without a port; the replay listens on one.
   const body = exchange.response.body?.replaceAll(`https://${connector}/`, `https://${connector}:${replay.port}/`)
   replay.answer = { ...exchange.response, ...(body === undefined ? {} : { body }) }
 }
@@ -156,7 +156,7 @@ describe('the signed certificate, as recorded', () => {
     [...exchanges.values()]
       .filter(({ name, response }) => /^csr-/.test(name) && response.status >= 400)
       .map(({ name }) => name),
-  )('%s: the refusal is told in the words of the service, and nothing is sent twice', async (name) => {
+  )('%s: the refusal is reported in the words of the service, and nothing is sent twice', async (name) => {
     recorded(name)
     const said = await outcome(askSigning())
     const { status } = replay.answer

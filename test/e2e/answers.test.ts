@@ -60,7 +60,7 @@ async function write(socket: Socket, piece: string): Promise<void> {
 
 const head = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n'
 
-describe('what is not HTTP is a malformed answer (7), at once', () => {
+describe('an answer that is not HTTP is malformed (7), and is reported at once', () => {
   test.each([
     ['a bad status line', ['HTTP/2.0 banana\r\n\r\n']],
     ['status 000', ['HTTP/1.1 000 Zero\r\ncontent-length: 2\r\n\r\n{}']],

@@ -1,6 +1,6 @@
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
 import { jsonError, kyconnect, program, run, type Run } from '../support/kyconnect.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
@@ -116,6 +116,33 @@ describe('a service whose credentials are starred', () => {
       cwd: folder.path,
     })
     expect(done.stderr).toContain('interrupted')
+  })
+})
+
+describe('a body that stops arriving', () => {
+  /** Calls with a standard input that this shell keeps open, so that it never ends. */
+  const silent = (before: string, args: readonly string[]): Promise<Run> =>
+    run(
+      'bash',
+      ['-c', `mkfifo silent; exec 3<>silent; ${before}; "$0" "$@" <silent`, process.execPath, program, ...args],
+      { env: { ...sandbox.ready.env, KYCONNECT_HOME: join(folder.path, 'home') }, cwd: folder.path },
+    )
+  afterEach(() => rm(join(folder.path, 'silent')))
+
+  test.each([
+    ['at once', 'true'],
+    ['after its beginning', `printf '{"provider"' >&3`],
+  ])('%s is the fault of standard input, which the time-out names, not of the gateway', async (_, before) => {
+    const args = ['call', 'metadata', '-d', '@-', '--allow-starred', '--timeout', '2', '--json']
+    const done = await silent(before, args)
+    const error = jsonError(done)
+    expect([done.code, error.code, error.message], done.stderr).toEqual([
+      8,
+      'ERR_TIMEOUT',
+      'standard input timed out: nothing arrived from it for 2 s',
+    ])
+    expect(error.target).toBeUndefined()
+    expect(error.hint).toContain('--timeout <seconds>')
   })
 })
 

@@ -220,6 +220,41 @@ describe('kyconnect token', () => {
   })
 })
 
+describe('a context whose name a shell would split', () => {
+  const context = "it's mine"
+
+  test.each<[string, ClusterFaults, RegExp]>([
+    [
+      'the credentials are refused',
+      { answer: refuse('POST', /tokenrequests/, 401, status(401, 'Unauthorized', '')) },
+      /get/,
+    ],
+    ['a right is missing', { answer: refuse('POST', /tokenrequests/, 403, status(403, 'Forbidden', 'no')) }, /auth/],
+    ['a request is refused', { answer: refuse('POST', /tokenrequests/, 422, status(422, 'Invalid', '')) }, /get/],
+    ['the kind is unknown', { answer: refuse('POST', /tokenrequests/, 404, 'page not found') }, /get crd/],
+    ['no token was issued', { controller: () => ({ state: 'OK', url: '' }) }, /-n kyma-integration logs/],
+  ])('is quoted in the command that a hint names: %s', async (_, faults, command) => {
+    cluster.faults = faults
+    const text = await readFile(cluster.kubeconfig, 'utf8')
+    const kubeconfig = await writeOwnFile(
+      join(folder.path, 'odd'),
+      text.replaceAll(/"(name|current-context)":"fake"/g, `"$1":"${context}"`).replaceAll(/:"fake"/g, `:"${context}"`),
+    )
+    const done = await pair([], { KUBECONFIG: kubeconfig })
+    expect(jsonError(done).hint).toMatch(new RegExp(`kubectl --context 'it'\\\\''s mine' .*${command.source}`))
+  })
+
+  test('is quoted in the list of contexts to choose from', async () => {
+    const kubeconfig = await writeOwnFile(
+      join(folder.path, 'listed'),
+      kubeconfigOf([{ name: context }, { name: 'two' }]),
+    )
+    expect(jsonError(await pair([], { KUBECONFIG: kubeconfig })).hint).toContain(
+      `--context <name>: 'it'\\''s mine', two`,
+    )
+  })
+})
+
 describe('a controller that says OK without a URL', () => {
   const withoutUrl = { application: 'demo', state: 'OK', token: '', url: '', expireAfter: '2030-01-01T00:00:00Z' }
 
@@ -633,7 +668,7 @@ describe('Ctrl-C', () => {
     cluster.tokenRequests.set('demo', { metadata: old })
     const seen = { held: false }
     cluster.faults.controller = () => undefined
-    cluster.faults.hold = (line) => {
+    cluster.faults.intercept = (line) => {
       if (seen.held || !held.test(line)) return false
       seen.held = true
       return true

@@ -167,6 +167,44 @@ describe('call', () => {
     expect([done.code, done.stderr]).toEqual([2, expect.stringContaining('--profile demo')])
   })
 
+  test('names --data where the body was given as the path', async () => {
+    const file = jsonError(await go(['call', 'events', '@my event.json', '--json']))
+    expect([file.code, file.message]).toEqual(['ERR_USAGE', 'a body was given as the path: --data is missing'])
+    expect(file.hints).toContain("send it with -d: kyconnect call events -d '@my event.json'")
+    const text = await go(['call', 'metadata', '{"provider":"p"}', '--json'])
+    expect([text.code, jsonError(text).hint]).toEqual([2, expect.stringContaining("call metadata -d '<json>'")])
+    // A path may begin with @ after its slash: the service answers then.
+    expect((await go(['call', 'metadata', '/@event.json'])).code).toBe(6)
+  })
+
+  test.each(['json', 'yaml', 'table', 'wide', 'YAML'])('refuses -o %s, the name of a format', async (name) => {
+    const done = await kyconnect(['call', 'metadata', '-o', name, '--json'], {
+      env: { ...sandbox.ready.env, KYCONNECT_HOME: home },
+      cwd: folder.path,
+    })
+    expect([done.code, jsonError(done).message]).toEqual([2, expect.stringContaining('not a format')])
+    expect(jsonError(done).hint).toMatch(new RegExp(`--json.*-o \\./${name}$`))
+    expect(await readdir(folder.path)).not.toContain(name)
+  })
+
+  test('writes to a file with the name of a format, given as a path', async () => {
+    const done = await kyconnect(['call', 'metadata', '-o', './yaml'], {
+      env: { ...sandbox.ready.env, KYCONNECT_HOME: home },
+      cwd: folder.path,
+    })
+    expect([done.code, done.stdout], done.stderr).toEqual([0, ''])
+    expect((await readFile(join(folder.path, 'yaml'), 'utf8')).trim()).toBe('[]')
+  })
+
+  test('names the command that reads the NodePort, for --node-port auto', async () => {
+    const done = await go(['call', 'metadata', '--node-port', 'auto', '--json'])
+    expect([done.code, jsonError(done).message]).toEqual([2, expect.stringContaining('is for pair and info')])
+    expect(jsonError(done).hints).toEqual([
+      expect.stringContaining('kyconnect info --node-port auto --json | jq .nodePort'),
+      expect.stringContaining('kyconnect pair --force --node-port auto'),
+    ])
+  })
+
   test('of the events endpoint without a body shows how to send one', async () => {
     for (const target of ['events', 'https://gateway.kyma.local/demo/v1/events']) {
       const done = await go(['call', target])

@@ -38,7 +38,7 @@ async function pair(home: string, args: readonly string[]): Promise<Run> {
   })
 }
 
-/** What lies in `current` now: the fingerprint, or what is wrong. The link is followed once, as a program that opens the folder does. */
+/** Looks into `current`. @returns the fingerprint, or what is wrong. The link is followed once, as a program that opens the folder does. */
 function look(home: string): string {
   let at: string
   try {

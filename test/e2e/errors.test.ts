@@ -75,10 +75,10 @@ async function expectFailure(
   left: 'nothing' | 'pending' | 'identity',
 ): Promise<void> {
   const error = jsonError(run)
-  expect({ exit: run.code, code: error.code, told: error.exitCode }, run.stderr).toEqual({
+  expect({ exit: run.code, code: error.code, reported: error.exitCode }, run.stderr).toEqual({
     exit: exitCode,
     code,
-    told: exitCode,
+    reported: exitCode,
   })
   expect(`${error.message} ${error.hint}`).toMatch(names)
   expect(run.stdout).toBe('')
@@ -258,7 +258,7 @@ describe('the way to the service', () => {
   })
   test.each<[string, number, Record<string, string>, string]>([
     ['a redirect', 302, { location: 'https://portal.example/' }, ''],
-    ['a page that is no answer', 200, { 'content-type': 'text/html' }, '<html><title>Sign in</title></html>'],
+    ['a page instead of an answer', 200, { 'content-type': 'text/html' }, '<html><title>Sign in</title></html>'],
     ['a huge failure', 400, {}, 'x'.repeat(2 * 1024 * 1024)],
   ])(
     '%s instead of a 201 has not spent the token: the pairing waits, and can be resumed',
@@ -291,8 +291,8 @@ describe('the way to the service', () => {
   test('an identity whose pointer is damaged is replaced with --force', async () => {
     expect((await pair()).code).toBe(0)
     await writeFile(join(home, 'demo', 'pointer.json'), '{')
-    const told = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home } })
-    expect(jsonError(told)).toMatchObject({
+    const failed = await kyconnect(['info', '--json'], { env: { KYCONNECT_HOME: home } })
+    expect(jsonError(failed)).toMatchObject({
       exitCode: 5,
       hint: expect.stringContaining('pair --force --profile demo') as string,
     })
@@ -438,7 +438,7 @@ describe('the CSR information', () => {
     ],
     [
       'whose subject cannot be parsed',
-      (good) => ({ ...good, certificate: { subject: 'nobody', 'key-algorithm': 'rsa2048' } }),
+      (good) => ({ ...good, certificate: { subject: 'demo', 'key-algorithm': 'rsa2048' } }),
       7,
       'ERR_ANSWER_MALFORMED',
       /is not a distinguished name/,
@@ -549,7 +549,7 @@ describe('the signing', () => {
       /Error while creating certificate.*--resume/s,
       'pending',
     ],
-    ['a 201 that is no JSON', 201, 'done', 7, 'ERR_ANSWER_MALFORMED', /is not a JSON object.*consumed/s, 'nothing'],
+    ['a 201 that is not JSON', 201, 'done', 7, 'ERR_ANSWER_MALFORMED', /is not a JSON object.*consumed/s, 'nothing'],
     ['a 201 without certificates', 201, '{}', 7, 'ERR_ANSWER_MALFORMED', /lacks crt/, 'nothing'],
     [
       'a 201 with garbage',
@@ -928,7 +928,7 @@ describe('Ctrl-C', () => {
   })
 })
 
-/** Uses a token up, as somebody else would. */
+/** Uses a token up, as another client would. */
 async function fetchOnce(url: string, sandbox: SandboxProcess): Promise<void> {
   const ca = await readFile(sandbox.ready.caFile, 'utf8')
   const { hostname, port, pathname, search } = new URL(url)
@@ -1031,7 +1031,7 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
     if (await holds()) return
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-  throw new Error('waited 10 s in vain')
+  throw new Error('the condition did not hold within 10 s')
 }
 
 async function ended(child: ChildProcess): Promise<void> {

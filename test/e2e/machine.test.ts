@@ -12,7 +12,7 @@ import { mountSmallDisk } from '../support/small-disk.js'
 
 let sandbox: SandboxProcess
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
-/** Somebody without rights: `nobody` where the tests run as root, else whoever runs them. */
+/** A user without rights: uid 65534 where the tests run as root, else the user who runs them. */
 const user = process.getuid?.() === 0 ? 65534 : undefined
 
 beforeAll(async () => {
@@ -35,7 +35,7 @@ async function ownFolder(name: string, mode: number): Promise<string> {
   return path
 }
 
-/** Pairs as somebody without rights. */
+/** Pairs as a user without rights. */
 async function pairAsUser(home: string, args: readonly string[] = [], options: RunOptions = {}): Promise<Run> {
   return kyconnect(['pair', '--json', '--url', '-', ...args], {
     ...(user === undefined ? {} : { uid: user }),

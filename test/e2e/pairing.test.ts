@@ -333,11 +333,11 @@ describe('a call', () => {
     }
   })
   test('never leaves its endpoint', async () => {
-    for (const path of ['/../../v1/events', '/%2e%2e/x', '/a\\..\\b', '#x', '/x y']) {
+    for (const path of ['/../../v1/events', '/%2e%2e/x', '/a\\..\\b', '#x', '/x y', '@evil.example/x']) {
       const refused = await go(home, ['call', 'metadata', path])
       expect([path, refused.code]).toEqual([path, 2])
     }
-    for (const path of ['@evil.example/x', '//evil.example/', ':1/']) {
+    for (const path of ['/@evil.example/x', '//evil.example/', ':1/']) {
       expect([path, (await go(home, ['call', 'metadata', path])).code]).toEqual([path, 6])
     }
     expect((await go(home, ['call', 'metadata', '-H', 'Host: evil.example'])).code).toBe(2)

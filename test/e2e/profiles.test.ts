@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -83,6 +84,29 @@ describe('list', () => {
   })
 })
 
+test('a certificate that ends within a day is shown with the time of its end', async () => {
+  const short = await startSandboxProcess(['--validity', '1h'])
+  try {
+    const env = { ...short.ready.env, KYCONNECT_HOME: join(folder.path, 'short-lived') }
+    const paired = await kyconnect(['pair', '--url', '-'], { env, input: await short.tokenUrl() })
+    const { stdout } = await kyconnect(['list', '--json'], { env })
+    const { identities } = JSON.parse(stdout) as { identities: { notAfter: string }[] }
+    const end = identities[0]?.notAfter ?? 'missing'
+    expect(end).toMatch(/T.*Z$/)
+    expect(paired.stderr).toContain(`Certificate: valid until ${end}, stored in`)
+    expect(paired.stderr).toContain(`  valid until  ${end} (less than a day left)`)
+    expect((await kyconnect(['list'], { env })).stdout).toMatch(
+      new RegExp(`^demo +demo +${end} +less than a day left`, 'm'),
+    )
+    const info = await kyconnect(['info', '--offline'], { env })
+    expect(info.stdout).toContain(`valid to     ${end} (less than a day left)`)
+    const removed = await kyconnect(['remove', 'demo', '-y'], { env })
+    expect(removed.stderr).toContain(`stay valid until ${end}`)
+  } finally {
+    await short.stop()
+  }
+})
+
 describe('rename', () => {
   test('stores the identity under the new profile, whole and usable', async () => {
     await pair('demo', 'before')
@@ -129,6 +153,36 @@ describe('a pending pairing', () => {
     await cp(join(home, 'demo', 'current'), copy, { recursive: true, dereference: true })
     expect(jsonError(await go(['import', copy, '--profile', 'waiting', '--json'])).code).toBe('ERR_PROFILE_EXISTS')
     expect(await pendingKey('waiting')).toBe(key)
+  })
+
+  test('is deleted by remove, which asks first, where no identity is stored', async () => {
+    await begin('given-up')
+    expect((await go(['list'])).stdout).not.toContain('given-up')
+    const refused = await go(['remove', 'given-up', '--json'])
+    expect([refused.code, jsonError(refused).code]).toEqual([2, 'ERR_CONFIRMATION_NEEDED'])
+    expect(jsonError(refused).message).toContain('the pending pairing "given-up" was not deleted')
+    expect(await pendingKey('given-up')).toContain('PRIVATE KEY')
+    const done = await go(['remove', 'given-up', '-y'])
+    expect([done.code, done.stdout], done.stderr).toEqual([0, ''])
+    expect(done.stderr).toContain('Deleted the pending pairing "given-up", its key and its token.')
+    expect(await readdir(home)).not.toContain('given-up')
+    await begin('given-up')
+    const json = await go(['remove', 'given-up', '-y', '--json'])
+    expect(json.stdout).toBe('{"removed":"given-up","what":"pending-pairing","left":[]}\n')
+    expect(jsonError(await go(['remove', 'given-up', '-y', '--json'])).code).toBe('ERR_NO_IDENTITY')
+  })
+
+  test('that is damaged is deleted all the same, and a restored copy beside it stays', async () => {
+    await begin('damaged')
+    await writeFile(join(home, 'damaged', 'pending', 'pairing.json'), '{')
+    await cp(join(home, 'demo', 'current'), join(home, 'damaged', 'current'), { recursive: true, dereference: true })
+    const done = await go(['remove', 'damaged', '-y', '--json'])
+    expect([done.code, done.stdout], done.stderr).toEqual([
+      0,
+      '{"removed":"damaged","what":"pending-pairing","left":[]}\n',
+    ])
+    expect(await readdir(join(home, 'damaged'))).toEqual(['current'])
+    await rm(join(home, 'damaged'), { recursive: true })
   })
 
   test('comes along when its profile is renamed', async () => {
@@ -183,9 +237,120 @@ describe('import', () => {
     }
   })
 
-  test('refuses a folder that holds no identity', async () => {
-    const done = await go(['import', folder.path, '--json'])
-    expect([done.code, done.stdout]).toEqual([5, ''])
+  test('believes the certificate, not identity.json, about its subject and its dates', async () => {
+    const copy = join(folder.path, 'copy-with-edited-metadata')
+    await cp(join(home, 'demo', 'current'), copy, { recursive: true, dereference: true })
+    const certificate = new X509Certificate(await readFile(join(copy, 'client.crt')))
+    const file = join(copy, 'identity.json')
+    const written = JSON.parse(await readFile(file, 'utf8')) as object
+    const lies = {
+      app: 'other',
+      commonName: 'other',
+      subject: 'O=Other,CN=other',
+      fingerprint: '00',
+      notBefore: '2001-01-01T00:00:00.000Z',
+      notAfter: '2099-01-01T00:00:00.000Z',
+    }
+    await writeFile(file, JSON.stringify({ ...written, ...lies }))
+    const done = await go(['import', copy, '--profile', 'edited', '--json'])
+    expect(done.code, done.stderr).toBe(0)
+    const report = JSON.parse(done.stdout) as { certificate: Record<string, string> }
+    expect(report).toMatchObject({
+      app: 'demo',
+      commonName: 'demo',
+      certificate: {
+        subject: certificate.subject.split('\n').join(','),
+        fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+        notBefore: new Date(certificate.validFrom).toISOString().replace('.000', ''),
+        notAfter: new Date(certificate.validTo).toISOString().replace('.000', ''),
+      },
+    })
+    const stored = await go(['info', 'edited', '--offline', '--json'])
+    expect(JSON.parse(stored.stdout)).toMatchObject({ certificate: report.certificate })
+  })
+
+  test('takes `current`, a version, or the folder of a profile, whose pointer then decides', async () => {
+    const key = await readFile(join(home, 'demo', 'current', 'key.pem'))
+    const [version = ''] = await readdir(join(home, 'demo', 'versions'))
+    await symlink(join(home, 'demo'), join(folder.path, 'link-to-profile'))
+    const copy = join(folder.path, 'profile-without-pointer')
+    await cp(join(home, 'demo'), copy, { recursive: true, verbatimSymlinks: true })
+    await rm(join(copy, 'pointer.json'))
+    const places = [
+      join(home, 'demo', 'current'),
+      join(home, 'demo', 'versions', version),
+      join(home, 'demo'),
+      join(folder.path, 'link-to-profile'),
+      copy,
+    ]
+    for (const place of places) {
+      const done = await go(['import', place, '--profile', 'taken-over', '--force', '--json'])
+      expect(done.code, `${place} ${done.stderr}`).toBe(0)
+      expect(await readFile(join(home, 'taken-over', 'current', 'key.pem'))).toEqual(key)
+    }
+    // Where `current` lags behind the pointer, the pointer counts.
+    await pair('shop', 'lagging')
+    const first = await readFile(join(home, 'lagging', 'current', 'key.pem'))
+    const lagging = join(folder.path, 'lagging')
+    await cp(join(home, 'lagging'), lagging, { recursive: true, verbatimSymlinks: true })
+    await rm(join(lagging, 'current'))
+    await cp(join(home, 'demo', 'current'), join(lagging, 'current'), { recursive: true, dereference: true })
+    expect((await go(['import', lagging, '--profile', 'by-pointer'])).code).toBe(0)
+    expect(await readFile(join(home, 'by-pointer', 'current', 'key.pem'))).toEqual(first)
+  })
+
+  test.each<[string, string, (at: string) => Promise<unknown>, number, string, string]>([
+    ['a missing folder', 'none', () => Promise.resolve(), 9, 'AT does not exist', 'check the path'],
+    [
+      'a link to nothing',
+      'dead',
+      (at) => symlink('nowhere', at),
+      9,
+      'AT is a symbolic link that leads nowhere',
+      'correct',
+    ],
+    ['a file', 'demo.tgz', (at) => writeFile(at, 'x'), 9, 'AT is not a folder', 'unpack it if it is an archive'],
+    ['a file of an identity', 'key.pem', (at) => writeFile(at, 'x'), 9, 'AT is not a folder', 'kyconnect import IN'],
+    [
+      'an empty folder',
+      'empty',
+      (at) => mkdir(at),
+      5,
+      'AT holds no identity: identity.json is missing',
+      'name the folder',
+    ],
+    [
+      'a folder of profiles',
+      'store',
+      async (at) => {
+        await mkdir(join(at, 'shop'), { recursive: true })
+        await writeFile(join(at, 'shop', 'pointer.json'), '{}')
+      },
+      5,
+      'AT holds no identity',
+      'kyconnect import AT/shop',
+    ],
+    [
+      'links to the files, as in a mounted Secret',
+      'secret',
+      async (at) => {
+        await mkdir(at)
+        for (const name of await readdir(join(home, 'demo', 'current')))
+          await symlink(join(home, 'demo', 'current', name), join(at, name))
+      },
+      9,
+      'AT/identity.json is a symbolic link, not a file',
+      'cp -RL AT <copy>',
+    ],
+  ])('refuses %s, and says which folder to give', async (_, name, make, code, message, hint) => {
+    const at = join(folder.path, name)
+    await make(at)
+    const done = await go(['import', at, '--json'])
+    const there = (text: string): string => text.replaceAll('AT', at).replaceAll('IN', folder.path)
+    expect([done.code, done.stdout], done.stderr).toEqual([code, ''])
+    expect(jsonError(done).message).toContain(there(message))
+    expect(jsonError(done).hint).toContain(there(hint))
+    expect(jsonError(done).hint).not.toContain('KYCONNECT_HOME')
   })
 })
 
@@ -239,13 +404,13 @@ describe('remove', () => {
     await pair('demo', 'pointless')
     await writeFile(join(home, 'pointless', 'pointer.json'), '{')
     const done = await go(['remove', 'pointless', '-y', '--json'])
-    expect([done.code, done.stdout], done.stderr).toEqual([0, '{"removed":"pointless","left":[]}\n'])
+    expect([done.code, done.stdout], done.stderr).toEqual([0, '{"removed":"pointless","what":"identity","left":[]}\n'])
     expect(await readdir(home)).not.toContain('pointless')
   })
 
   test('deletes an identity that cannot be used', async () => {
     const done = await go(['remove', 'broken', '-y', '--json'])
-    expect([done.code, done.stdout], done.stderr).toEqual([0, '{"removed":"broken","left":[]}\n'])
+    expect([done.code, done.stdout], done.stderr).toEqual([0, '{"removed":"broken","what":"identity","left":[]}\n'])
     expect(await readdir(home)).not.toContain('broken')
   })
 })

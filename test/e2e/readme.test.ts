@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { exitCodeMeanings, exitCodes } from '../../src/cli/exit-codes.js'
 import { referenceMarkdown } from '../../src/cli/reference.js'
 import { temporaryFolder } from '../support/certificates.js'
+import { makeMaterial } from '../support/identities.js'
 import { kyconnect, program, root, run } from '../support/kyconnect.js'
 import { startSandboxProcess } from '../support/sandbox.js'
 
@@ -47,6 +48,40 @@ test('its recipe for curl works without server-ca.pem too', async () => {
     expect([done.code, done.stdout], done.stderr).toEqual([0, expect.stringMatching(/client\.crt: OK\n\[\]/)])
   } finally {
     await sandbox.stop()
+    await folder.remove()
+  }
+})
+
+test('its recipe for Java passes the password in no argument, and the key store holds the key', async () => {
+  const recipe = /^Java needs [^]*?^```\n([^]*?)^```$/m.exec(readme)?.[1] ?? ''
+  const folder = await temporaryFolder('java')
+  try {
+    const { key, chain } = await makeMaterial(folder.path, 'java')
+    await Promise.all([
+      writeFile(join(folder.path, 'key.pem'), key),
+      writeFile(join(folder.path, 'chain.crt'), chain),
+      writeFile(join(folder.path, 'server-ca.pem'), chain),
+    ])
+    // Takes the place of keytool, which not every machine has: it shows its arguments and the variable that one of them names.
+    const keytool = `#!/bin/bash\necho "keytool $*"\nwhile [ $# -gt 0 ]; do [ "$1" != -storepass:env ] || echo "password \${!2}"; shift; done\n`
+    await writeFile(join(folder.path, 'keytool'), keytool)
+    await chmod(join(folder.path, 'keytool'), 0o755)
+    const check =
+      'openssl pkcs12 -in identity.p12 -passin env:STORE_PASSWORD -nodes -info; echo "chosen $STORE_PASSWORD"'
+    const done = await run('bash', ['-c', `set -euxo pipefail\n${recipe}\n{ set +x; } 2>/dev/null\n${check}`], {
+      cwd: folder.path,
+      env: { folder: folder.path, PATH: `${folder.path}:${process.env['PATH'] ?? ''}` },
+    })
+    expect(done.code, done.stderr).toBe(0)
+    expect(done.stdout).toContain('BEGIN PRIVATE KEY')
+    const [, password = ''] = /^chosen (.+)$/m.exec(done.stdout) ?? []
+    expect(password.length).toBeGreaterThanOrEqual(16)
+    expect(done.stdout).toContain(`password ${password}\n`)
+    // bash -x shows each command with its arguments.
+    const commands = done.stderr.split('\n').filter((line) => /^\+ (openssl|keytool) /.test(line))
+    expect(commands.length).toBeGreaterThanOrEqual(2)
+    expect(commands.join('\n')).not.toContain(password)
+  } finally {
     await folder.remove()
   }
 })

@@ -45,7 +45,7 @@ async function expectNoSecrets(done: Run, home: string, what: string): Promise<v
   for (const [file, text] of await texts(home)) {
     const mayHoldToken = file.endsWith('/pending/pairing.json')
     for (const token of tokens())
-      expect(!mayHoldToken && text.includes(token), `${what}: a token lies in ${file}`).toBe(false)
+      expect(!mayHoldToken && text.includes(token), `${what}: ${file} contains a token`).toBe(false)
     if (!file.endsWith('key.pem')) expect(text, `${what}: ${file}`).not.toContain('PRIVATE KEY')
     else
       for (const line of keyLines(text)) expect(printed.includes(line), `${what}: key material was printed`).toBe(false)

@@ -25,7 +25,7 @@ interface Typed {
 }
 
 /**
- * Runs the program on a terminal of its own, that of `script`, and types an answer when a text appears.
+ * Runs the program on its own terminal, which `script` provides, and types an answer when a text appears.
  * @returns all that was drawn
  */
 async function onTerminal(

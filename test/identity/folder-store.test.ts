@@ -179,15 +179,15 @@ describe('an identity that cannot be used', () => {
     ],
     ['without a format', () => edit((fields) => delete fields['formatVersion']), /damaged: formatVersion/],
     ['without a field', () => edit((fields) => delete fields['connectorHost']), /damaged: connectorHost/],
-    ['with a port that is none', () => edit((fields) => (fields['nodePort'] = 0)), /damaged: nodePort/],
+    ['with a port that is out of range', () => edit((fields) => (fields['nodePort'] = 0)), /damaged: nodePort/],
     [
       'with a URL that is not https',
       () => edit((fields) => (fields['urls'] = { infoUrl: 'http://x' })),
       /damaged: urls.infoUrl/,
     ],
-    ['with a date that is none', () => edit((fields) => (fields['notAfter'] = 'soon')), /damaged: notAfter/],
-    ['with a rule that is none', () => edit((fields) => (fields['resolve'] = ['x'])), /damaged: resolve/],
-    ['with metadata that is no JSON', () => writeFile(current('identity.json'), '{'), /damaged: JSON/],
+    ['with a date that cannot be read', () => edit((fields) => (fields['notAfter'] = 'soon')), /damaged: notAfter/],
+    ['with a rule that cannot be read', () => edit((fields) => (fields['resolve'] = ['x'])), /damaged: resolve/],
+    ['with metadata that is not JSON', () => writeFile(current('identity.json'), '{'), /damaged: JSON/],
     [
       'with an endless file',
       () => writeFile(current('identity.json'), Buffer.alloc(2 * 1024 * 1024, 0x20)),
@@ -278,7 +278,7 @@ describe('what another user, or another program, may have put in the place of ou
     for (const attempt of [store.load('demo'), commit(store, two)]) {
       const failure = await attempt.catch((error: unknown) => error)
       expect(failure).toBeInstanceOf(HomeUnsafeError)
-      expect(failure instanceof HomeUnsafeError ? failure.hints : []).toEqual([`run: chmod go-w "${at('versions')}"`])
+      expect(failure instanceof HomeUnsafeError ? failure.hints : []).toEqual([`run: chmod go-w ${at('versions')}`])
     }
   })
 

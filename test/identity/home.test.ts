@@ -10,6 +10,6 @@ test.each<[NodeJS.Platform, Record<string, string>, string]>([
   ['darwin', { XDG_DATA_HOME: '/data' }, '/home/me/Library/Application Support/kyconnect'],
   ['win32', { LOCALAPPDATA: '/local' }, '/local/kyconnect'],
   ['win32', { LOCALAPPDATA: '' }, '/home/me/AppData/Local/kyconnect'],
-])('on %s with %j identities lie in %s', (platform, environment, expected) => {
+])('on %s with %j, identities are stored in %s', (platform, environment, expected) => {
   expect(defaultHome({ platform, userHome: '/home/me', environment })).toBe(expected)
 })

@@ -16,7 +16,7 @@ export interface Choice {
 /** What the processes find when they begin. */
 export interface Start {
   readonly files: Readonly<Record<string, string>>
-  /** Whether each process is on a machine of its own: locks are then judged by their silence. */
+  /** Whether each process is on its own machine: locks are then judged by their silence. */
   readonly machines: boolean
   readonly actors: number
   readonly deaths: number

@@ -11,7 +11,7 @@ import { lockFilesIn } from '../../src/identity/lock-files.js'
  * found out by what the lock has no part in: each puts a file with its pid into the folder `inside`, and looks for files of
  * others that live.
  *
- * With `once`: a process on a machine of its own that takes the lock, says so, and tells at the next line of its input whether it
+ * With `once`: a process on its own machine that takes the lock, says so, and reports at the next line of its input whether it
  * still has it.
  */
 const [folder = '', mode] = process.argv.slice(2)

@@ -67,7 +67,7 @@ const part = fc.uniqueArray(fc.record({ type: fc.constantFrom(...types), value }
 })
 const name = fc.array(part, { minLength: 1, maxLength: 7 })
 
-/** DER puts the members of a set in the order of their encoding, so a multi-valued part has no order of its own. */
+/** DER puts the members of a set in the order of their encoding, so the order within a multi-valued part is lost. */
 const setOf = (parts: DistinguishedName | undefined): unknown =>
   parts?.map((members) => members.map(({ type, value: text }) => `${type}=${text}`).sort())
 

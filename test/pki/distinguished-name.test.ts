@@ -30,7 +30,7 @@ const concatenable = fc
   .map((values) => announced.map((type, index) => ({ type, value: values[index] ?? '' })))
 const concatenate = (parts: readonly { type: string; value: string }[]): string =>
   parts.map((part) => `${part.type}=${part.value}`).join(',')
-/** Two names that read the same when nothing is escaped cannot be told apart by anybody. */
+/** Whether a name can be read back: without escapes, a value that contains a separator and a type is ambiguous. */
 const isClear = (parts: readonly { value: string }[]): boolean =>
   parts.every((part) => !/,(OU|ST|CN|O|L|C)=/.test(part.value))
 
@@ -66,7 +66,7 @@ describe('a name as RFC 4514 writes it', () => {
   test.each([
     ['nothing', ''],
     ['no type', '=a'],
-    ['a type nobody knows', 'XYZ=a'],
+    ['an unknown type', 'XYZ=a'],
     ['no equals sign', 'CN'],
     ['a comma at the end', 'CN=a,'],
     ['a blank after the comma', 'CN=a, O=b'],
@@ -77,8 +77,8 @@ describe('a name as RFC 4514 writes it', () => {
     ['a quote', 'CN="a"'],
     ['half an escape', 'CN=a\\'],
     ['an escape of nothing', 'CN=a\\z'],
-    ['bytes that are no UTF-8', 'CN=\\ff'],
-    ['a dotted type that is no OID', '9.2=a'],
+    ['bytes that are not UTF-8', 'CN=\\ff'],
+    ['a dotted type that is not an OID', '9.2=a'],
   ])('is refused with %s', (_, text) => {
     expect(parseRfc4514(text)).toBeUndefined()
   })

@@ -54,7 +54,7 @@ describe('an App', () => {
     expect(issued.split('\n')).toEqual(['C=DE', 'ST=Waldorf', 'L=Waldorf', 'O=t1', 'OU=g1', 'CN=demo'])
   })
 
-  test('renews with the subject of its own certificate only', async () => {
+  test('renews only with the subject that is in its certificate', async () => {
     const identity = certificateIn(await sign(APPLICATIONS, await forApp(), subject('t1', 'g1', 'demo')))
     expect((await renew(APPLICATIONS, identity, subject('t1', 'g1', 'demo'))).status).toBe(201)
     for (const [o, ou, cn, what] of [
@@ -90,7 +90,7 @@ describe('an App', () => {
 describe('a runtime', () => {
   const RUNTIME = subject('t1', 'g1', '*Runtime*')
 
-  test('pairs, renews and revokes on paths of its own', async () => {
+  test('pairs, renews and revokes on its own paths', async () => {
     const info = await wire.connector(`${RUNTIMES}/signingRequests/info?token=${await forRuntime()}`)
     const csrPath = stringIn(info.body, 'csrUrl').replace(sandbox.ready.connectorUrl, '')
     const reply = await wire.connector(csrPath, { method: 'POST', body: csrBody(opensslRequest(RUNTIME)) })

@@ -34,11 +34,15 @@ export interface ClusterFaults {
   /** Milliseconds between two tries of the controller. */
   controllerEvery?: number
   /** A TokenRequest is created, and this is answered instead of it; `silence`: nothing, `reset`: the connection is cut. */
-  creation?: 'silence' | 'reset' | { readonly status: number; readonly body: (created: object) => object | string }
+  creation?:
+    | 'silence'
+    | 'reset'
+    | ((response: ServerResponse) => void)
+    | { readonly status: number; readonly body: (created: object) => object | string }
   /** The TokenRequest appears this many milliseconds after the request for it. */
   creationDelayMs?: number
-  /** The request is never answered. */
-  hold?: (line: string) => boolean
+  /** Gives true for a request that the test answers itself, or leaves without an answer. */
+  intercept?: (line: string, response: ServerResponse) => boolean
   /** The CRD has no context: the API server drops it. */
   prunesContext?: boolean
   /** The number of watches that are cut at once. */
@@ -111,7 +115,7 @@ export async function startFakeCluster(): Promise<FakeCluster> {
       response.writeHead(status, { 'content-type': typeof body === 'string' ? 'text/plain' : 'application/json' })
       response.end(typeof body === 'string' ? body : JSON.stringify(body))
     }
-    if (fake.faults.hold?.(`${method} ${pathname}${searchParams.size === 0 ? '' : '?'}`) === true) return
+    if (fake.faults.intercept?.(`${method} ${pathname}${searchParams.size === 0 ? '' : '?'}`, response) === true) return
     const other = fake.faults.answer?.(method, pathname, searchParams)
     if (other !== undefined) {
       reply(other.status, other.body)
@@ -171,6 +175,7 @@ export async function startFakeCluster(): Promise<FakeCluster> {
     fake.tokenRequests.set(name, made)
     if (creation === undefined) reply(201, made)
     else if (creation === 'reset') response.destroy()
+    else if (typeof creation === 'function') creation(response)
     else if (creation !== 'silence') reply(creation.status, creation.body(made))
     setImmediate(() => {
       control(made)

@@ -21,7 +21,7 @@ export interface Faults {
   management?: Handler
 }
 
-/** A Connector and a gateway that do what a test tells them, also what no real one would. */
+/** A Connector and a gateway that do what a test asks for, including what no real one does. */
 export interface FakeKyma {
   readonly folder: string
   readonly connectorPort: number

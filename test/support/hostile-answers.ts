@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 
 const mebi = 1024 * 1024
 
-/** An answer that no service of good will gives. It writes to the socket what follows the request, and may go on until the socket closes. */
+/** An answer that a well-behaved service never gives. It writes to the socket what follows the request, and may go on until the socket closes. */
 export interface HostileAnswer {
   readonly name: string
   readonly answer: (socket: Socket) => void
@@ -17,9 +17,15 @@ function raw(name: string, text: string | Buffer): HostileAnswer {
   }
 }
 
+/** An answer that is complete. It closes the connection: past Node's own server, no later request on it would be answered. */
 function whole(name: string, status: number, type: string, body: string): HostileAnswer {
-  const head = `HTTP/1.1 ${status} Hostile\r\ncontent-type: ${type}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`
-  return raw(name, head + body)
+  const head = `HTTP/1.1 ${status} Hostile\r\ncontent-type: ${type}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`
+  return {
+    name,
+    answer: (socket) => {
+      socket.end(head + body)
+    },
+  }
 }
 
 /** Writes piece after piece until the client has gone; waits where it reads slowly. */
@@ -44,7 +50,7 @@ const base64 = (text: string): string => Buffer.from(text).toString('base64')
 const signed = (crt: string, rest = crt): string =>
   JSON.stringify({ crt: base64(crt), clientCrt: base64(rest), caCrt: base64(rest) })
 
-/** Certificates that differ in their last bytes, the signature's, so that each has a fingerprint of its own. */
+/** Certificates that differ in their last bytes, the signature's, so that no two have the same fingerprint. */
 function distinct(certificate: string, count: number): string {
   const der = Buffer.from(certificate.replace(/-----[A-Z ]+-----|\s/g, ''), 'base64')
   return Array.from({ length: count }, (_, index) => {

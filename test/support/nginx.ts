@@ -22,7 +22,7 @@ export interface NginxGateway {
 
 /**
  * Starts the real NGINX in the sandbox gateway's place, configured as Kyma's ingress of the gateway host, on a free loopback port. It runs
- * in the foreground of a directory of its own, as whoever runs the test.
+ * in the foreground, in its own directory, as the user who runs the test.
  */
 export async function startNginxGateway(options: NginxGatewayOptions): Promise<NginxGateway> {
   const directory = mkdtempSync(join(tmpdir(), 'nginx-gateway-'))

@@ -14,7 +14,7 @@ export interface Replayed {
   readonly body?: string
 }
 
-/** A TLS server that answers whatever it is asked with what it was told, and a client that every name leads to it. */
+/** A TLS server that gives the same answer to every request, and a client for which every name resolves to it. */
 export interface Replay {
   readonly port: number
   answer: Replayed

@@ -1,6 +1,6 @@
 import { run } from './kyconnect.js'
 
-/** A file system of its own with so many kilobytes, mounted on a folder: to be filled up. */
+/** Mounts a new file system of so many kilobytes on a folder, for a test to fill. */
 export async function mountSmallDisk(folder: string, kilobytes: number): Promise<{ unmount: () => Promise<void> }> {
   await asRoot('mount', ['-t', 'tmpfs', '-o', `size=${kilobytes}k,mode=0777`, 'tmpfs', folder])
   return { unmount: () => asRoot('umount', ['-l', folder]) }

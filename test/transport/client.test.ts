@@ -117,6 +117,33 @@ async function client(
 const at = (host: string, path = '/'): URL => new URL(`https://${host}:${port}${path}`)
 const get = (http: HttpClient, url: URL): ReturnType<HttpClient['send']> => http.send({ method: 'GET', url }, 'never')
 
+test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  'a server that is not trusted receives no request; the client certificate reaches it with TLS 1.2 (%s)',
+  async (version) => {
+    const { cert, key } = await makeServerCertificate(folder.path, authority, ['gateway.kyma.local'])
+    const seen: string[] = []
+    const untrusted = https.createServer(
+      { cert, key, requestCert: true, rejectUnauthorized: false, minVersion: version, maxVersion: version },
+      () => seen.push('request'),
+    )
+    untrusted.on('secureConnection', (socket) => {
+      const { CN } = socket.getPeerCertificate().subject
+      seen.push(String(CN))
+    })
+    untrusted.on('tlsClientError', () => undefined)
+    await new Promise<void>((resolve) => untrusted.listen(0, '127.0.0.1', resolve))
+    try {
+      const url = new URL(`https://gateway.kyma.local:${(untrusted.address() as AddressInfo).port}/`)
+      const http = await client({}, { ca: null, caOnly: true })
+      await expect(get(http, url)).rejects.toBeInstanceOf(ServerCertificateError)
+    } finally {
+      // Ends once the server has handled what the client sent.
+      await new Promise((resolve) => untrusted.close(resolve))
+    }
+    expect(seen).toEqual(version === 'TLSv1.2' ? ['demo'] : [])
+  },
+)
+
 test('the client certificate is presented to the hosts that may see it, and to no other', async () => {
   const seen: string[] = []
   handle = ({ peer }) => {

@@ -3,6 +3,7 @@ import type { Emit } from '../../progress.js'
 import { oneLine } from '../../redaction.js'
 import type { Context } from '../context.js'
 import { jsonLine } from './json-document.js'
+import { describeDays, isoSeconds, validityEnd } from './validity.js'
 import { wrapWords } from './word-wrap.js'
 
 /** What every command reports about an identity. The keys of --json are stable; docs/reference.md describes them. */
@@ -107,7 +108,7 @@ function storedLines(heading: string, report: IdentityReport): string {
   const { certificate } = report
   return [
     heading,
-    `  valid until  ${certificate.notAfter.slice(0, 10)} (${describeDays(certificate.daysLeft)})`,
+    validUntilLine(certificate),
     `  stored in    ${oneLine(report.directory ?? 'the store')} (profile ${report.profile})`,
     `  next         kyconnect call metadata --profile ${report.profile}    lists the services of the App`,
     '',
@@ -119,23 +120,20 @@ export function restoredLines({ app, profile, directory, certificate }: Identity
   return [
     `Restored the identity of the App "${oneLine(app)}" (profile ${profile}).`,
     `  fingerprint  ${certificate.fingerprint}`,
-    `  valid until  ${certificate.notAfter.slice(0, 10)} (${describeDays(certificate.daysLeft)})`,
+    validUntilLine(certificate),
     `  stored in    ${oneLine(directory ?? 'the store')}`,
     `  next         kyconnect pair --rollback --profile ${profile}    returns to the identity that this one replaced`,
     '',
   ].join('\n')
 }
 
+function validUntilLine({ notAfter, daysLeft: left }: IdentityReport['certificate']): string {
+  return `  valid until  ${validityEnd(new Date(notAfter), left)} (${describeDays(left)})`
+}
+
 function gatewayText({ gatewayHost, nodePort }: IdentityReport): string {
   const host = gatewayHost ?? 'unknown'
   return nodePort === null ? host : `${host}, NodePort ${nodePort}`
-}
-
-/** How long a certificate is still valid, in words. */
-export function describeDays(left: number): string {
-  if (left < 0) return 'expired'
-  if (left === 0) return 'less than a day left'
-  return left === 1 ? '1 day left' : `${left} days left`
 }
 
 /** Writes a report to stdout as one JSON document. */
@@ -154,9 +152,4 @@ export function warnOfExpiry({ metadata }: Identity, now: Date, emit: Emit): voi
   const lifeMs = notAfter.getTime() - notBefore.getTime()
   if (notAfter.getTime() - now.getTime() >= lifeMs / 3) return
   emit({ type: 'warning', warning: 'certificate-expiring', profile, notAfter, daysLeft: daysLeft(notAfter, now) })
-}
-
-/** ISO 8601 without milliseconds: certificates hold whole seconds. */
-export function isoSeconds(date: Date): string {
-  return date.toISOString().replace(/\.\d{3}Z$/, 'Z')
 }

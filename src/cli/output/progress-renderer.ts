@@ -65,7 +65,7 @@ function logRenderer(write: (line: string) => void, context: Context): Renderer 
         case 'started':
           break
         case 'finished':
-          write(line(`${stepNames[event.step]}: ${describeStep(event)}`))
+          write(line(`${stepNames[event.step]}: ${describeStep(event, runtime.now())}`))
           break
         case 'notice':
           write(line(`note: ${describeNotice(event)}`).replace('note:', style.dim('note:')))
@@ -105,7 +105,12 @@ async function terminalRenderer(write: (line: string) => void, context: Context)
           break
         case 'finished':
           stop()
-          write(finishedLine(stepNames[event.step].padEnd(16), oneLine(kyconnect.showable(describeStep(event)))))
+          write(
+            finishedLine(
+              stepNames[event.step].padEnd(16),
+              oneLine(kyconnect.showable(describeStep(event, runtime.now()))),
+            ),
+          )
           break
         case 'notice':
         case 'warning':

@@ -1,4 +1,6 @@
+import { daysLeft } from '../../identity/identity.js'
 import type { Notice, Step, StepFinished, Warning } from '../../progress.js'
+import { validityEnd } from './validity.js'
 
 /** The names of the steps, as people see them. */
 export const stepNames: Readonly<Record<Step, string>> = {
@@ -11,7 +13,7 @@ export const stepNames: Readonly<Record<Step, string>> = {
 }
 
 /** The result of a step, to follow its name. */
-export function describeStep(event: StepFinished): string {
+export function describeStep(event: StepFinished, now: Date): string {
   switch (event.step) {
     case 'cluster':
       return `context ${event.context}, ${event.server}, namespace ${event.namespace}`
@@ -22,7 +24,7 @@ export function describeStep(event: StepFinished): string {
     case 'private-key':
       return `${event.source}, RSA ${event.bits ?? '?'}`
     case 'certificate': {
-      const until = `valid until ${event.notAfter.toISOString().slice(0, 10)}`
+      const until = `valid until ${validityEnd(event.notAfter, daysLeft(event.notAfter, now))}`
       return event.directory === undefined ? until : `${until}, stored in ${event.directory}`
     }
     case 'management-info':
@@ -94,8 +96,9 @@ export function describeWarning(event: Warning): string {
   }
 }
 
-function expiry(daysLeft: number, notAfter: Date): string {
-  const date = notAfter.toISOString().slice(0, 10)
-  if (daysLeft < 0) return `expired on ${date}`
-  return `expires on ${date}, ${daysLeft === 0 ? 'in less than a day' : daysLeft === 1 ? 'in 1 day' : `in ${daysLeft} days`}`
+function expiry(left: number, notAfter: Date): string {
+  const end = validityEnd(notAfter, left)
+  if (left < 0) return left === -1 ? `expired at ${end}` : `expired on ${end}`
+  if (left === 0) return `expires at ${end}, in less than a day`
+  return `expires on ${end}, ${left === 1 ? 'in 1 day' : `in ${left} days`}`
 }

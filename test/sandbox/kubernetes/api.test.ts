@@ -269,7 +269,7 @@ describe('an object', () => {
   })
 })
 
-test('what is denied is forbidden with the text of the API server', async () => {
+test('a denied request is answered with 403 and the text of the API server', async () => {
   const { call } = await start({
     deny: [
       { verb: 'create', resource: 'tokenrequests' },

@@ -76,7 +76,7 @@ describe('the Kubernetes API', () => {
     expect((await list({ cert: other.certificate, key: other.key, headers })).status).toBe(200)
   })
 
-  test('issues certificates for clients of its own alone: the gateway refuses them', async () => {
+  test('issues certificates that only the API server accepts: the gateway refuses them', async () => {
     const { ready } = sandbox
     const url = `https://gateway.kyma.local:${ready.gatewayPort}/v1/applications/management/info`
     const reply = await send(url, { ca: cluster.ca, ...kubeconfigCertificate() })

@@ -10,7 +10,7 @@ import { checkBody } from './body-check.js'
 /** The largest body that is read into memory and checked: the gateway takes no more (docs/contract.md §7). */
 const maxCheckedBytes = 5 * 1024 * 1024
 
-export type Body = Pick<RequestInit, 'body'> & { readonly headers?: Readonly<Record<string, string>> }
+export type Body = Pick<RequestInit, 'body' | 'bodySource'> & { readonly headers?: Readonly<Record<string, string>> }
 
 /** What decides whether a body is checked before it is sent. */
 export interface BodyUse {
@@ -31,8 +31,11 @@ export async function readBody(data: string, use: BodyUse, context: Context): Pr
     return { body: data }
   }
   const source = data === '@-' ? { stream: context.stdin.stream(), size: undefined } : await openFile(data.slice(1))
-  const headers = source.size === undefined ? {} : { 'content-length': String(source.size) }
-  return isChecked ? readChecked(source.stream, headers, use.endpoint, context) : { body: source.stream, headers }
+  const about = {
+    headers: source.size === undefined ? {} : { 'content-length': String(source.size) },
+    bodySource: data === '@-' ? 'standard input' : JSON.stringify(data.slice(1)),
+  }
+  return isChecked ? readChecked(source.stream, about, use.endpoint, context) : { body: source.stream, ...about }
 }
 
 function mustCheck({ endpoint, method, allowStarred }: BodyUse): boolean {
@@ -42,7 +45,7 @@ function mustCheck({ endpoint, method, allowStarred }: BodyUse): boolean {
 
 async function readChecked(
   stream: Readable,
-  headers: Readonly<Record<string, string>>,
+  about: Omit<Body, 'body'>,
   endpoint: Endpoint,
   { runtime: { signal } }: Context,
 ): Promise<Body> {
@@ -60,7 +63,7 @@ async function readChecked(
         })
       }
       // The event service answers 413 to more than 64 KiB and publishes nothing, so a body this large needs no check.
-      return { body: Readable.from(remaining(chunks, source)), headers }
+      return { body: Readable.from(remaining(chunks, source)), ...about }
     }
   } catch (error) {
     signal.throwIfAborted()

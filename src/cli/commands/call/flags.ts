@@ -34,7 +34,7 @@ export const callCommand: CommandDefinition = (program, run) => {
     .option('--allow-starred', 'send a service whose credentials are "********"; the Registry stores the stars')
   addOutputOptions(addNetworkOptions(addProfileOption(command)))
     .option('-i, --include', 'print the status and the headers before the body')
-    .option('-o, --output <file>', 'write the body to a file')
+    .option('-o, --output <file>', 'the file to write the body to (not a format)')
     .addHelpText('after', examples)
     .action((endpoint: string, path: string | undefined, options: CallOptions) =>
       run(async (context) => (await import('./run.js')).runCall(endpoint, path ?? '', options, context)),

@@ -1,4 +1,5 @@
 import { UsageError } from '../../../errors.js'
+import { shellWord } from '../../../shell-word.js'
 import type { Context } from '../../context.js'
 import { warnOfExpiry } from '../../output/identity-report.js'
 import type { OutputOptions } from '../../output/output.js'
@@ -25,6 +26,7 @@ export async function runCall(target: string, path: string, options: CallOptions
   if (named === undefined && path !== '') {
     throw new UsageError('a path cannot follow a full URL', { hints: ['append the path to the URL'] })
   }
+  if (named !== undefined) checkPath(named)
   const { kyconnect } = context
   const choice = await routeChoice(options, context)
   const progress = await createProgressRenderer(
@@ -33,6 +35,7 @@ export async function runCall(target: string, path: string, options: CallOptions
   )
   const headers = parseHeaders(options.header ?? [])
   const method = parseMethod(options)
+  checkOutput(options.output)
   if (named !== undefined) checkEvent(named, options)
   const identity = await kyconnect.identity(namedProfile(options.profile, context))
   const run = { choice, emit: progress.emit, trace: progress.trace }
@@ -59,11 +62,41 @@ export async function runCall(target: string, path: string, options: CallOptions
     const beginning = await writeAnswer(answer, output, options.include === true)
     if (answer.notFollowed !== undefined) throw answer.notFollowed
     if (answer.status >= 300) {
-      throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity, run)
+      throw kyconnect.refusal({ ...answer, body: beginning }, `${method} ${answer.url.pathname}`, identity)
     }
   } finally {
     await gateway.close()
   }
+}
+
+/** Refuses a body in the place of the path: it would become part of the URL. @throws UsageError */
+function checkPath({ endpoint, path }: EndpointPath): void {
+  if (!/^\s*[@{[]/.test(path)) return
+  const isFile = path.startsWith('@')
+  throw new UsageError('a body was given as the path: --data is missing', {
+    hints: [
+      `send it with -d: kyconnect call ${endpoint} -d ${isFile ? shellWord(path.slice(0, 200)) : "'<json>'"}`,
+      ...(isFile
+        ? [
+            `for a path that begins with "@", begin with "/": kyconnect call ${endpoint} ${shellWord(`/${path.slice(0, 200)}`)}`,
+          ]
+        : []),
+    ],
+  })
+}
+
+/** The names that other tools take after -o, for a format. */
+const formatNames = new Set(['json', 'yaml', 'table', 'wide'])
+
+/** Refuses the name of a format as the name of a file. @throws UsageError */
+function checkOutput(output: string | undefined): void {
+  if (output === undefined || !formatNames.has(output.toLowerCase())) return
+  throw new UsageError(`--output takes the name of a file, not a format such as ${output}`, {
+    hints: [
+      'leave it out to print the answer, which is JSON already; for errors in JSON, too, use --json',
+      `to write to a file of that name: -o ./${output}`,
+    ],
+  })
 }
 
 /** Refuses an event without a body: a GET of the endpoint itself returns nothing useful. @throws UsageError */

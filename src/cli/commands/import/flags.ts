@@ -13,7 +13,7 @@ export const importCommand: CommandDefinition = (program, run) => {
     .command('import')
     .summary('store an identity from a copy of its folder')
     .description(
-      'Stores an identity from a folder that holds a copy of one: key.pem, client.crt, chain.crt, ca.crt and identity.json. The folder itself stays as it is.',
+      'Stores an identity from a folder that holds a copy of one: key.pem, client.crt, chain.crt, ca.crt and identity.json. The folder of a whole profile will do, too. The folder itself stays as it is.',
     )
     .argument('<folder>', 'the folder with the copy')
     .optionsGroup('Identity:')

@@ -2,10 +2,10 @@ import { daysLeft, type Metadata } from '../../../identity/identity.js'
 import type { ProfileSummary } from '../../../identity/store.js'
 import { oneLine } from '../../../redaction.js'
 import type { Context } from '../../context.js'
-import { describeDays, isoSeconds } from '../../output/identity-report.js'
 import { jsonLine } from '../../output/json-document.js'
 import type { OutputOptions } from '../../output/output.js'
 import { styleFor } from '../../output/style.js'
+import { describeDays, isoSeconds, validityEnd } from '../../output/validity.js'
 
 export async function runList(options: OutputOptions, context: Context): Promise<void> {
   const { kyconnect, runtime, stdout, stderr } = context
@@ -44,7 +44,7 @@ function rowOf({ profile, metadata, problem }: ProfileSummary, now: Date): strin
   if (metadata === undefined) return [profile, `unusable: ${problem.message}`]
   const left = daysLeft(metadata.notAfter, now)
   const days = left > 0 ? String(left) : describeDays(left)
-  return [profile, metadata.app, metadata.notAfter.toISOString().slice(0, 10), days, clusterOf(metadata)]
+  return [profile, metadata.app, validityEnd(metadata.notAfter, left), days, clusterOf(metadata)]
 }
 
 function clusterOf({ gatewayHost, route }: Metadata): string {

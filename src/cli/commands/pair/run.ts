@@ -3,6 +3,7 @@ import { UsageError } from '../../../errors.js'
 import type { Identity } from '../../../identity/identity.js'
 import { generatedKey, givenKey, type KeySource, parseKeyAlgorithm } from '../../../pairing/key-source.js'
 import type { PairPolicy } from '../../../pairing/policy.js'
+import { shellWord } from '../../../shell-word.js'
 import { clusterRun, hintFromCluster, nodePortOfCluster, pairWithClusterToken } from '../../cluster.js'
 import { clusterChoice, type TokenOptions } from '../../cluster-options.js'
 import type { Context } from '../../context.js'
@@ -70,7 +71,7 @@ export async function runPair(
   } catch (error) {
     progress.fail()
     const again = (port: number): string =>
-      `kyconnect pair --force${options.app === undefined ? '' : ` --app ${options.app}`} --node-port ${port}`
+      `kyconnect pair --force${options.app === undefined ? '' : ` --app ${shellWord(options.app)}`} --node-port ${port}`
     const isTokenOfCluster = await usesCluster(options, context)
     await hintFromCluster(error, { ...options, isTokenOfCluster }, choice.nodePort, again, context)
     throw error

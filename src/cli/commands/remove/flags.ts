@@ -15,9 +15,9 @@ export const removeCommand: CommandDefinition = (program, run) => {
     .alias('rm')
     .summary('delete an identity from this machine')
     .description(
-      'Deletes an identity from this machine: its key, its certificate, the identity that it replaced, and a pending pairing. The certificate is not revoked.',
+      'Deletes an identity from this machine: its key, its certificate, the identity that it replaced, and a pending pairing. Where only a pairing is pending, it deletes that. The certificate is not revoked.',
     )
-    .argument('<profile>', 'the identity to delete')
+    .argument('<profile>', 'the identity, or the pending pairing, to delete')
     .optionsGroup('Identity:')
     .option('-y, --yes', 'delete without asking; needed where there is no terminal')
     .addHelpText('after', examples)

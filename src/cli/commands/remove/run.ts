@@ -1,9 +1,10 @@
 import { ConfirmationNeededError } from '../../../errors.js'
-import type { Metadata } from '../../../identity/identity.js'
+import { daysLeft, type Metadata } from '../../../identity/identity.js'
 import { oneLine } from '../../../redaction.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import type { OutputOptions } from '../../output/output.js'
+import { validityEnd } from '../../output/validity.js'
 import { wrapWords } from '../../output/word-wrap.js'
 import { confirm } from '../../prompts.js'
 
@@ -15,19 +16,32 @@ export interface RemoveOptions extends OutputOptions {
 export async function runRemove(profile: string, options: RemoveOptions, context: Context): Promise<void> {
   const { kyconnect, stdout, stderr } = context
   const json = options.json === true
-  await kyconnect.checkRemovable(profile)
+  const what = await kyconnect.findRemovable(profile)
   const metadata = (await kyconnect.store.summaries()).find((summary) => summary.profile === profile)?.metadata
-  if (options.yes !== true && !(await confirm(question(profile, metadata), json, context))) {
-    throw new ConfirmationNeededError(`the identity "${profile}" was not deleted: the deletion was not confirmed`, {
+  const isPending = what === 'pending-pairing'
+  const question = isPending ? pendingQuestion(profile) : identityQuestion(profile, metadata)
+  if (options.yes !== true && !(await confirm(question, json, context))) {
+    const thing = isPending ? `the pending pairing "${profile}"` : `the identity "${profile}"`
+    throw new ConfirmationNeededError(`${thing} was not deleted: the deletion was not confirmed`, {
       hints: [`delete it without the question: kyconnect remove ${profile} --yes`],
     })
   }
-  const left = await kyconnect.remove(profile)
-  if (json) await stdout.write(jsonLine({ removed: profile, left }))
-  else await stderr.write(wrapWords(removedLines(profile, metadata, left, context), stderr.columns()))
+  const left = await kyconnect.remove(profile, what)
+  if (json) {
+    await stdout.write(jsonLine({ removed: profile, what, left }))
+    return
+  }
+  const lines = isPending
+    ? `Deleted the pending pairing "${profile}", its key and its token. No identity was stored under this profile.\n`
+    : removedLines(profile, metadata, left, context)
+  await stderr.write(wrapWords(lines, stderr.columns()))
 }
 
-function question(profile: string, metadata: Metadata | undefined): string {
+function pendingQuestion(profile: string): string {
+  return `Delete the pending pairing "${profile}", its key and its token? It cannot be continued then.`
+}
+
+function identityQuestion(profile: string, metadata: Metadata | undefined): string {
   return `Delete the key and the certificate of "${profile}"${metadata === undefined ? '' : ` (App ${metadata.app})`}? They cannot be restored.`
 }
 
@@ -40,7 +54,7 @@ function removedLines(
   const lines = [`Deleted the identity "${profile}".`]
   if (metadata !== undefined && metadata.notAfter > runtime.now()) {
     lines.push(
-      `Copies of the certificate stay valid until ${metadata.notAfter.toISOString().slice(0, 10)}: it was not revoked.`,
+      `Copies of the certificate stay valid until ${validityEnd(metadata.notAfter, daysLeft(metadata.notAfter, runtime.now()))}: it was not revoked.`,
     )
   }
   return `${[...lines, ...leftLines(left)].join('\n')}\n`

@@ -1,11 +1,12 @@
 import type { SandboxReady } from '../../../sandbox/sandbox.js'
+import { shellWord } from '../../../shell-word.js'
 
 /** The guide that a person on a terminal reads: the environment for another terminal, and the next commands. */
 export function sandboxGuide({ env, tokenUrls, internalUrl, central }: SandboxReady, tokenTtlSeconds: number): string {
   const [app, tokenUrl] = Object.entries(tokenUrls)[0] ?? []
-  const exports = Object.entries(env).map(([name, value]) => `  export ${name}=${quoteForShell(value)}`)
+  const exports = Object.entries(env).map(([name, value]) => `  export ${name}=${shellWord(value)}`)
   const owner =
-    central === undefined ? '' : ` --tenant ${quoteForShell(central.tenant)} --group ${quoteForShell(central.group)}`
+    central === undefined ? '' : ` --tenant ${shellWord(central.tenant)} --group ${shellWord(central.group)}`
   const headers = central === undefined ? '' : ` -H 'Tenant: ${central.tenant}' -H 'Group: ${central.group}'`
   const pairing =
     app === undefined || tokenUrl === undefined
@@ -13,7 +14,7 @@ export function sandboxGuide({ env, tokenUrls, internalUrl, central }: SandboxRe
       : [
           `Pair the App ${app} within ${tokenTtlSeconds} s, then look at it:`,
           '',
-          `  echo ${quoteForShell(tokenUrl)} | kyconnect pair --url -`,
+          `  echo ${shellWord(tokenUrl)} | kyconnect pair --url -`,
           '  kyconnect info',
           '',
           'The token URL works once. Pair again without one, or get another:',
@@ -31,8 +32,4 @@ export function sandboxGuide({ env, tokenUrls, internalUrl, central }: SandboxRe
     '',
     ...pairing,
   ].join('\n')
-}
-
-function quoteForShell(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`
 }
