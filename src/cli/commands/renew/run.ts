@@ -7,9 +7,10 @@ import type { RenewalResult, RenewalRun, RunResult } from '../../../renewal/run.
 import type { Context } from '../../context.js'
 import { exitCodeOf } from '../../exit-codes.js'
 import { runHook } from '../../hook.js'
-import { isoSeconds } from '../../output/identity-report.js'
+
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
+import { isoSeconds } from '../../output/validity.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
 
 /** The flags of the command, as they are given. */
