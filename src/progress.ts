@@ -20,7 +20,11 @@ export type StepFinished = { readonly type: 'finished' } & (
   | { readonly step: 'cluster'; readonly context: string; readonly server: string; readonly namespace: string }
   | { readonly step: 'token-url'; readonly host: string; readonly tokenRequest: string }
   | { readonly step: 'csr-info'; readonly subject: string }
-  | { readonly step: 'private-key'; readonly source: 'given' | 'generated' | 'reused'; readonly bits: number | undefined }
+  | {
+      readonly step: 'private-key'
+      readonly source: 'given' | 'generated' | 'reused'
+      readonly bits: number | undefined
+    }
   | { readonly step: 'certificate'; readonly notAfter: Date; readonly directory: string | undefined }
   | { readonly step: 'management-info'; readonly urlCount: number }
 )
@@ -44,6 +48,8 @@ export type Warning = { readonly type: 'warning' } & (
       readonly profile: string
       readonly notAfter: Date
       readonly daysLeft: number
+      /** A revoked certificate cannot be renewed. */
+      readonly revoked: boolean
     }
   | { readonly warning: 'cluster-insecure'; readonly context: string; readonly server: string }
   | { readonly warning: 'expired-by-our-clock'; readonly notAfter: Date }

@@ -4,7 +4,8 @@ import { UsageError } from '../errors.js'
 /** Commands that people know from other tools, and the kyconnect command for each. */
 const otherWords = new Map<string, string>(
   Object.entries({
-    'kyconnect info': ['status', 'show', 'get', 'describe', 'whoami'],
+    'kyconnect info': ['show', 'get', 'describe', 'whoami'],
+    'kyconnect status': ['expiry', 'check', 'profiles', 'identities', 'metrics'],
     'kyconnect remove <profile>': ['delete', 'del', 'unpair', 'logout'],
     'kyconnect rename <from> <to>': ['mv', 'move'],
     'kyconnect pair --url -': ['connect', 'login', 'register', 'enroll', 'init'],
@@ -13,8 +14,7 @@ const otherWords = new Map<string, string>(
     'kyconnect call events -d @event.json': ['events', 'event', 'publish', 'send'],
     'kyconnect sandbox': ['start', 'serve', 'mock'],
   }).flatMap(([command, words]) => words.map((word) => [word, `run: ${command}`] as const)),
-)
-  .set('revoke', 'kyconnect cannot revoke a certificate yet: ask the administrator of the cluster to do it')
+).set('revoke', 'kyconnect cannot revoke a certificate yet: ask the administrator of the cluster to do it')
 
 /** Flags that people know from other tools, and a hint for each. */
 const otherFlags = new Map([

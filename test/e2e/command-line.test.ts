@@ -47,8 +47,7 @@ describe('the version', () => {
 
 describe('a command or flag of another tool', () => {
   test.each([
-    ['renew', 'kyconnect pair --force --url -'],
-    ['status', 'kyconnect info'],
+    ['expiry', 'kyconnect status'],
     ['show', 'kyconnect info'],
     ['delete', 'kyconnect remove <profile>'],
     ['mv', 'kyconnect rename <from> <to>'],
