@@ -85,7 +85,7 @@ async function forgetHook({ profile, fingerprint }: Metadata, { store, emit }: P
   try {
     await store.locked(profile, (change) =>
       change.amend((present) =>
-        // A renewal since then has a hook of its own to wait for.
+        // A renewal since then waits for its own run of the hook.
         present.fingerprint === fingerprint ? { ...present, hookPending: false } : present,
       ),
     )

@@ -76,8 +76,8 @@ describe('a command or flag of another tool', () => {
   })
 
   test('is not mistaken for a command that only sounds like it', async () => {
-    const done = await kyconnect(['renew', '--json'])
-    expect(jsonError(done).message).toBe("unknown command 'renew'")
+    const done = await kyconnect(['start', '--json'])
+    expect(jsonError(done).message).toBe("unknown command 'start'")
   })
 
   test('a flag that the command has is not hinted at', async () => {

@@ -82,7 +82,7 @@ test('several identities are one metric each, with a sample for every identity t
   expect([...families.values()].map(({ type }) => type)).toEqual(Array(6).fill('gauge'))
 })
 
-test('no identity is no metric', () => {
+test('without an identity there are no metrics', () => {
   expect(formatMetrics([], usualDueRule, now)).toBe('')
 })
 

@@ -23,13 +23,29 @@ export function verdict(assessments: readonly Assessment[], expiresIn: string | 
   }
   const { expired, revoked, unusable, due, hookPending } = details
   const message = [
-    sentence(expired, 'the certificate', 'has expired', 'have expired'),
-    sentence(revoked, 'the certificate', 'has been revoked', 'have been revoked'),
-    sentence(unusable, 'the identity', 'cannot be used', 'cannot be used'),
-    sentence(due, 'the certificate', 'is due for renewal', 'are due for renewal'),
-    ...(hookPending.length === 0 ? [] : [`the command of renew --exec has not succeeded for ${names(hookPending)}`]),
+    sentence(
+      expired,
+      (one) => `the certificate of ${one} has expired`,
+      (all) => `the certificates of ${all} have expired`,
+    ),
+    sentence(
+      revoked,
+      (one) => `the certificate of ${one} has been revoked`,
+      (all) => `the certificates of ${all} have been revoked`,
+    ),
+    sentence(
+      unusable,
+      (one) => `the identity ${one} cannot be used`,
+      (all) => `the identities ${all} cannot be used`,
+    ),
+    sentence(
+      due,
+      (one) => `the certificate of ${one} is due for renewal`,
+      (all) => `the certificates of ${all} are due for renewal`,
+    ),
+    sentence(hookPending, (any) => `the command of renew --exec has not succeeded for ${any}`),
   ]
-    .filter((text) => text !== '')
+    .flat()
     .join('; ')
   if (message === '') return undefined
   const hints = [
@@ -43,11 +59,14 @@ export function verdict(assessments: readonly Assessment[], expiresIn: string | 
   return new RenewalDueError(message, { hints, details })
 }
 
-function sentence(profiles: readonly string[], thing: string, isSo: string, areSo: string): string {
-  const [only, ...others] = profiles
-  if (only === undefined) return ''
-  const things = thing.replace(/y$/, 'ie')
-  return others.length === 0 ? `${thing} of "${only}" ${isSo}` : `${things}s of ${names(profiles)} ${areSo}`
+/** No sentence for no profile. */
+function sentence(
+  profiles: readonly string[],
+  ofOne: (name: string) => string,
+  ofSeveral: (names: string) => string = ofOne,
+): string[] {
+  if (profiles.length === 0) return []
+  return [profiles.length === 1 ? ofOne(names(profiles)) : ofSeveral(names(profiles))]
 }
 
 function names(profiles: readonly string[]): string {
