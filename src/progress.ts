@@ -50,6 +50,8 @@ export type Warning = { readonly type: 'warning' } & (
       readonly profile: string
       readonly notAfter: Date
       readonly daysLeft: number
+      /** A revoked certificate cannot be renewed. */
+      readonly revoked: boolean
     }
   | { readonly warning: 'cluster-insecure'; readonly context: string; readonly server: string }
   | { readonly warning: 'deprecated'; readonly used: string; readonly instead: string }

@@ -4,7 +4,8 @@ import { UsageError } from '../errors.js'
 /** Commands that people know from other tools, and the kyconnect command for each. */
 const otherWords = new Map<string, string>(
   Object.entries({
-    'kyconnect info': ['status', 'show', 'get', 'describe', 'whoami'],
+    'kyconnect info': ['show', 'get', 'describe', 'whoami'],
+    'kyconnect status': ['expiry', 'check', 'profiles', 'identities', 'metrics'],
     'kyconnect renew': ['refresh', 'rotate', 'reissue'],
     'kyconnect remove <profile>': ['delete', 'del', 'unpair', 'logout'],
     'kyconnect rename <from> <to>': ['mv', 'move'],

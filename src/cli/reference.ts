@@ -156,8 +156,27 @@ that were stored. A proxy of \`HTTPS_PROXY\` is never stored.
 
 \`info\` prints its document even if the gateway does not accept the certificate or cannot be reached; the exit code says which.
 
-\`list\`: \`identities\`, each with \`profile\` and \`usable\`; a usable one has \`app\`, \`commonName\`, \`notBefore\`, \`notAfter\`, \`daysLeft\`,
-\`gatewayHost\`, \`nodePort\` and \`insecure\`, any other has \`problem\`.
+\`status\`: \`identities\`, each with \`profile\`, \`usable\` and \`state\`: \`fine\`, \`due\`, \`expired\`, \`revoked\` or \`unusable\`. An unusable one
+has \`problem\`; any other has \`app\`, \`commonName\`, \`notBefore\`, \`notAfter\`, \`daysLeft\`, \`nextRenewal\` (null if it has expired or been revoked),
+\`revokedAt\` (or null), \`hookPending\` (true until the command of \`renew --exec\` has succeeded), \`gatewayHost\`, \`nodePort\` and \`insecure\`.
+With \`--check\`, the \`details\` of the error name the profiles: \`expired\`, \`revoked\`, \`unusable\`, \`due\`, \`hookPending\`.
+
+\`status --prometheus\` prints these gauges, each with the labels \`app\` and \`profile\`; instants are in seconds since 1970:
+
+${table(
+  ['metric', 'meaning'],
+  [
+    ['`kyconnect_certificate_not_before_seconds`', 'when the certificate begins to be valid'],
+    ['`kyconnect_certificate_not_after_seconds`', 'when the certificate expires'],
+    ['`kyconnect_certificate_renewal_due_seconds`', 'when the certificate is due for renewal'],
+    ['`kyconnect_certificate_revoked`', '1 if the certificate has been revoked, otherwise 0'],
+    ['`kyconnect_hook_pending`', '1 until the command of `renew --exec` has succeeded, otherwise 0'],
+    [
+      '`kyconnect_identity_usable`',
+      '0 if the identity is damaged or its certificate has expired, otherwise 1; an identity that is damaged has an empty `app`, and this metric only',
+    ],
+  ],
+)}
 
 \`remove\`: \`removed\`, \`what\` (\`identity\` or \`pending-pairing\`), and \`left\`: the files in its folder that kyconnect did not write. \`rename\`: \`from\`, \`to\`, \`left\`.
 

@@ -82,7 +82,7 @@ export function decodeMetadata(json: string, serverCa: string | null, profile: s
     app: read.text('app'),
     commonName: read.text('commonName'),
     subject: read.text('subject'),
-    fingerprint: read.text('fingerprint'),
+    fingerprint: read.fingerprint('fingerprint'),
     notBefore: read.date('notBefore'),
     notAfter: read.date('notAfter'),
     gatewayHost: read.optionalText('gatewayHost'),
@@ -218,6 +218,12 @@ class Reader {
 
   optionalText(name: string): string | null {
     return this.#get(name) === null || this.#get(name) === undefined ? null : this.text(name)
+  }
+
+  fingerprint(name: string): string {
+    const value = this.text(name)
+    if (!/^[0-9a-f]{64}$/.test(value)) throw this.damaged(name)
+    return value
   }
 
   date(name: string): Date {

@@ -19,11 +19,17 @@ test.each([
 })
 
 test.each([
-  [49, 'expires on 2026-11-25, in 2 days'],
-  [5, 'expires at 2026-11-25T10:30:15Z, in less than a day'],
-  [-5, 'expired at 2026-11-25T10:30:15Z'],
-  [-49, 'expired on 2026-11-25'],
-])('the warning %i hours before the end says that the certificate %s', (hours, says) => {
+  [49, false, 'expires on 2026-11-25, in 2 days; renew it: kyconnect renew --profile demo'],
+  [5, false, 'expires at 2026-11-25T10:30:15Z, in less than a day; renew it: kyconnect renew --profile demo'],
+  [
+    -5,
+    false,
+    'expired at 2026-11-25T10:30:15Z; pair again with a new token URL: kyconnect pair --force --profile demo',
+  ],
+  [-49, false, 'expired on 2026-11-25; pair again'],
+  [49, true, 'has been revoked, and expires on 2026-11-25, in 2 days; pair again with a new token URL'],
+  [-49, true, 'has been revoked, and expired on 2026-11-25; pair again'],
+])('the warning %i hours before the end, with revoked %j, says that the certificate %s', (hours, revoked, says) => {
   const warning = { type: 'warning', warning: 'certificate-expiring', profile: 'demo', notAfter: end } as const
-  expect(describeWarning({ ...warning, daysLeft: before(hours) })).toContain(`"demo" ${says};`)
+  expect(describeWarning({ ...warning, daysLeft: before(hours), revoked })).toContain(`"demo" ${says}`)
 })

@@ -49,7 +49,7 @@ describe('a command or flag of another tool', () => {
   test.each([
     ['rotate', 'kyconnect renew'],
     ['undo', 'kyconnect rollback'],
-    ['status', 'kyconnect info'],
+    ['expiry', 'kyconnect status'],
     ['show', 'kyconnect info'],
     ['delete', 'kyconnect remove <profile>'],
     ['mv', 'kyconnect rename <from> <to>'],

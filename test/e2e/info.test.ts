@@ -115,7 +115,7 @@ describe('a certificate whose life is running out', () => {
       for (const args of [['info'], ['info', '--offline'], ['call', 'info']]) {
         const done = await go(args)
         expect([done.code, warnings(done)], args.join(' ')).toEqual([0, [expect.stringMatching(/, in 30 days$/)]])
-        expect(done.stderr).toContain('kyconnect pair --force --profile demo --url -')
+        expect(done.stderr).toContain('; renew it: kyconnect renew --profile demo\n')
       }
       const [line = ''] = (await go(['call', 'info', '--json'])).stderr.split('\n')
       expect(JSON.parse(line)).toMatchObject({

@@ -148,8 +148,9 @@ export async function writeLines(lines: string, { stdout }: Context): Promise<vo
 
 /** Warns when less than a third of a certificate's life is left, or none. */
 export function warnOfExpiry({ metadata }: Identity, now: Date, emit: Emit): void {
-  const { profile, notBefore, notAfter } = metadata
+  const { profile, notBefore, notAfter, revokedAt } = metadata
   const lifeMs = notAfter.getTime() - notBefore.getTime()
   if (notAfter.getTime() - now.getTime() >= lifeMs / 3) return
-  emit({ type: 'warning', warning: 'certificate-expiring', profile, notAfter, daysLeft: daysLeft(notAfter, now) })
+  const [left, revoked] = [daysLeft(notAfter, now), revokedAt !== null]
+  emit({ type: 'warning', warning: 'certificate-expiring', profile, notAfter, daysLeft: left, revoked })
 }

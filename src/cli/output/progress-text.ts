@@ -59,7 +59,11 @@ export function describeWarning(event: Warning): string {
     case 'application-missing':
       return `the cluster has no Application "${event.app}": pairing works, but the App's own paths answer 404 until it exists (--create-app creates it)`
     case 'certificate-expiring':
-      return `the certificate of "${event.profile}" ${expiry(event.daysLeft, event.notAfter)}; pair again with a new token URL: kyconnect pair --force --profile ${event.profile} --url -`
+      return `the certificate of "${event.profile}" ${event.revoked ? 'has been revoked, and ' : ''}${expiry(event.daysLeft, event.notAfter)}; ${
+        event.daysLeft < 0 || event.revoked
+          ? `pair again with a new token URL: kyconnect pair --force --profile ${event.profile} --url -`
+          : `renew it: kyconnect renew --profile ${event.profile}`
+      }`
     case 'cluster-insecure':
       return `the kubeconfig says not to check the certificate of the cluster (insecure-skip-tls-verify, context "${event.context}"): anyone who intercepts the connection to ${event.server} can read the credentials`
     case 'deprecated':

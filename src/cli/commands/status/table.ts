@@ -1,0 +1,73 @@
+import type { ChalkInstance } from 'chalk'
+import { daysLeft } from '../../../identity/identity.js'
+import { oneLine } from '../../../redaction.js'
+import { validityEnd } from '../../output/validity.js'
+import type { Assessment } from './assessment.js'
+
+const heading = ['PROFILE', 'APP', 'VALID UNTIL', 'DAYS LEFT', 'NEXT RENEWAL', 'GATEWAY', 'STATE'] as const
+
+/** A row for each identity. The state is last, because its text may be long. */
+export function formatTable(assessments: readonly Assessment[], now: Date, style: ChalkInstance): string {
+  const rows = assessments.map((assessment) => rowOf(assessment, now))
+  const widths = heading.map((name, column) =>
+    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), name.length),
+  )
+  const align = (row: readonly string[]): string[] =>
+    row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+  const lines = rows.map((row, index) => {
+    const [state = '', ...others] = align(row).reverse()
+    return [...others.reverse(), colour(state, assessments[index], style)].join('  ')
+  })
+  return [style.dim(align(heading).join('  ')), ...lines].map((line) => `${line}\n`).join('')
+}
+
+function rowOf(assessment: Assessment, now: Date): string[] {
+  if (assessment.state === 'unusable') {
+    const reason = `unusable: ${oneLine(assessment.problem.message)}`
+    return [assessment.profile, ...heading.slice(1, -1).map(() => '-'), reason]
+  }
+  const { profile, metadata, nextRenewal } = assessment
+  const { app, notAfter, gatewayHost, route } = metadata
+  const host = gatewayHost === null ? 'unknown' : oneLine(gatewayHost)
+  return [
+    profile,
+    oneLine(app),
+    validityEnd(notAfter, daysLeft(notAfter, now)),
+    timeLeft(notAfter.getTime() - now.getTime()),
+    nextRenewal === null ? '-' : nextRenewal <= now ? 'now' : validityEnd(nextRenewal, daysLeft(nextRenewal, now)),
+    route.nodePort === null ? host : `${host}:${route.nodePort}`,
+    stateText(assessment),
+  ]
+}
+
+const units: readonly [string, number][] = [
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1000],
+]
+
+/** Whole days; for less than a day, the largest unit that fits. */
+function timeLeft(ms: number): string {
+  if (ms <= 0) return '0'
+  if (ms >= 86_400_000) return String(Math.floor(ms / 86_400_000))
+  const [name, unitMs] = units.find(([, unit]) => ms >= unit) ?? ['s', 1000]
+  return `${Math.floor(ms / unitMs)} ${name}`
+}
+
+function stateText({ state, metadata }: Exclude<Assessment, { state: 'unusable' }>): string {
+  if (!metadata.hookPending) return state
+  return state === 'fine' ? 'hook pending' : `${state}, hook pending`
+}
+
+function colour(text: string, assessment: Assessment | undefined, style: ChalkInstance): string {
+  switch (assessment?.state) {
+    case 'expired':
+    case 'revoked':
+    case 'unusable':
+      return style.red(text)
+    case 'due':
+      return style.yellow(text)
+    default:
+      return text === 'fine' ? text : style.yellow(text)
+  }
+}
