@@ -20,7 +20,11 @@ export type StepFinished = { readonly type: 'finished' } & (
   | { readonly step: 'cluster'; readonly context: string; readonly server: string; readonly namespace: string }
   | { readonly step: 'token-url'; readonly host: string; readonly tokenRequest: string }
   | { readonly step: 'csr-info'; readonly subject: string }
-  | { readonly step: 'private-key'; readonly source: 'given' | 'generated' | 'reused'; readonly bits: number | undefined }
+  | {
+      readonly step: 'private-key'
+      readonly source: 'given' | 'generated' | 'reused'
+      readonly bits: number | undefined
+    }
   | { readonly step: 'certificate'; readonly notAfter: Date; readonly directory: string | undefined }
   | { readonly step: 'management-info'; readonly urlCount: number }
   | { readonly step: 'revocation'; readonly notAfter: Date }
