@@ -73,7 +73,7 @@ export async function runPair(
   }
 }
 
-/** `pair --rollback` is what `kyconnect rollback` was called; it goes with the next release. */
+/** Runs `kyconnect rollback` under its old name, `pair --rollback`, which the next release removes. */
 async function runDeprecatedRollback(options: PairOptions, context: Context): Promise<void> {
   const { json, verbose } = options
   const { emit } = await createProgressRenderer({ json: json === true, verbose: verbose === true }, context)
