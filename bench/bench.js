@@ -1,9 +1,9 @@
 // Measures how long a user waits: runs every variant once per round, and prints the medians of all rounds.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
@@ -44,6 +44,7 @@ async function measure(ready) {
   const pair = (...more) => run(env, process.execPath, [program, 'pair', '--force', ...more], token(ready))
   const stored = JSON.parse(kyconnectOutput(env, ['pair', '--json', '--url', '-'], token(ready)))
   const at = (name) => join(stored.directory, name)
+  const many = { ...env, KYCONNECT_HOME: manyIdentities(dirname(stored.directory)) }
 
   const variants = {
     'node -e 0': () => run(env, process.execPath, ['-e', '0']),
@@ -64,6 +65,7 @@ async function measure(ready) {
     'kyconnect pair, given key': () => pair('--url', '-', '--key-file', key),
     'tutorial script': () => tutorial(),
     'kyconnect pair': () => pair('--url', '-'),
+    'status, 1,000': () => run(many, process.execPath, [program, 'status']),
   }
   const kubectl = findKubectl(env)
   if (kubectl !== undefined) {
@@ -97,6 +99,8 @@ function report(times) {
     ['info / (node -e 0 + curl)', median['kyconnect info'] / (nothing + median['curl management/info']), 1.8],
     ['pair / tutorial, given key', median['kyconnect pair, given key'] / median['tutorial script, given key'], 1.5],
     ['pair / tutorial, with key generation', median['kyconnect pair'] / median['tutorial script'], 1.0],
+    // 50 µs for each identity beyond the start.
+    ['(status of 1,000 - 50 ms) / node -e 0', (median['status, 1,000'] - 50) / nothing, 1.35],
   ]
   if (median['kyconnect pair --app'] !== undefined) {
     const ratio = median['kyconnect pair --app'] / median['kubectl + tutorial script']
@@ -106,6 +110,15 @@ function report(times) {
   for (const [name, ratio, aim] of rows) {
     console.log(`  ${name.padEnd(38)} ${ratio.toFixed(2)}   aim ${aim.toFixed(2)}   ${ratio <= aim ? 'met' : 'missed'}`)
   }
+}
+
+/** A home with 1,000 copies of an identity, none of them due. @returns the home */
+function manyIdentities(profile) {
+  const home = join(folder, 'many')
+  mkdirSync(home, { mode: 0o700 })
+  for (let copy = 0; copy < 1000; copy++)
+    cpSync(profile, join(home, `${basename(profile)}-${copy}`), { recursive: true, verbatimSymlinks: true })
+  return home
 }
 
 /** The machine's own, else the one that the tests unpacked; without one, what needs it is left out. */

@@ -346,7 +346,8 @@ function openStore(runtime: Runtime): Promise<IdentityStore> {
       now: runtime.now,
       randomHex: runtime.randomHex,
       sleep: (milliseconds) => sleep(milliseconds, runtime.signal),
-      makeLink: symlink,
+      // fs/promises is loaded only for a change.
+      makeLink: (target, path) => symlink(target, path),
     }),
   )
 }

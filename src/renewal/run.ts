@@ -1,5 +1,5 @@
 import { KyconnectError } from '../errors.js'
-import type { Metadata } from '../identity/identity.js'
+import type { MetadataSummary } from '../identity/identity.js'
 import type { PairDeps } from '../pairing/policy.js'
 import { certificateState, type DueRule } from './due.js'
 import { renewIdentity, type RenewalKey } from './renew.js'
@@ -18,7 +18,7 @@ export type RenewalResult =
   | {
       readonly profile: string
       readonly outcome: 'renewed' | 'renewed-before' | 'unwanted'
-      readonly metadata: Metadata
+      readonly metadata: MetadataSummary
     }
   | { readonly profile: string; readonly outcome: 'failed'; readonly error: KyconnectError }
 
@@ -62,7 +62,7 @@ export async function renewAll(
 
 async function renewOne(profile: string, run: RenewalRun, deps: PairDeps): Promise<RenewalResult> {
   const { onlyDue, key, hook } = run
-  const isWanted = (metadata: Metadata): boolean =>
+  const isWanted = (metadata: MetadataSummary): boolean =>
     onlyDue === undefined || certificateState(metadata, onlyDue, deps.now()) !== 'fine'
   try {
     await deps.store.mend(profile)
@@ -74,14 +74,14 @@ async function renewOne(profile: string, run: RenewalRun, deps: PairDeps): Promi
   }
 }
 
-async function hookPending(profiles: readonly string[], { store }: PairDeps): Promise<Metadata[]> {
+async function hookPending(profiles: readonly string[], { store }: PairDeps): Promise<MetadataSummary[]> {
   const summaries = await store.summaries()
   return summaries.flatMap(({ profile, metadata }) =>
     profiles.includes(profile) && metadata?.hookPending === true ? [metadata] : [],
   )
 }
 
-async function forgetHook({ profile, fingerprint }: Metadata, { store, emit }: PairDeps): Promise<void> {
+async function forgetHook({ profile, fingerprint }: MetadataSummary, { store, emit }: PairDeps): Promise<void> {
   try {
     await store.locked(profile, (change) =>
       change.amend((present) =>
