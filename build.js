@@ -59,6 +59,17 @@ const noChildren = {
   },
 }
 
+/** Chalk looks for colours as it loads, and for that loads node:tty with streams and sockets. We always say which colours we want. */
+const noColourSearch = {
+  name: 'no-colour-search',
+  setup(bundle) {
+    bundle.onResolve({ filter: /^#supports-color$/ }, () => ({ path: 'none', namespace: 'no-colour-search' }))
+    bundle.onLoad({ filter: /.*/, namespace: 'no-colour-search' }, () => ({
+      contents: 'export default { stdout: false, stderr: false }',
+    }))
+  },
+}
+
 /** With NODE_DEBUG set, undici prints the paths it asks for, and with them one-time tokens. */
 const silentUndici = {
   name: 'silent-undici',
@@ -170,7 +181,12 @@ const bundles = await Promise.all([
     plugins: [chunksApart, noChildren],
     outfile: at('dist/main.js'),
   }),
-  build({ ...common, stdin: { contents: runs, resolveDir: root }, outfile: at('dist/runs.js') }),
+  build({
+    ...common,
+    stdin: { contents: runs, resolveDir: root },
+    plugins: [chunksApart, noColourSearch],
+    outfile: at('dist/runs.js'),
+  }),
   build({ ...common, entryPoints: [at('src/index.ts')], outfile: at('dist/index.js') }),
   build({
     ...common,

@@ -44,7 +44,6 @@ async function measure(ready) {
   const pair = (...more) => run(env, process.execPath, [program, 'pair', '--force', ...more], token(ready))
   const stored = JSON.parse(kyconnectOutput(env, ['pair', '--json', '--url', '-'], token(ready)))
   const at = (name) => join(stored.directory, name)
-  // A certificate of the last second is renewed a second later only, so the identity to renew is not the one that is paired.
   const renewed = { ...env, KYCONNECT_HOME: join(folder, 'renewed') }
   kyconnectOutput(renewed, ['pair', '--url', '-'], token(ready))
   const many = { ...env, KYCONNECT_HOME: manyIdentities(dirname(stored.directory)) }
@@ -72,6 +71,7 @@ async function measure(ready) {
       run(env, 'bash', [join(here, 'renew.sh'), folder, stored.directory, stored.calledUrls.infoUrl]),
     'kyconnect renew': () => run(renewed, process.execPath, [program, 'renew']),
     'renew --all --if-due, 1,000': () => run(many, process.execPath, [program, 'renew', '--all', '--if-due']),
+    'status, 1,000': () => run(many, process.execPath, [program, 'status']),
   }
   const kubectl = findKubectl(env)
   if (kubectl !== undefined) {
@@ -108,6 +108,7 @@ function report(times) {
     ['renew / renewal script', median['kyconnect renew'] / median['renewal script'], 0.9],
     // 50 µs for each identity beyond the start.
     ['(renew of 1,000 - 50 ms) / node -e 0', (median['renew --all --if-due, 1,000'] - 50) / nothing, 1.35],
+    ['(status of 1,000 - 50 ms) / node -e 0', (median['status, 1,000'] - 50) / nothing, 1.35],
   ]
   if (median['kyconnect pair --app'] !== undefined) {
     const ratio = median['kyconnect pair --app'] / median['kubectl + tutorial script']

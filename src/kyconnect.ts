@@ -385,7 +385,8 @@ export function openStore(
       now: runtime.now,
       randomHex: runtime.randomHex,
       sleep: (milliseconds) => sleep(milliseconds, runtime.signal),
-      makeLink: symlink,
+      // fs/promises is loaded only for a change.
+      makeLink: (target, path) => symlink(target, path),
     }),
   )
 }

@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs'
 import { Writable } from 'node:stream'
 import { isatty } from 'node:tty'
 import { errorCodeOf, FilesError, InterruptedError, type KyconnectError, TerminatedError } from '../errors.js'
@@ -18,7 +19,12 @@ export async function createContext(): Promise<Context> {
   return {
     runtime,
     kyconnect: await Kyconnect.open(runtime),
-    stdin: { isTerminal: isatty(0), stream: () => process.stdin },
+    stdin: {
+      get isTerminal() {
+        return isTerminal(0)
+      },
+      stream: () => process.stdin,
+    },
     stdout: outputOf(1, () => process.stdout),
     stderr: outputOf(2, stderr),
     stopped,
@@ -78,10 +84,22 @@ function listenForSignals(): Pick<Context, 'stopped' | 'endNow'> & { signal: Abo
 
 const standardOutput = 1
 
+/** For a pipe or a file, this loads nothing: node:tty would load streams and sockets. */
+function isTerminal(fd: number): boolean {
+  try {
+    if (!fstatSync(fd).isCharacterDevice()) return false
+  } catch {
+    // A descriptor that is closed is not a terminal, and node:tty says so too.
+  }
+  return isatty(fd)
+}
+
 function outputOf(fd: number, stream: () => NodeJS.WriteStream): Output {
   return {
-    isTerminal: isatty(fd),
-    columns: () => (isatty(fd) ? stream().columns : undefined),
+    get isTerminal() {
+      return isTerminal(fd)
+    },
+    columns: () => (isTerminal(fd) ? stream().columns : undefined),
     stream,
     write: async (text) => {
       try {

@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { CodeCache, codeCacheFolder } from './code-cache.js'
 
 /**
@@ -20,12 +20,42 @@ declare const KYCONNECT_COMMANDS: readonly string[]
 /** The newest major of Node whose V8 knows the flags below: V8 prints a message about a flag that it does not know. */
 const newestTestedNode = 26
 const commands = new Set(KYCONNECT_COMMANDS)
+const aliases = new Map([
+  ['list', 'status'],
+  ['ls', 'status'],
+])
+/** The sandbox runs long, and needs V8 as it is; the state of identities is read from disk, and loading node:v8 takes longer than it saves. */
+const unflagged = new Set(['sandbox', 'status'])
 
 type Require = (id: string) => unknown
 
+/**
+ * Parts of Node that our own code uses by name, and a run such as that of `status` not at all. They are loaded at the first use of one of their
+ * functions: with 76 other parts that they load themselves, they are a seventh of a start.
+ */
+const lateParts = new Set([
+  'node:crypto',
+  'node:fs/promises',
+  'node:net',
+  'node:stream',
+  'node:timers/promises',
+  'node:tls',
+  'node:tty',
+])
+/** The bundle in which that is so: third-party code in others may take such a part for a function or a class. */
+const ownBundle = 'runs.js'
+
+function lateRequire(native: Require): Require {
+  // The proxy is the prototype, because esbuild's copy of a namespace (import * as tls) keeps only that.
+  const late = (id: string): unknown =>
+    Object.create(new Proxy({}, { get: (_, name): unknown => Reflect.get(Object(native(id)), name) }))
+  return (id) => (lateParts.has(id) ? late(id) : native(id))
+}
+
 function launch(directory: string): void {
-  const [command = ''] = process.argv.slice(2)
-  if (command === '--version' && process.argv.length === 3) {
+  const [word = ''] = process.argv.slice(2)
+  const command = aliases.get(word) ?? word
+  if (word === '--version' && process.argv.length === 3) {
     try {
       // Setting up process.stdout takes longer than all the rest of this.
       writeSync(1, `${KYCONNECT_VERSION}\n`)
@@ -37,13 +67,13 @@ function launch(directory: string): void {
   // Measured on Node 20 (bench/README.md). Left alone, V8 optimises undici's HTTP parser for two answers, and the process waits for that at
   // its end: `info` takes 157 instead of 93 ms. It also translates node:net's pattern for IPv6 addresses to bytecode first and to machine
   // code later, which costs 3 of those 93 ms.
-  if (command !== 'sandbox' && parseInt(process.versions.node) <= newestTestedNode)
+  if (!unflagged.has(command) && parseInt(process.versions.node) <= newestTestedNode)
     process.getBuiltinModule('node:v8').setFlagsFromString('--wasm-tiering-budget=1000000000 --no-regexp-tier-up')
   const cache = new CodeCache(codeCacheFolder(), KYCONNECT_BUNDLE_HASHES, commands.has(command) ? command : 'help')
   const loaded = new Map<string, unknown>()
   const load = (file: string): unknown => {
     if (loaded.has(file)) return loaded.get(file)
-    const native = createRequire(file)
+    const native = basename(file) === ownBundle ? lateRequire(createRequire(file)) : createRequire(file)
     const require: Require = (id) => (id.startsWith('./') ? load(join(dirname(file), id)) : native(id))
     const module = { exports: {} }
     loaded.set(file, module.exports)

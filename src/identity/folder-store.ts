@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { access, constants, readdir, rmdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import { IdentityUnusableError, KyconnectError } from '../errors.js'
 import { readCopiedIdentity } from './copied-identity.js'
 import { currentIsForeign, type MakeLink } from './current-link.js'
@@ -166,21 +166,24 @@ export class FolderStore implements IdentityStore {
     return checkOwnFolder(this.#deps.home, this.#deps.userId)
   }
 
-  /** Reads synchronously: with 200 profiles, waiting for each file takes several times as long as reading it. */
+  /**
+   * Reads synchronously: with 200 profiles, waiting for each file takes several times as long as reading it. The paths need no `join`, which
+   * would take a tenth of the time.
+   */
   #summary(profile: string): ProfileSummary | undefined {
     const { home, userId } = this.#deps
-    const folder = join(home, profile)
-    const file = join(folder, 'pointer.json')
+    const folder = `${home}${sep}${profile}`
+    const file = `${folder}${sep}pointer.json`
     let text: string | undefined
     try {
       text = readOwnFileSync(file, userId)
       if (text === undefined) return undefined
-      const version = join(folder, 'versions', parsePointer(text, file).current)
-      const json = readOwnFileSync(join(version, 'identity.json'), userId)
+      const version = `${folder}${sep}versions${sep}${parsePointer(text, file).current}`
+      const place = `${version}${sep}identity.json`
+      const json = readOwnFileSync(place, userId)
       if (json === undefined)
         throw new IdentityUnusableError(`the identity in ${version} cannot be used: a file is missing`)
-      const serverCa = readOwnFileSync(join(version, 'server-ca.pem'), userId)
-      return { profile, metadata: decodeMetadata(json, serverCa ?? null, profile, join(version, 'identity.json')) }
+      return { profile, metadata: decodeMetadata(json, profile, place) }
     } catch (error) {
       // Another process may have replaced this version, and deleted it, while it was being read.
       if (text !== undefined && isReplaced(file, text, userId)) return this.#summary(profile)

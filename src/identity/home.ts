@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs'
-import { chmod, lstat, mkdir, stat } from 'node:fs/promises'
+import { lstatSync, statSync } from 'node:fs'
+import { chmod, mkdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
 import { FilesError, hasErrorCode, HomeUnsafeError } from '../errors.js'
 import { filesError, syncFolder } from './durable-files.js'
@@ -36,12 +36,18 @@ function absolute(path: string | undefined): string | undefined {
  * @returns whether it exists
  * @throws HomeUnsafeError when it belongs to another user or others may write to it; FilesError when it is not a folder
  */
-export async function checkOwnFolder(folder: string, userId: number | undefined): Promise<boolean> {
+export function checkOwnFolder(folder: string, userId: number | undefined): Promise<boolean> {
+  return new Promise((resolve) => {
+    resolve(checkOwnFolderSync(folder, userId))
+  })
+}
+
+function checkOwnFolderSync(folder: string, userId: number | undefined): boolean {
   let found
   try {
     found = statSync(folder)
   } catch (error) {
-    if (hasErrorCode(error, 'ENOENT') && !(await isLink(folder))) return false
+    if (hasErrorCode(error, 'ENOENT') && !isLink(folder)) return false
     throw filesError(error, `read ${folder}`)
   }
   if (!found.isDirectory()) {
@@ -86,9 +92,6 @@ async function isThere(path: string): Promise<boolean> {
   )
 }
 
-async function isLink(path: string): Promise<boolean> {
-  return lstat(path).then(
-    (found) => found.isSymbolicLink(),
-    () => false,
-  )
+function isLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
 }

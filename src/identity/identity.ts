@@ -44,6 +44,11 @@ export interface Metadata {
   readonly hookPending: boolean
 }
 
+/** What is known without reading the server's CA, which is another file: for a list of all identities, one file less of each. */
+export interface MetadataSummary extends Omit<Metadata, 'route'> {
+  readonly route: Omit<StoredRoute, 'serverCa'>
+}
+
 /** PEM texts, as they are stored. */
 export interface Material {
   /** PKCS#8. */

@@ -1,5 +1,5 @@
 import type { KyconnectError } from '../errors.js'
-import type { Identity, Material, Metadata, Pending } from './identity.js'
+import type { Identity, Material, Metadata, MetadataSummary, Pending } from './identity.js'
 
 /**
  * Where identities are kept. Every method reports what goes wrong with the errors of errors.ts. Outside of `locked` nothing changes a
@@ -32,7 +32,7 @@ export interface IdentityStore {
 
 /** What `summaries` reports about a profile. */
 export type ProfileSummary =
-  | { readonly profile: string; readonly metadata: Metadata; readonly problem?: undefined }
+  | { readonly profile: string; readonly metadata: MetadataSummary; readonly problem?: undefined }
   | { readonly profile: string; readonly metadata?: undefined; readonly problem: KyconnectError }
 
 /** What may be done to a profile while its lock is held. */

@@ -1,5 +1,5 @@
 import { KyconnectError } from '../errors.js'
-import type { Metadata } from '../identity/identity.js'
+import type { MetadataSummary } from '../identity/identity.js'
 import type { ProfileSummary } from '../identity/store.js'
 import { Backoff, keyOf, pollMs } from './backoff.js'
 import type { DaemonEvent } from './daemon-event.js'
@@ -41,7 +41,7 @@ const overdueShare = 1 / 2
 /** What is remembered about an identity: what was reported, failures, counters. The store and the clock say each time which are due. */
 interface Watched {
   /** As last read; undefined while the identity cannot be used. */
-  metadata: Metadata | undefined
+  metadata: MetadataSummary | undefined
   fingerprint: string | undefined
   condition: 'usable' | 'expired' | 'revoked' | 'suspect' | 'unusable'
   /** The problem of an unusable one. */
@@ -106,7 +106,7 @@ export class Daemon {
     })
   }
 
-  #isOverdue(metadata: Metadata, now: Date): boolean {
+  #isOverdue(metadata: MetadataSummary, now: Date): boolean {
     const end = metadata.notAfter.getTime()
     const spanMs = end - renewalDate(metadata, this.#options.rule).getTime()
     return end - now.getTime() < spanMs * overdueShare
@@ -141,7 +141,7 @@ export class Daemon {
     }
   }
 
-  #observe(profile: string, metadata: Metadata): void {
+  #observe(profile: string, metadata: MetadataSummary): void {
     const { emit, now } = this.#deps
     const known = this.#watched.get(profile)
     const watched = known ?? newlyWatched()
@@ -223,7 +223,7 @@ export class Daemon {
     }
   }
 
-  #noteRenewal(profile: string, metadata: Metadata): void {
+  #noteRenewal(profile: string, metadata: MetadataSummary): void {
     const watched = this.#watched.get(profile)
     if (watched === undefined) return
     this.#deps.emit({ event: 'renewed', profile, metadata, failures: watched.renewal.count })
@@ -299,6 +299,6 @@ function replace(watched: Watched): void {
   watched.hook.reset()
 }
 
-function lifetimeMs({ notBefore, notAfter }: Metadata): number {
+function lifetimeMs({ notBefore, notAfter }: MetadataSummary): number {
   return notAfter.getTime() - notBefore.getTime()
 }

@@ -1,4 +1,4 @@
-import type { Metadata } from '../identity/identity.js'
+import type { MetadataSummary } from '../identity/identity.js'
 import type { ProfileSummary } from '../identity/store.js'
 import { stripControl } from '../redaction.js'
 import { type DueRule, renewalDate } from './due.js'
@@ -13,7 +13,7 @@ const prefix = 'kyconnect_'
  */
 export function formatMetrics(summaries: readonly ProfileSummary[], rule: DueRule, now: Date): string {
   const readable = summaries.flatMap(({ metadata }) => (metadata === undefined ? [] : [metadata]))
-  const certificateGauge = (name: string, help: string, value: (metadata: Metadata) => number): string =>
+  const certificateGauge = (name: string, help: string, value: (metadata: MetadataSummary) => number): string =>
     gauge(
       name,
       help,
@@ -55,7 +55,7 @@ export function formatMetrics(summaries: readonly ProfileSummary[], rule: DueRul
 function gauge(
   name: string,
   help: string,
-  samples: readonly (readonly [Pick<Metadata, 'app' | 'profile'>, number])[],
+  samples: readonly (readonly [Pick<MetadataSummary, 'app' | 'profile'>, number])[],
 ): string {
   if (samples.length === 0) return ''
   const lines = samples.map(

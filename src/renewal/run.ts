@@ -1,5 +1,5 @@
 import { KyconnectError } from '../errors.js'
-import type { Metadata } from '../identity/identity.js'
+import type { MetadataSummary } from '../identity/identity.js'
 import type { ProfileSummary } from '../identity/store.js'
 import type { PairDeps } from '../pairing/policy.js'
 import { certificateState, type DueRule } from './due.js'
@@ -21,7 +21,7 @@ export type RenewalResult =
   | {
       readonly profile: string
       readonly outcome: 'renewed' | 'renewed-before' | 'unwanted'
-      readonly metadata: Metadata
+      readonly metadata: MetadataSummary
     }
   | { readonly profile: string; readonly outcome: 'failed'; readonly error: KyconnectError }
 
@@ -68,7 +68,7 @@ export async function renewAll(
 }
 
 /** The identities that are not due, by their metadata alone: with 1,000 of them, loading the keys would take seconds. */
-function findFine({ onlyDue, summaries = [] }: RenewalRun, { now }: PairDeps): ReadonlyMap<string, Metadata> {
+function findFine({ onlyDue, summaries = [] }: RenewalRun, { now }: PairDeps): ReadonlyMap<string, MetadataSummary> {
   if (onlyDue === undefined) return new Map()
   return new Map(
     summaries.flatMap(({ profile, metadata }) =>
@@ -79,7 +79,7 @@ function findFine({ onlyDue, summaries = [] }: RenewalRun, { now }: PairDeps): R
 
 async function renewOne(profile: string, run: RenewalRun, deps: PairDeps): Promise<RenewalResult> {
   const { onlyDue, key, hook } = run
-  const isWanted = (metadata: Metadata): boolean =>
+  const isWanted = (metadata: MetadataSummary): boolean =>
     onlyDue === undefined || certificateState(metadata, onlyDue, deps.now()) !== 'fine'
   try {
     const { outcome, identity } = await renewIdentity(profile, { key, isWanted, hasHook: hook !== undefined }, deps)
@@ -90,14 +90,14 @@ async function renewOne(profile: string, run: RenewalRun, deps: PairDeps): Promi
   }
 }
 
-async function hookPending(profiles: readonly string[], { store }: PairDeps): Promise<Metadata[]> {
+async function hookPending(profiles: readonly string[], { store }: PairDeps): Promise<MetadataSummary[]> {
   const summaries = await store.summaries()
   return summaries.flatMap(({ profile, metadata }) =>
     profiles.includes(profile) && metadata?.hookPending === true ? [metadata] : [],
   )
 }
 
-async function forgetHook({ profile, fingerprint }: Metadata, { store, emit }: PairDeps): Promise<void> {
+async function forgetHook({ profile, fingerprint }: MetadataSummary, { store, emit }: PairDeps): Promise<void> {
   try {
     await store.locked(profile, (change) =>
       change.amend((present) =>

@@ -1,5 +1,5 @@
 import { ConfirmationNeededError } from '../../../errors.js'
-import { daysLeft, type Metadata } from '../../../identity/identity.js'
+import { daysLeft, type MetadataSummary } from '../../../identity/identity.js'
 import { oneLine } from '../../../redaction.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
@@ -41,13 +41,13 @@ function pendingQuestion(profile: string): string {
   return `Delete the pending pairing "${profile}", its key and its token? It cannot be continued then.`
 }
 
-function identityQuestion(profile: string, metadata: Metadata | undefined): string {
+function identityQuestion(profile: string, metadata: MetadataSummary | undefined): string {
   return `Delete the key and the certificate of "${profile}"${metadata === undefined ? '' : ` (App ${metadata.app})`}? They cannot be restored.`
 }
 
 function removedLines(
   profile: string,
-  metadata: Metadata | undefined,
+  metadata: MetadataSummary | undefined,
   left: readonly string[],
   { runtime }: Context,
 ): string {

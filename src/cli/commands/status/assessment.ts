@@ -1,5 +1,5 @@
 import type { KyconnectError } from '../../../errors.js'
-import type { Metadata } from '../../../identity/identity.js'
+import type { MetadataSummary } from '../../../identity/identity.js'
 import type { ProfileSummary } from '../../../identity/store.js'
 import { certificateState, type CertificateState, type DueRule, renewalDate } from '../../../renewal/due.js'
 
@@ -8,7 +8,7 @@ export type Assessment =
   | {
       readonly profile: string
       readonly state: CertificateState
-      readonly metadata: Metadata
+      readonly metadata: MetadataSummary
       /** The instant from which the certificate is due; null when it cannot be renewed, because it has expired or been revoked. */
       readonly nextRenewal: Date | null
     }
