@@ -1,5 +1,5 @@
 import type { KyconnectError } from '../errors.js'
-import type { Metadata } from '../identity/identity.js'
+import type { MetadataSummary } from '../identity/identity.js'
 
 /** What the daemon reports: changes of state, each once. */
 export type DaemonEvent =
@@ -10,11 +10,11 @@ export type DaemonEvent =
   | {
       readonly event: 'appeared' | 'changed' | 'due' | 'expired' | 'revoked' | 'recovered'
       readonly profile: string
-      readonly metadata: Metadata
+      readonly metadata: MetadataSummary
     }
   | { readonly event: 'gone'; readonly profile: string }
   /** `failures`: how often it had failed before. */
-  | { readonly event: 'renewed'; readonly profile: string; readonly metadata: Metadata; readonly failures: number }
+  | { readonly event: 'renewed'; readonly profile: string; readonly metadata: MetadataSummary; readonly failures: number }
   | { readonly event: 'failed' | 'unusable'; readonly profile: string; readonly error: KyconnectError }
   | { readonly event: 'hook-succeeded'; readonly profiles: readonly string[] }
   | { readonly event: 'hook-failed'; readonly profiles: readonly string[]; readonly error: KyconnectError }
