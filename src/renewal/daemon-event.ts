@@ -14,7 +14,12 @@ export type DaemonEvent =
     }
   | { readonly event: 'gone'; readonly profile: string }
   /** `failures`: how often it had failed before. */
-  | { readonly event: 'renewed'; readonly profile: string; readonly metadata: MetadataSummary; readonly failures: number }
+  | {
+      readonly event: 'renewed'
+      readonly profile: string
+      readonly metadata: MetadataSummary
+      readonly failures: number
+    }
   | { readonly event: 'failed' | 'unusable'; readonly profile: string; readonly error: KyconnectError }
   | { readonly event: 'hook-succeeded'; readonly profiles: readonly string[] }
   | { readonly event: 'hook-failed'; readonly profiles: readonly string[]; readonly error: KyconnectError }

@@ -1,5 +1,5 @@
 import type { KyconnectError } from '../../../errors.js'
-import type { Metadata } from '../../../identity/identity.js'
+import type { MetadataSummary } from '../../../identity/identity.js'
 import type { DaemonEvent } from '../../../renewal/daemon-event.js'
 import { type DueRule, renewalDate } from '../../../renewal/due.js'
 import { isoSeconds } from '../../output/validity.js'
@@ -65,7 +65,7 @@ function failures(count: number): string {
   return count === 1 ? '1 failure' : `${count} failures`
 }
 
-function validity(metadata: Metadata, rule: DueRule): string {
+function validity(metadata: MetadataSummary, rule: DueRule): string {
   return `valid until ${isoSeconds(metadata.notAfter)}, next renewal ${isoSeconds(renewalDate(metadata, rule))}`
 }
 
@@ -73,7 +73,7 @@ function pairAgain(profile: string): string {
   return `pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`
 }
 
-function certificateOf(metadata: Metadata, rule: DueRule): Readonly<Record<string, unknown>> {
+function certificateOf(metadata: MetadataSummary, rule: DueRule): Readonly<Record<string, unknown>> {
   const { app, fingerprint, notAfter } = metadata
   return { app, fingerprint, notAfter: isoSeconds(notAfter), nextRenewal: isoSeconds(renewalDate(metadata, rule)) }
 }
