@@ -31,7 +31,7 @@ type Require = (id: string) => unknown
 
 /**
  * Parts of Node that our own code uses by name, and a run such as that of `status` not at all. They are loaded at the first use of one of their
- * functions: with 76 other parts that they load themselves, they are a seventh of a start.
+ * functions: that way `status` loads less than half as many parts of Node, and starts in 7 % less time.
  */
 const lateParts = new Set([
   'node:crypto',

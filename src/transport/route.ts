@@ -106,11 +106,17 @@ export function parseResolveRule(text: string): ResolveRule | undefined {
     /^([^:\s[\]]+|\[[0-9A-Fa-f:.]+\]):(\*|\d{1,5}):(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))$/.exec(text.trim()) ?? []
   const address = bracketed ?? plain
   if (host === undefined || port === undefined || address === undefined) return undefined
-  if (isIP(address) !== (bracketed === undefined ? 4 : 6)) return undefined
+  if (bracketed === undefined ? !isIPv4(address) : isIP(address) !== 6) return undefined
   if (host.includes('*') && !/^\*\.[^*]+$/.test(host)) return undefined
   const portNumber = port === '*' ? null : Number(port)
   if (portNumber !== null && (portNumber < 1 || portNumber > 65535)) return undefined
   return { host: withoutBrackets(host).toLowerCase(), port: portNumber, address }
+}
+
+/** As node:net's, which is not loaded for it: a list of all identities parses many rules, and needs no sockets. */
+function isIPv4(text: string): boolean {
+  const parts = text.split('.')
+  return parts.length === 4 && parts.every((part) => /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)
 }
 
 /** The text that {@link parseResolveRule} reads back. */

@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { noProxy } from '../../src/transport/proxy.js'
@@ -147,6 +148,17 @@ describe('a rule', () => {
   ])('%j is none', (text) => {
     expect(parseResolveRule(text)).toBeUndefined()
   })
+})
+
+test('an address without brackets is one exactly when node:net says that it is IPv4', () => {
+  const part = fc.oneof(fc.integer({ min: 0, max: 300 }).map(String), fc.constantFrom('', '00', '01', '256', '1000'))
+  fc.assert(
+    fc.property(fc.array(part, { minLength: 3, maxLength: 5 }), (parts) => {
+      const address = parts.join('.')
+      expect(parseResolveRule(`a.b:443:${address}`)?.address).toBe(isIPv4(address) ? address : undefined)
+    }),
+    { numRuns: 1000 },
+  )
 })
 
 test('an address as host has no server name: SNI is for names', () => {

@@ -20,7 +20,7 @@ export interface StatusOptions extends OutputOptions {
   readonly prometheus?: true
 }
 
-/** The most identities whose keys are checked: it takes a millisecond each, and reading the metadata a twentieth of that. */
+/** The most identities whose keys are checked: it takes 1.3 ms each, and reading the metadata 0.06 ms. */
 const maxChecked = 20
 
 /** @param argument a profile, as --profile */
