@@ -50,7 +50,10 @@ function nodesOf(value: unknown): unknown[] {
 
 /** The words of each kyconnect command in shell text; quotes keep blanks, and operators end a command. */
 function commandsIn(shell: string): string[][] {
-  const found = shell.matchAll(/(?<![\w./-])kyconnect(?= (?:[a-z]|--))((?:\s+(?:'[^']*'|"[^"]*"|[^\s|;&<>()'"]+))*)/g)
+  const lines = shell.replaceAll('\\\n', ' ')
+  const found = lines.matchAll(
+    /(?<![\w./-])kyconnect(?= (?:[a-z]|--))((?:[^\S\n]+(?:'[^']*'|"[^"]*"|[^\s|;&<>()'"]+))*)/g,
+  )
   return [...found].map(([, words = '']) =>
     [...words.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(([, one, other, plain]) => one ?? other ?? plain ?? ''),
   )
