@@ -142,7 +142,7 @@ ${table(
     ['`verified`', 'true if the gateway accepted the certificate in this run'],
     [
       '`certificate`',
-      '`subject`, `fingerprint` (SHA-256, lower-case hex), `notBefore`, `notAfter` (ISO 8601, UTC), `daysLeft` (negative once it has expired)',
+      '`subject`, `fingerprint` (SHA-256, lower-case hex), `notBefore`, `notAfter` (ISO 8601, UTC), `daysLeft` (negative once it has expired), `revokedAt` (null unless it is known to be revoked)',
     ],
     [
       '`urls`, `calledUrls`',

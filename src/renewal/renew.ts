@@ -105,6 +105,7 @@ async function renewLocked(
     const { metadata: about, info } = await learnEndpoints(present.metadata, gateway, policy, emit)
     emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(about.urls).length })
     const url = renewalUrl(about)
+    if (request.key.kind === 'reused') await leaveSecond(present.metadata, deps)
     const subject = await subjectFor(present, info)
 
     emit({ type: 'started', step: 'private-key' })
@@ -170,6 +171,12 @@ function checkLongerValid(offered: Metadata, present: Metadata): void {
     `the new certificate is valid until ${offered.notAfter.toISOString()}, no longer than the present one`,
     { details: { present: present.notAfter, offered: offered.notAfter } },
   )
+}
+
+/** The service gives every certificate the same serial number, so those for one key that are signed in one second are the same. */
+async function leaveSecond({ notBefore }: Metadata, { now, transport }: PairDeps): Promise<void> {
+  const ageMs = now().getTime() - notBefore.getTime()
+  if (ageMs >= 0 && ageMs < 1000) await transport.sleep(1000 - ageMs, transport.signal)
 }
 
 function renewalUrl({ urls, profile }: Metadata): URL {

@@ -1,7 +1,9 @@
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
-import { kyconnect, root, run } from '../support/kyconnect.js'
+import { kyconnect, program, root, run, start } from '../support/kyconnect.js'
 import { startSandboxProcess } from '../support/sandbox.js'
 
 /** How many renewals to see: 3 take about 50 s, and 10 (CONTRIBUTING.md) about 140 s. */
@@ -22,7 +24,7 @@ interface Report {
 }
 
 /** Pairs with a sandbox whose certificates live 20 s, and lets a program call through several renewals. */
-async function callThroughRenewals(alongside: (home: string, isOver: () => boolean) => Promise<void>): Promise<void> {
+async function callThroughRenewals(alongside: (home: string, over: Promise<unknown>) => Promise<void>): Promise<void> {
   const seen = new Map<string, number>()
   const refused: string[] = []
   const [folder, sandbox] = await Promise.all([
@@ -41,15 +43,12 @@ async function callThroughRenewals(alongside: (home: string, isOver: () => boole
       input: await sandbox.tokenUrl(),
     })
     expect(paired.code, paired.stderr).toBe(0)
-    let isOver = false
-    const program = run(
+    const busy = run(
       process.execPath,
       ['--expose-gc', join(root, 'test/support/busy-program.js'), home, String(renewals), String(limitMs)],
       { limit: limitMs + 60_000 },
-    ).finally(() => {
-      isOver = true
-    })
-    const [done] = await Promise.all([program, alongside(home, () => isOver)])
+    )
+    const [done] = await Promise.all([busy, alongside(home, busy)])
     expect(done.code, done.stderr).toBe(0)
     const report = JSON.parse(done.stdout) as Report
     if (process.env['KYCONNECT_RENEWALS'] !== undefined) process.stderr.write(`${summary(report, seen)}\n`)
@@ -100,20 +99,36 @@ test(
 )
 
 test(
-  'a program that calls 50 times a second follows the renewals of another process, and no call is refused',
+  'a program that calls 50 times a second follows the renewals of the daemon, and neither grows',
   () =>
-    callThroughRenewals(async (home, isOver) => {
-      const outcomes: string[] = []
-      while (!isOver()) {
-        const { code, stdout, stderr } = await kyconnect(['renew', '--all', '--if-due', '--expires-in', '60%'], {
-          env: { KYCONNECT_HOME: home },
-        })
-        expect(code, stderr).toBe(0)
-        outcomes.push(stdout)
-        await new Promise((resolve) => setTimeout(resolve, 1000))
-      }
-      // It is due for this process before it is for the program.
-      expect(outcomes.filter((text) => text.includes('renewed')).length).toBeGreaterThanOrEqual(renewals)
+    callThroughRenewals(async (home, over) => {
+      // It is due for the daemon before it is for the program.
+      const daemon = start(process.execPath, [program, 'renew', '--daemon', '--expires-in', '60%', '--json'], {
+        env: { KYCONNECT_HOME: home },
+        limit: limitMs + 80_000,
+      })
+      const samples: { descriptors: number; residentKiB: number }[] = []
+      const isOver = over.then(() => true)
+      while (!(await Promise.race([isOver, sleep(2000).then(() => false)])))
+        samples.push(await measure(daemon.child.pid))
+      daemon.child.kill('SIGTERM')
+      const { code, stdout, stderr } = await daemon.end
+      expect(code, stderr).toBe(143)
+      const renewed = stdout.split('\n').filter((line) => line.includes('"renewed"'))
+      expect(renewed.length, stdout).toBeGreaterThanOrEqual(renewals)
+      if (process.env['KYCONNECT_RENEWALS'] !== undefined)
+        process.stderr.write(`${renewed.length} renewals by the daemon: ${JSON.stringify(samples)}\n`)
+      // After a third of the time it has loaded what it needs.
+      const settled = samples.slice(Math.floor(samples.length / 3))
+      const [first, last] = [settled[0], settled.at(-1)]
+      if (first === undefined || last === undefined) throw new Error('too few samples to compare')
+      expect(last.descriptors, JSON.stringify(samples)).toBeLessThanOrEqual(first.descriptors + 8)
+      expect(last.residentKiB, JSON.stringify(samples)).toBeLessThan(first.residentKiB + 60 * 1024)
     }),
   limitMs + 90_000,
 )
+
+async function measure(pid = 0): Promise<{ descriptors: number; residentKiB: number }> {
+  const [open, status] = await Promise.all([readdir(`/proc/${pid}/fd`), readFile(`/proc/${pid}/status`, 'utf8')])
+  return { descriptors: open.length, residentKiB: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) }
+}

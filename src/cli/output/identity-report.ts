@@ -25,6 +25,8 @@ export interface IdentityReport {
     readonly notBefore: string
     readonly notAfter: string
     readonly daysLeft: number
+    /** null unless the certificate is known to be revoked: it works until it expires, and cannot be renewed. */
+    readonly revokedAt: string | null
   }
   readonly urls: Urls
   readonly calledUrls: Urls
@@ -52,6 +54,7 @@ export function identityReport(
       notBefore: isoSeconds(notBefore),
       notAfter: isoSeconds(notAfter),
       daysLeft: daysLeft(notAfter, now),
+      revokedAt: metadata.revokedAt === null ? null : isoSeconds(metadata.revokedAt),
     },
     urls,
     calledUrls: called.calledUrls,
@@ -69,6 +72,9 @@ export function identityLines(report: IdentityReport, columns?: number): string 
     ],
     ['valid from', certificate.notBefore],
     ['valid to', `${certificate.notAfter} (${describeDays(certificate.daysLeft)})`],
+    ...(certificate.revokedAt === null
+      ? []
+      : [['revoked', `${certificate.revokedAt} (works until it expires, and cannot be renewed)`] as [string, string]]),
     ...(report.directory === null ? [] : [['stored in', report.directory] as [string, string]]),
     ['subject', certificate.subject],
     ['fingerprint', certificate.fingerprint],

@@ -10,7 +10,7 @@ import { runHook } from '../../hook.js'
 import { isoSeconds } from '../../output/validity.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
-import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
+import { type NetworkOptions, profileOf, routeChoice } from '../../route-choice.js'
 import { checkDaemonOptions, runDaemon } from './daemon.js'
 
 /** The flags of the command, as they are given. */
@@ -32,7 +32,7 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
   const json = options.json === true
   checkDaemonOptions(options)
   const request = parseRequest(options, context)
-  if (options.daemon === true) return runDaemon(chooseWatched(argument, options, context), request, options, context)
+  if (options.daemon === true) return runDaemon(namedOnly(argument, options, context), request, options, context)
   const chosen = await chooseProfiles(argument, options, context)
   const { profiles } = chosen
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
@@ -93,27 +93,17 @@ async function chooseProfiles(
   context: Context,
 ): Promise<Pick<RenewalRun, 'profiles' | 'summaries'>> {
   const { kyconnect } = context
-  const named = givenProfile(argument, options)
-  if (options.all === undefined) return { profiles: [await kyconnect.selectProfile(namedProfile(named, context))] }
+  const named = namedOnly(argument, options, context)
+  if (options.all === undefined) return { profiles: [await kyconnect.selectProfile(named)] }
   const summaries = await kyconnect.store.summaries()
   return { profiles: summaries.map(({ profile }) => profile), summaries }
 }
 
-/** The only profile that the daemon cares for, which may not exist yet; undefined: all of them. */
-function chooseWatched(argument: string | undefined, options: RenewOptions, context: Context): string | undefined {
-  const named = givenProfile(argument, options)
-  return options.all === undefined ? namedProfile(named, context) : undefined
-}
-
-/** The profile on the command line. @throws UsageError */
-function givenProfile(argument: string | undefined, { profile, all }: RenewOptions): string | undefined {
-  if (argument !== undefined && profile !== undefined && argument !== profile) {
-    throw new UsageError('two profiles were given, as an argument and with --profile', { hints: ['give one of them'] })
-  }
-  const named = profile ?? argument
-  if (all === true && named !== undefined)
-    throw new UsageError('--all and a profile exclude each other', { hints: ['give one of them'] })
-  return named
+/** The only profile that the run, or the daemon, cares for; undefined with --all, and where none is named. @throws UsageError */
+function namedOnly(argument: string | undefined, { profile, all }: RenewOptions, context: Context): string | undefined {
+  if (all === undefined) return profileOf(argument, profile, context)
+  if (profile === undefined && argument === undefined) return undefined
+  throw new UsageError('--all and a profile exclude each other', { hints: ['give one of them'] })
 }
 
 function describe(result: RenewalResult, rule: DueRule | undefined): string {
