@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { CertificateRevokedError } from '../errors.js'
 import type { Identity, Metadata } from '../identity/identity.js'
 import type { PairDeps } from '../pairing/policy.js'
@@ -170,5 +171,5 @@ export class Keeper {
 }
 
 function sameIdentity(one: Identity, other: Identity): boolean {
-  return JSON.stringify([one.metadata, one.material]) === JSON.stringify([other.metadata, other.material])
+  return isDeepStrictEqual([one.metadata, one.material], [other.metadata, other.material])
 }

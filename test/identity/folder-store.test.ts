@@ -142,7 +142,8 @@ describe('an identity', () => {
     await amend((metadata) => ({ ...metadata, route, urls: {} }))
     expect((await store.load('demo')).metadata).toEqual({ ...before, route, urls: {} })
     expect((await store.load('demo')).material).toEqual(two)
-    expect((await store.summaries())[0]?.metadata?.route).toEqual(route)
+    const { nodePort, resolve, proxy } = route
+    expect((await store.summaries())[0]?.metadata?.route).toEqual({ nodePort, resolve, proxy })
     expect(await readFile(current('server-ca.pem'), 'utf8')).toBe(three.ca)
     await amend((metadata) => ({ ...metadata, route: { ...route, serverCa: null } }))
     expect(await readdir(current())).not.toContain('server-ca.pem')
