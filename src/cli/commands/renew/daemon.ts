@@ -20,6 +20,8 @@ import type { RenewOptions } from './run.js'
 
 /** Milliseconds within which a renewal must end after the signal; then the process ends without it, as after a crash. */
 const abandonAfterMs = 500
+/** Milliseconds after a hook within which it is recorded that it has run: otherwise the next run repeats it. */
+const recordingMs = 10_000
 
 /**
  * Runs until the process is asked to end, and then throws what every other command would.
@@ -50,6 +52,7 @@ export async function runDaemon(
   if ((await routeChoice(options, context)).insecure) emit({ type: 'warning', warning: 'insecure' })
 
   let hookRuns = 0
+  let hookEndedMs = -Infinity
   const { hook } = request
   const countedHook: typeof hook =
     hook &&
@@ -59,6 +62,7 @@ export async function runDaemon(
         await hook(profiles)
       } finally {
         hookRuns -= 1
+        hookEndedMs = monotonic()
       }
     })
   const daemon = new Daemon(
@@ -78,7 +82,8 @@ export async function runDaemon(
           if (result.outcome === 'renewed') warnings.forget()
           onResult(result)
         })
-        return orAbandon(running, () => hookRuns > 0, context)
+        const isHookUnderWay = (): boolean => hookRuns > 0 || monotonic() - hookEndedMs < recordingMs
+        return orAbandon(running, isHookUnderWay, context)
       },
       emit: report,
     },
@@ -148,13 +153,13 @@ class Warnings {
  * is generated: the process then ends by the signal itself, as in a crash, which leaves the old or the new identity. A hook has a time
  * limit itself.
  */
-function orAbandon<T>(running: Promise<T>, isHookRunning: () => boolean, { runtime, endNow }: Context): Promise<T> {
+function orAbandon<T>(running: Promise<T>, isHookUnderWay: () => boolean, { runtime, endNow }: Context): Promise<T> {
   const { signal } = runtime
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
     const watch = (): void => {
       timer = setTimeout(() => {
-        if (isHookRunning()) watch()
+        if (isHookUnderWay()) watch()
         else endNow()
       }, abandonAfterMs)
     }
