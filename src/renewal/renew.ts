@@ -99,6 +99,7 @@ async function renewLocked(
   const { profile } = present.metadata
   const gateway = new IdentityGateway(present, choice, transport, now)
   const proof = { begun: false }
+  const begun = beginKey(present, request.key)
   try {
     emit({ type: 'started', step: 'management-info' })
     const policy = { acceptHosts: () => Promise.resolve(false) }
@@ -109,7 +110,7 @@ async function renewLocked(
     const subject = await subjectFor(present, info)
 
     emit({ type: 'started', step: 'private-key' })
-    const key = await keyFor(present, request.key, info)
+    const key = await keyFor(present, request.key, begun, info)
     const bits = key.asymmetricKeyDetails?.modulusLength
     emit({ type: 'finished', step: 'private-key', source: request.key.kind, bits })
 
@@ -197,17 +198,38 @@ async function subjectFor({ metadata, material }: Identity, { subject }: Managem
   )
 }
 
+/** A key whose generation has begun. */
+interface BegunKey {
+  readonly algorithm: KeyAlgorithm
+  readonly key: Promise<KeyObject>
+}
+
+/** Begins to generate the key that is probably wanted: it takes as long as everything else, and runs in another thread meanwhile. */
+function beginKey({ material }: Identity, wanted: RenewalKey): BegunKey | undefined {
+  if (wanted.kind === 'reused') return undefined
+  const algorithm = wanted.algorithm ?? algorithmOf(createPrivateKey(material.key))
+  const key = generateKey(algorithm)
+  // It may never be used.
+  key.catch(() => undefined)
+  return { algorithm, key }
+}
+
+/** The key for the CSR: of the algorithm that was asked for, else of the announced one, else of the present key's. */
 async function keyFor(
   { material }: Identity,
   wanted: RenewalKey,
+  begun: BegunKey | undefined,
   { keyAlgorithm }: ManagementInfo,
 ): Promise<KeyObject> {
-  const present = createPrivateKey(material.key)
-  if (wanted.kind === 'reused') return present
+  if (wanted.kind === 'reused' || begun === undefined) return createPrivateKey(material.key)
   const announced = keyAlgorithm?.toLowerCase() ?? ''
-  const ofPresent = `rsa${present.asymmetricKeyDetails?.modulusLength ?? ''}`
-  const usable = [wanted.algorithm, announced, ofPresent].find((name) => name !== undefined && isKeyAlgorithm(name))
-  return generateKey(usable !== undefined && isKeyAlgorithm(usable) ? usable : 'rsa2048')
+  const algorithm = wanted.algorithm ?? (isKeyAlgorithm(announced) ? announced : begun.algorithm)
+  return algorithm === begun.algorithm ? begun.key : generateKey(algorithm)
+}
+
+function algorithmOf(key: KeyObject): KeyAlgorithm {
+  const name = `rsa${key.asymmetricKeyDetails?.modulusLength ?? ''}`
+  return isKeyAlgorithm(name) ? name : 'rsa2048'
 }
 
 function revoked(profile: string, what: string): CertificateRevokedError {
