@@ -22,18 +22,19 @@ export function namedProfile(option: string | undefined, context: Context): stri
   return option ?? variable(context, 'KYCONNECT_PROFILE')
 }
 
-/**
- * The profile that the argument or the flag names, otherwise the environment.
- * @throws UsageError when argument and flag differ
- */
+/** The profile on the command line. @throws UsageError when argument and flag differ */
+export function givenProfile(argument: string | undefined, option: string | undefined): string | undefined {
+  if (argument === undefined || option === undefined || argument === option) return option ?? argument
+  throw new UsageError('two profiles were given, as an argument and with --profile', { hints: ['give one of them'] })
+}
+
+/** The profile on the command line, otherwise in the environment. @throws as givenProfile */
 export function profileOf(
   argument: string | undefined,
   option: string | undefined,
   context: Context,
 ): string | undefined {
-  if (argument === undefined || option === undefined || argument === option)
-    return namedProfile(option ?? argument, context)
-  throw new UsageError('two profiles were given, as an argument and with --profile', { hints: ['give one of them'] })
+  return namedProfile(givenProfile(argument, option), context)
 }
 
 /** Whether flags or variables of kyconnect say how the services are reached. */

@@ -1,5 +1,6 @@
 import { ClientCertificateRefusedError, NetworkError } from '../errors.js'
 import type { Metadata } from '../identity/identity.js'
+import { pairAgain } from '../identity/pair-again.js'
 import { brokenConnection } from '../transport/retry.js'
 
 /**
@@ -17,10 +18,7 @@ export function explainRefusal(error: unknown, { notBefore, notAfter, profile }:
         ? `by this machine's clock the client certificate is valid only from ${notBefore.toISOString()}`
         : `the client certificate is valid until ${notAfter.toISOString()}: check that it is from this cluster, and that the cluster's CA has not changed`
   if (closed) return error.addHint(dates)
-  return error.replaceHints(
-    dates,
-    `pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`,
-  )
+  return error.replaceHints(dates, pairAgain(profile))
 }
 
 /** Whether the gateway refused the certificate, or may have done so by closing the connection. */

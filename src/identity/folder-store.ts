@@ -14,6 +14,7 @@ import { lockFilesIn } from './lock-files.js'
 import { mendProfile, needsMending } from './mending.js'
 import { checkInnerFolder, readOwnFileSync } from './own-files.js'
 import { readPending } from './pending-folder.js'
+import { pairAgain } from './pair-again.js'
 import { parsePointer, readPointer } from './pointer.js'
 import { exists, type ProfileFolder } from './profile-folder.js'
 import { checkProfileName, isProfileName } from './profile-name.js'
@@ -70,7 +71,7 @@ export class FolderStore implements IdentityStore {
       if (identity !== undefined) return identity
     } catch (error) {
       throw error instanceof IdentityUnusableError && error.hints.length === 0
-        ? error.addHint(`pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`)
+        ? error.addHint(pairAgain(profile))
         : error
     }
     throw (await this.#foreignCopy(folder)) ?? noIdentity(profile)

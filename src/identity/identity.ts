@@ -83,11 +83,6 @@ export interface Pending {
   readonly key: KeyObject
 }
 
-/** Whether two identities are of one App behind one gateway: a renewed one is, one that was paired anew may not be. */
-export function isSameApp(one: Metadata, other: Metadata): boolean {
-  return one.commonName === other.commonName && one.gatewayHost === other.gatewayHost
-}
-
 /** Whole days left; negative once the certificate has expired. */
 export function daysLeft(notAfter: Date, now: Date): number {
   return Math.floor((notAfter.getTime() - now.getTime()) / 86_400_000)

@@ -2,6 +2,7 @@ import { fetchManagementInfo, type ManagementInfo } from '../connector/managemen
 import { IdentityUnusableError, KyconnectError } from '../errors.js'
 import type { IdentityGateway } from '../gateway/gateway.js'
 import type { Identity, Metadata, Urls } from '../identity/identity.js'
+import { warnIfNotDurable } from '../identity/not-durable.js'
 import type { IdentityStore } from '../identity/store.js'
 import type { Emit } from '../progress.js'
 
@@ -9,6 +10,9 @@ export interface EndpointsPolicy {
   /** Whether URLs on hosts other than the gateway fixed at pairing may be stored and called. */
   readonly acceptHosts: (hosts: readonly string[]) => Promise<boolean>
 }
+
+/** Leaves out URLs on other hosts without a question. */
+export const noOtherHosts: EndpointsPolicy = { acceptHosts: () => Promise.resolve(false) }
 
 /**
  * The URL of the management info, if it is behind the gateway. Releases before 1.0 name none, or one on the Connector's own host, where a
@@ -86,7 +90,7 @@ export async function storeEndpoints(
     return
   }
   try {
-    const { problem } = await store.locked(before.profile, (change) =>
+    const written = await store.locked(before.profile, (change) =>
       change.amend((present) =>
         // Another process may have paired again in the meantime: these URLs do not belong to that identity.
         present.fingerprint === before.fingerprint
@@ -94,7 +98,7 @@ export async function storeEndpoints(
           : present,
       ),
     )
-    if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
+    warnIfNotDurable(written, emit)
   } catch (error) {
     if (!(error instanceof KyconnectError)) throw error
     emit({ type: 'warning', warning: 'urls-not-stored', cause: error.message })

@@ -9,6 +9,7 @@ import {
 } from '../errors.js'
 import { IdentityGateway } from '../gateway/gateway.js'
 import type { Identity, Metadata, Pending } from '../identity/identity.js'
+import { warnIfNotDurable } from '../identity/not-durable.js'
 import type { ProfileChange, Written } from '../identity/store.js'
 import type { Answer } from '../transport/answer.js'
 import type { HttpClient } from '../transport/client.js'
@@ -51,10 +52,11 @@ export async function finishPairing(
   const { profile } = finishing.pending
   emit({ type: 'started', step: 'certificate' })
   const replaced = await deps.store.has(profile)
-  const { value: identity, problem } = await sign(finishing, deps, http)
+  const written = await sign(finishing, deps, http)
+  const identity = written.value
   const { metadata, directory } = identity
   emit({ type: 'finished', step: 'certificate', notAfter: metadata.notAfter, directory })
-  if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
+  warnIfNotDurable(written, emit)
   if (replaced) emit({ type: 'notice', notice: 'identity-replaced', profile })
   warnOfDates(metadata, deps)
   if (managementInfoUrl(metadata) === undefined) {
@@ -69,8 +71,7 @@ export async function finishPairing(
     const { metadata: learned } = await retryWhileRefused(patienceMs, deps, () =>
       learnEndpoints(metadata, gateway, policy, emit),
     )
-    const { problem: late } = await change.amend(() => learned)
-    if (late !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: late.message })
+    warnIfNotDurable(await change.amend(() => learned), emit)
     emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(learned.urls).length })
     return { ...identity, metadata: learned }
   } catch (error) {

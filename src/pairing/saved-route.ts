@@ -1,6 +1,8 @@
-import { LockHeldError, UsageError } from '../errors.js'
-import { type Identity, isSameApp, type Metadata } from '../identity/identity.js'
+import { UsageError } from '../errors.js'
+import type { Identity, Metadata } from '../identity/identity.js'
+import { warnIfNotDurable } from '../identity/not-durable.js'
 import { completeRoute, type RouteChoice } from '../identity/route.js'
+import { checkSameApp } from '../identity/same-app.js'
 import type { IdentityStore } from '../identity/store.js'
 import type { Emit } from '../progress.js'
 
@@ -25,18 +27,12 @@ export async function saveRoute(
   choice: RouteChoice,
   emit: Emit,
 ): Promise<Metadata> {
-  const { profile } = before
-  const { value, problem } = await store.locked(profile, (change) =>
+  const written = await store.locked(before.profile, (change) =>
     change.amend((present) => {
-      // A renewal meanwhile is of the same App behind the same gateway.
-      if (isSameApp(present, before))
-        return { ...present, urls, acceptedHosts, route: completeRoute(choice, present.route) }
-      throw new LockHeldError(`another process has paired "${profile}" with the App "${present.app}" meanwhile`, {
-        hints: ['run the command again'],
-        details: { profile },
-      })
+      checkSameApp(before, present, 'run the command again')
+      return { ...present, urls, acceptedHosts, route: completeRoute(choice, present.route) }
     }),
   )
-  if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
-  return value
+  warnIfNotDurable(written, emit)
+  return written.value
 }

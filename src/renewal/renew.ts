@@ -13,9 +13,11 @@ import {
 } from '../errors.js'
 import { IdentityGateway } from '../gateway/gateway.js'
 import type { Identity, Metadata } from '../identity/identity.js'
+import { warnIfNotDurable } from '../identity/not-durable.js'
+import { pairAgain } from '../identity/pair-again.js'
 import type { ProfileChange } from '../identity/store.js'
 import { certify } from '../pairing/certify.js'
-import { learnEndpoints, managementInfoUrl } from '../pairing/endpoints.js'
+import { learnEndpoints, managementInfoUrl, noOtherHosts } from '../pairing/endpoints.js'
 import { retryWhileRefused } from '../pairing/fresh-certificate.js'
 import type { PairDeps } from '../pairing/policy.js'
 import { readSubject } from '../pki/chain.js'
@@ -99,18 +101,17 @@ async function renewLocked(
   const { profile } = present.metadata
   const gateway = new IdentityGateway(present, choice, transport, now)
   const proof = { begun: false }
-  const begun = beginKey(present, request.key)
+  const takeKey = beginKey(present, request.key)
   try {
     emit({ type: 'started', step: 'management-info' })
-    const policy = { acceptHosts: () => Promise.resolve(false) }
-    const { metadata: about, info } = await learnEndpoints(present.metadata, gateway, policy, emit)
+    const { metadata: about, info } = await learnEndpoints(present.metadata, gateway, noOtherHosts, emit)
     emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(about.urls).length })
     const url = renewalUrl(about)
     if (request.key.kind === 'reused') await leaveSecond(present.metadata, deps)
     const subject = await subjectFor(present, info)
 
     emit({ type: 'started', step: 'private-key' })
-    const key = await keyFor(present, request.key, begun, info)
+    const key = await takeKey(info)
     const bits = key.asymmetricKeyDetails?.modulusLength
     emit({ type: 'finished', step: 'private-key', source: request.key.kind, bits })
 
@@ -132,9 +133,9 @@ async function renewLocked(
       await change.amend((metadata) => ({ ...metadata, revokedAt: metadata.revokedAt ?? now() }))
       throw revoked(profile, 'has been revoked')
     }
-    const { value, problem } = certified.written
+    const { value } = certified.written
     emit({ type: 'finished', step: 'certificate', notAfter: value.metadata.notAfter, directory: value.directory })
-    if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
+    warnIfNotDurable(certified.written, emit)
     return value
   } catch (error) {
     throw afterFailure(proof.begun ? error : gateway.explain(error), profile)
@@ -198,33 +199,23 @@ async function subjectFor({ metadata, material }: Identity, { subject }: Managem
   )
 }
 
-/** A key whose generation has begun. */
-interface BegunKey {
-  readonly algorithm: KeyAlgorithm
-  readonly key: Promise<KeyObject>
-}
-
-/** Begins to generate the key that is probably wanted: it takes as long as everything else, and runs in another thread meanwhile. */
-function beginKey({ material }: Identity, wanted: RenewalKey): BegunKey | undefined {
-  if (wanted.kind === 'reused') return undefined
-  const algorithm = wanted.algorithm ?? algorithmOf(createPrivateKey(material.key))
-  const key = generateKey(algorithm)
+/**
+ * The key of the new certificate: of the algorithm that was asked for, else of the announced one, else of the present key's. A new one takes
+ * as long as everything else, so the one that is probably wanted is generated in another thread meanwhile.
+ * @returns gives the key once the management info is known
+ */
+function beginKey({ material }: Identity, wanted: RenewalKey): (info: ManagementInfo) => Promise<KeyObject> {
+  const present = createPrivateKey(material.key)
+  if (wanted.kind === 'reused') return () => Promise.resolve(present)
+  const begun = wanted.algorithm ?? algorithmOf(present)
+  const key = generateKey(begun)
   // It may never be used.
   key.catch(() => undefined)
-  return { algorithm, key }
-}
-
-/** The key for the CSR: of the algorithm that was asked for, else of the announced one, else of the present key's. */
-async function keyFor(
-  { material }: Identity,
-  wanted: RenewalKey,
-  begun: BegunKey | undefined,
-  { keyAlgorithm }: ManagementInfo,
-): Promise<KeyObject> {
-  if (wanted.kind === 'reused' || begun === undefined) return createPrivateKey(material.key)
-  const announced = keyAlgorithm?.toLowerCase() ?? ''
-  const algorithm = wanted.algorithm ?? (isKeyAlgorithm(announced) ? announced : begun.algorithm)
-  return algorithm === begun.algorithm ? begun.key : generateKey(algorithm)
+  return ({ keyAlgorithm }) => {
+    const announced = keyAlgorithm?.toLowerCase() ?? ''
+    const algorithm = wanted.algorithm ?? (isKeyAlgorithm(announced) ? announced : begun)
+    return algorithm === begun ? key : generateKey(algorithm)
+  }
 }
 
 function algorithmOf(key: KeyObject): KeyAlgorithm {
@@ -240,11 +231,6 @@ function revoked(profile: string, what: string): CertificateRevokedError {
       details: { profile },
     },
   )
-}
-
-/** The way out when a certificate cannot be renewed any more, as a hint. */
-export function pairAgain(profile: string): string {
-  return `pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`
 }
 
 function afterFailure(error: unknown, profile: string): unknown {

@@ -4,7 +4,6 @@ import {
   CertificateExpiredError,
   IdentityUnusableError,
   KyconnectError,
-  LockHeldError,
   NetworkError,
   RequestRefusedError,
   ServiceFailedError,
@@ -12,11 +11,14 @@ import {
   UntrustedUrlError,
 } from '../errors.js'
 import { IdentityGateway } from '../gateway/gateway.js'
-import { type Identity, isSameApp, type Metadata } from '../identity/identity.js'
+import type { Identity, Metadata } from '../identity/identity.js'
+import { warnIfNotDurable } from '../identity/not-durable.js'
+import { pairAgain } from '../identity/pair-again.js'
+import { checkSameApp } from '../identity/same-app.js'
 import type { ProfileChange } from '../identity/store.js'
-import { learnEndpoints } from '../pairing/endpoints.js'
+import { learnEndpoints, noOtherHosts } from '../pairing/endpoints.js'
 import type { PairDeps } from '../pairing/policy.js'
-import { lockPatienceMs, pairAgain } from './renew.js'
+import { lockPatienceMs } from './renew.js'
 
 /** A certificate that the Connector has revoked. */
 export interface Revocation {
@@ -43,7 +45,7 @@ export async function revokeIdentity({ metadata: before }: Identity, deps: PairD
     profile,
     async (change) => {
       const present = await store.load(profile)
-      checkSameApp(before, present.metadata)
+      checkSameApp(before, present.metadata, `look at it before you revoke its certificate: kyconnect info ${profile}`)
       checkRevocable(present.metadata, now())
       return revokeLocked(present, change, deps)
     },
@@ -61,14 +63,6 @@ export function checkRevocable({ profile, notAfter }: Metadata, now: Date): void
       details: { profile },
     },
   )
-}
-
-function checkSameApp(before: Metadata, present: Metadata): void {
-  if (isSameApp(before, present)) return
-  throw new LockHeldError(`another process has paired "${before.profile}" with the App "${present.app}" meanwhile`, {
-    hints: [`look at it before you revoke its certificate: kyconnect info ${before.profile}`],
-    details: { profile: before.profile },
-  })
 }
 
 async function revokeLocked(present: Identity, change: ProfileChange, deps: PairDeps): Promise<Revocation> {
@@ -95,9 +89,9 @@ async function revokeLocked(present: Identity, change: ProfileChange, deps: Pair
 
 async function mark(change: ProfileChange, { now, emit }: PairDeps, profile: string): Promise<Metadata> {
   try {
-    const { value, problem } = await change.amend((metadata) => ({ ...metadata, revokedAt: now() }))
-    if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
-    return value
+    const written = await change.amend((metadata) => ({ ...metadata, revokedAt: now() }))
+    warnIfNotDurable(written, emit)
+    return written.value
   } catch (error) {
     if (!(error instanceof KyconnectError)) throw error
     throw error.addHint(
@@ -108,11 +102,10 @@ async function mark(change: ProfileChange, { now, emit }: PairDeps, profile: str
 
 /** The URL as the gateway names it now, or the stored one when the management info cannot be read. */
 async function revocationUrl(stored: Metadata, gateway: IdentityGateway, { emit }: PairDeps): Promise<URL> {
-  const policy = { acceptHosts: () => Promise.resolve(false) }
   let urls = stored.urls
   try {
     emit({ type: 'started', step: 'management-info' })
-    const { metadata } = await learnEndpoints(stored, gateway, policy, emit)
+    const { metadata } = await learnEndpoints(stored, gateway, noOtherHosts, emit)
     emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(metadata.urls).length })
     urls = { ...urls, ...metadata.urls }
   } catch (error) {

@@ -54,7 +54,7 @@ export async function renewAll(
     onResult(result)
   }
   const { hook } = run
-  const waiting = hook === undefined ? [] : await hookPending(run.profiles, deps)
+  const waiting = hook === undefined ? [] : await hookPending(results, deps)
   if (hook === undefined || waiting.length === 0) return { results, hookProfiles: [], hookError: undefined }
   const hookProfiles = waiting.map(({ profile }) => profile)
   try {
@@ -90,11 +90,17 @@ async function renewOne(profile: string, run: RenewalRun, deps: PairDeps): Promi
   }
 }
 
-async function hookPending(profiles: readonly string[], { store }: PairDeps): Promise<MetadataSummary[]> {
-  const summaries = await store.summaries()
-  return summaries.flatMap(({ profile, metadata }) =>
-    profiles.includes(profile) && metadata?.hookPending === true ? [metadata] : [],
-  )
+/** The identities whose hook has not succeeded. Only those that could not be renewed are read again. */
+async function hookPending(results: readonly RenewalResult[], { store }: PairDeps): Promise<MetadataSummary[]> {
+  const isFailed = results.some(({ outcome }) => outcome === 'failed')
+  const summaries = isFailed ? await store.summaries() : []
+  return results.flatMap((result) => {
+    const metadata =
+      result.outcome === 'failed'
+        ? summaries.find(({ profile }) => profile === result.profile)?.metadata
+        : result.metadata
+    return metadata?.hookPending === true ? [metadata] : []
+  })
 }
 
 async function forgetHook({ profile, fingerprint }: MetadataSummary, { store, emit }: PairDeps): Promise<void> {

@@ -2,12 +2,13 @@ import { setMaxListeners } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import { AnswerMalformedError, KyconnectError, UntrustedUrlError } from '../errors.js'
-import { oneLine, type Redactor, stripControl } from '../redaction.js'
+import { AnswerMalformedError, KyconnectError } from '../errors.js'
+import { type Redactor, stripControl } from '../redaction.js'
 import type { Answer, Request, StreamedAnswer } from './answer.js'
 import { Exchange } from './exchange.js'
 import { translateFailure } from './failure.js'
 import { Pools } from './pools.js'
+import { redirectRefused, showRedirect } from './redirect-refused.js'
 import { mayRetry, maxAttempts, pauseMs, type Retry } from './retry.js'
 import { type Route, resolveTarget, type Target } from './route.js'
 
@@ -99,7 +100,7 @@ export class HttpClient {
 
   /** Where a redirect leads, or why it is not followed. */
   #follow(method: string, from: URL, location: string, hop: number): URL | KyconnectError {
-    const shown = this.#deps.redactor.redact(oneLine(location)).slice(0, 500)
+    const shown = showRedirect(location, this.#deps.redactor)
     if (!/^(GET|HEAD)$/.test(method)) {
       return new AnswerMalformedError(
         `${from.origin} redirects the ${method} to ${shown}: only GET and HEAD are followed`,
@@ -109,13 +110,7 @@ export class HttpClient {
     if (!URL.canParse(location, from.href))
       return new AnswerMalformedError(`${from.origin} redirects to something that is not a URL: ${shown}`)
     const to = resolveTarget(this.#route, new URL(location, from.href)).url
-    if (to.origin !== from.origin) {
-      return new UntrustedUrlError(`${from.origin} redirects to another origin, ${shown}: not followed`, {
-        hints: [
-          'inform the administrator of the cluster about the redirect: a client certificate is presented to its own gateway only',
-        ],
-      })
-    }
+    if (to.origin !== from.origin) return redirectRefused(from.origin, location, this.#deps.redactor)
     if (hop >= maxRedirects)
       return new AnswerMalformedError(`${from.origin} redirects more than ${maxRedirects} times in a row`)
     return to

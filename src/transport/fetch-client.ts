@@ -1,12 +1,11 @@
 import { setMaxListeners } from 'node:events'
 import type { Dispatcher } from 'undici'
-import { UntrustedUrlError } from '../errors.js'
-import { oneLine } from '../redaction.js'
 import type { TransportDeps } from './client.js'
 import { Exchange } from './exchange.js'
 import { FetchExchange } from './fetch-exchange.js'
 import type { FetchInit, FetchResponse } from './fetch-message.js'
 import { Pools } from './pools.js'
+import { redirectRefused } from './redirect-refused.js'
 import { resolveTarget, type Route } from './route.js'
 import type { Dispatch, FetchHandler } from './undici-fetch.js'
 
@@ -79,7 +78,7 @@ export class FetchClient {
     const { origin, signals } = call
     const target = resolveTarget(this.#route, new URL(`${String(options.origin)}${options.path}`))
     if (target.url.origin !== origin) {
-      call.failure = redirectRefused(origin, target.url, this.#deps)
+      call.failure = redirectRefused(origin, target.url.href, this.#deps.redactor)
       handler.onError(call.failure)
       return
     }
@@ -114,13 +113,4 @@ export class FetchClient {
     this.#running--
     if (this.#running === 0) this.#onIdle?.()
   }
-}
-
-function redirectRefused(from: string, to: URL, { redactor }: TransportDeps): UntrustedUrlError {
-  const shown = redactor.redact(oneLine(to.href)).slice(0, 500)
-  return new UntrustedUrlError(`${from} redirects to another origin, ${shown}: not followed`, {
-    hints: [
-      'inform the administrator of the cluster about the redirect: a client certificate is presented to its own gateway only',
-    ],
-  })
 }

@@ -4,7 +4,7 @@ import { KyconnectError } from '../../src/errors.js'
 import { type Endpoint, endpointUrl, isEndpoint } from '../../src/gateway/endpoint-url.js'
 import { calledUrls } from '../../src/gateway/gateway.js'
 import type { Identity } from '../../src/identity/identity.js'
-import type { RouteChoice } from '../../src/identity/route.js'
+import { plainChoice } from '../support/identities.js'
 
 const urls = {
   infoUrl: 'https://gateway.kyma.local/v1/applications/management/info',
@@ -129,15 +129,7 @@ test('an endpoint is one of three, and nothing that an object happens to have', 
 })
 
 describe('the URLs as they are called', () => {
-  const choice: RouteChoice = {
-    nodePort: undefined,
-    resolve: undefined,
-    serverCa: undefined,
-    proxy: undefined,
-    insecure: false,
-    timeoutMs: 1000,
-    environment: { proxy: undefined, noProxy: [], rootFiles: [], systemRootFiles: [] },
-  }
+  const choice = plainChoice
 
   test('have the NodePort of the identity, or of this run, when they are of the gateway, and of no other host agreed to', () => {
     const mixed = {

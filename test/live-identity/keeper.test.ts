@@ -8,7 +8,7 @@ import type { PairDeps } from '../../src/pairing/policy.js'
 import { Redactor } from '../../src/redaction.js'
 import { renewalDate, usualDueRule } from '../../src/renewal/due.js'
 import { temporaryFolder } from '../support/certificates.js'
-import { makeMaterial, metadataOf, storeAt } from '../support/identities.js'
+import { makeMaterial, metadataOf, storeAt, plainChoice } from '../support/identities.js'
 
 const secondMs = 1000
 const minuteMs = 60 * secondMs
@@ -71,15 +71,7 @@ async function keeperOf(more: Partial<Metadata> = {}): Promise<Keeper> {
   const controller = new AbortController()
   const deps: PairDeps = {
     store,
-    choice: {
-      nodePort: undefined,
-      resolve: undefined,
-      serverCa: undefined,
-      proxy: undefined,
-      insecure: false,
-      timeoutMs: 30_000,
-      environment: { proxy: undefined, noProxy: [], rootFiles: [], systemRootFiles: [] },
-    },
+    choice: plainChoice,
     transport: {
       redactor: new Redactor(),
       trace: undefined,

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { LockHeldError } from '../../src/errors.js'
-import { noProxy } from '../../src/transport/proxy.js'
 import { Redactor } from '../../src/redaction.js'
 import { renewIdentity } from '../../src/renewal/renew.js'
 import { temporaryFolder } from '../support/certificates.js'
-import { makeMaterial, metadataOf, storeAt } from '../support/identities.js'
+import { makeMaterial, metadataOf, plainChoice, storeAt } from '../support/identities.js'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 
@@ -35,22 +34,12 @@ test('a renewal waits a minute for another process that changes the profile, and
     now: () => 0,
     sleep: () => Promise.resolve(),
   }
-  const environment = { proxy: undefined, noProxy: noProxy.except, rootFiles: [], systemRootFiles: [] }
-  const choice = {
-    nodePort: undefined,
-    resolve: undefined,
-    serverCa: undefined,
-    proxy: undefined,
-    insecure: false,
-    timeoutMs: 1000,
-    environment,
-  }
   await other.locked('demo', async (change) => {
     await change.commit(metadata, material)
     const renewal = renewIdentity(
       'demo',
       { key: { kind: 'reused' }, isWanted: () => true, hasHook: false },
-      { store, choice, transport, emit: () => undefined, now: () => new Date() },
+      { store, choice: plainChoice, transport, emit: () => undefined, now: () => new Date() },
     )
     await expect(renewal).rejects.toThrow(LockHeldError)
   })

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { FolderStore, type FolderStoreDeps } from '../../src/identity/folder-store.js'
 import type { Material, Metadata, Pending } from '../../src/identity/identity.js'
+import type { RouteChoice } from '../../src/identity/route.js'
+import { plainRun } from '../../src/kyconnect.js'
 import { keyToPem } from '../../src/pki/key.js'
 import { openssl } from './certificates.js'
 
@@ -73,6 +75,12 @@ export function pendingOf(profile: string): Pending {
     createdAt: new Date('2026-11-24T00:00:00Z'),
     key: createPrivateKey(keyToPem(privateKey)),
   }
+}
+
+/** A run without flags and variables. */
+export const plainChoice: RouteChoice = {
+  ...plainRun.choice,
+  environment: { proxy: undefined, noProxy: [], rootFiles: [], systemRootFiles: [] },
 }
 
 /** A store as the program makes it, on a home of the test's; what the test wants otherwise is given. */

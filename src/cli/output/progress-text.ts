@@ -1,3 +1,4 @@
+import { pairAgain } from '../../identity/pair-again.js'
 import { daysLeft } from '../../identity/identity.js'
 import type { Notice, Step, StepFinished, Warning } from '../../progress.js'
 import { validityEnd } from './validity.js'
@@ -61,7 +62,7 @@ export function describeWarning(event: Warning): string {
     case 'certificate-expiring':
       return `the certificate of "${event.profile}" ${event.revoked ? 'has been revoked, and ' : ''}${expiry(event.daysLeft, event.notAfter)}; ${
         event.daysLeft < 0 || event.revoked
-          ? `pair again with a new token URL: kyconnect pair --force --profile ${event.profile} --url -`
+          ? pairAgain(event.profile)
           : `renew it: kyconnect renew --profile ${event.profile}`
       }`
     case 'cluster-insecure':

@@ -1,3 +1,4 @@
+import { warnIfNotDurable } from '../../../identity/not-durable.js'
 import { plainRun } from '../../../kyconnect.js'
 import type { Context } from '../../context.js'
 import { identityReport, importedLines, warnOfExpiry, writeJsonReport } from '../../output/identity-report.js'
@@ -17,8 +18,9 @@ export async function runImport(folder: string, options: ImportOptions, context:
   const json = options.json === true
   const { emit } = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
   const profile = namedProfile(options.profile, context)
-  const { value: identity, problem } = await kyconnect.import(folder, profile, options.force === true)
-  if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
+  const written = await kyconnect.import(folder, profile, options.force === true)
+  warnIfNotDurable(written, emit)
+  const identity = written.value
   warnOfExpiry(identity, runtime.now(), emit)
   const report = identityReport(identity, kyconnect.called(identity, plainRun), false, runtime.now())
   if (json) await writeJsonReport(report, context)

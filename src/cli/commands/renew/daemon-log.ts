@@ -1,3 +1,4 @@
+import { pairAgain } from '../../../identity/pair-again.js'
 import type { KyconnectError } from '../../../errors.js'
 import type { MetadataSummary } from '../../../identity/identity.js'
 import type { DaemonEvent } from '../../../renewal/daemon-event.js'
@@ -67,10 +68,6 @@ function failures(count: number): string {
 
 function validity(metadata: MetadataSummary, rule: DueRule): string {
   return `valid until ${isoSeconds(metadata.notAfter)}, next renewal ${isoSeconds(renewalDate(metadata, rule))}`
-}
-
-function pairAgain(profile: string): string {
-  return `pair again with a new token URL: kyconnect pair --force --profile ${profile} --url -`
 }
 
 function certificateOf(metadata: MetadataSummary, rule: DueRule): Readonly<Record<string, unknown>> {

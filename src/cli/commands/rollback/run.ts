@@ -1,3 +1,4 @@
+import { warnIfNotDurable } from '../../../identity/not-durable.js'
 import { plainRun } from '../../../kyconnect.js'
 import type { Context } from '../../context.js'
 import { identityReport, restoredLines, warnOfExpiry, writeJsonReport } from '../../output/identity-report.js'
@@ -22,8 +23,9 @@ export async function runRollback(
   const json = options.json === true
   const profile = profileOf(argument, options.profile, context)
   const { emit } = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
-  const { value: identity, problem } = await kyconnect.rollback(profile, options.yes === true)
-  if (problem !== undefined) emit({ type: 'warning', warning: 'not-durable', cause: problem.message })
+  const written = await kyconnect.rollback(profile, options.yes === true)
+  warnIfNotDurable(written, emit)
+  const identity = written.value
   warnOfExpiry(identity, runtime.now(), emit)
   const report = identityReport(identity, kyconnect.called(identity, plainRun), false, runtime.now())
   if (json) await writeJsonReport(report, context)

@@ -6,6 +6,7 @@ import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import type { OutputOptions } from '../../output/output.js'
 import { styleFor } from '../../output/style.js'
+import { givenProfile } from '../../route-choice.js'
 import { parseExpiresIn } from '../renew/run.js'
 import { assess } from './assessment.js'
 import { documentOf } from './document.js'
@@ -27,12 +28,10 @@ const maxChecked = 20
 export async function runStatus(argument: string | undefined, options: StatusOptions, context: Context): Promise<void> {
   const { kyconnect, runtime, stdout, stderr } = context
   const { json, prometheus, expiresIn } = options
-  if (argument !== undefined && options.profile !== undefined && argument !== options.profile)
-    throw new UsageError('two profiles were given, as an argument and with --profile', { hints: ['give one of them'] })
+  const named = givenProfile(argument, options.profile)
   if (json === true && prometheus === true)
     throw new UsageError('--json and --prometheus exclude each other', { hints: ['give one of them'] })
   const rule = expiresIn === undefined ? usualDueRule : parseExpiresIn(expiresIn)
-  const named = options.profile ?? argument
   const { store } = kyconnect
   const summaries = named === undefined ? await summariesOfAll(store) : [await summaryOf(named, store)]
   const now = runtime.now()

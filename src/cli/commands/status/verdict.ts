@@ -1,4 +1,5 @@
 import { IdentityUnusableError, type KyconnectError, PairAgainError, RenewalDueError } from '../../../errors.js'
+import { pairAgain } from '../../../identity/pair-again.js'
 import type { Assessment } from './assessment.js'
 
 /** The number of profiles that a message names; the details of the error name all. */
@@ -79,7 +80,7 @@ function pairHints(profiles: readonly string[]): string[] {
   const [only = '', ...others] = profiles
   if (only === '') return []
   return others.length === 0
-    ? [`pair again with a new token URL: kyconnect pair --force --profile ${only} --url -`]
+    ? [pairAgain(only)]
     : ['pair each again with a new token URL: kyconnect pair --force --profile <profile> --url -']
 }
 
