@@ -90,7 +90,7 @@ async function renewOne(profile: string, run: RenewalRun, deps: PairDeps): Promi
   }
 }
 
-/** The identities whose hook has not succeeded. Only those that could not be renewed are read again. */
+/** The identities whose hook has not succeeded. The store is read again only when a renewal failed. */
 async function hookPending(results: readonly RenewalResult[], { store }: PairDeps): Promise<MetadataSummary[]> {
   const isFailed = results.some(({ outcome }) => outcome === 'failed')
   const summaries = isFailed ? await store.summaries() : []
