@@ -11,11 +11,11 @@ import { decodeMetadata } from './identity-codec.js'
 import type { Identity, Pending } from './identity.js'
 import { type HeldLock, type LockDeps, lockTimeoutMs, takeLock } from './lock.js'
 import { lockFilesIn } from './lock-files.js'
-import { mendProfile, needsMending } from './mending.js'
+import { mayNeedMending, mendProfile, needsMending } from './mending.js'
 import { checkInnerFolder, readOwnFileSync } from './own-files.js'
 import { readPending } from './pending-folder.js'
 import { pairAgain } from './pair-again.js'
-import { parsePointer, readPointer } from './pointer.js'
+import { parsePointer, type Pointer, readPointer } from './pointer.js'
 import { exists, type ProfileFolder } from './profile-folder.js'
 import { checkProfileName, isProfileName } from './profile-name.js'
 import type { IdentityStore, ProfileChange, ProfileSummary } from './store.js'
@@ -47,17 +47,20 @@ export class FolderStore implements IdentityStore {
   }
 
   async summaries(): Promise<ProfileSummary[]> {
-    if (!(await this.#homeExists())) return []
-    let names: string[]
-    try {
-      names = readdirSync(this.#deps.home)
-    } catch (error) {
-      throw filesError(error, `read ${this.#deps.home}`)
+    return (await this.#profileNames()).flatMap((profile) => this.#read(profile)?.summary ?? [])
+  }
+
+  async mendAll(): Promise<ProfileSummary[]> {
+    const summaries: ProfileSummary[] = []
+    for (const profile of await this.#profileNames()) {
+      let read = this.#read(profile)
+      if (read?.pointer !== undefined && mayNeedMending(this.#folder(profile), read.pointer)) {
+        await this.mend(profile)
+        read = this.#read(profile)
+      }
+      if (read !== undefined) summaries.push(read.summary)
     }
-    return names
-      .filter(isProfileName)
-      .sort()
-      .flatMap((profile) => this.#summary(profile) ?? [])
+    return summaries
   }
 
   async has(profile: string): Promise<boolean> {
@@ -163,6 +166,17 @@ export class FolderStore implements IdentityStore {
     return folder
   }
 
+  /** Sorted; not every folder of such a name holds an identity. @throws FilesError, HomeUnsafeError */
+  async #profileNames(): Promise<string[]> {
+    const { home } = this.#deps
+    if (!(await this.#homeExists())) return []
+    try {
+      return readdirSync(home).filter(isProfileName).sort()
+    } catch (error) {
+      throw filesError(error, `read ${home}`)
+    }
+  }
+
   #homeExists(): Promise<boolean> {
     return checkOwnFolder(this.#deps.home, this.#deps.userId)
   }
@@ -171,7 +185,7 @@ export class FolderStore implements IdentityStore {
    * Reads synchronously: with 200 profiles, waiting for each file takes several times as long as reading it. The paths need no `join`, which
    * would take a tenth of the time.
    */
-  #summary(profile: string): ProfileSummary | undefined {
+  #read(profile: string): { readonly summary: ProfileSummary; readonly pointer?: Pointer } | undefined {
     const { home, userId } = this.#deps
     const folder = `${home}${sep}${profile}`
     const file = `${folder}${sep}pointer.json`
@@ -179,16 +193,19 @@ export class FolderStore implements IdentityStore {
     try {
       text = readOwnFileSync(file, userId)
       if (text === undefined) return undefined
-      const version = `${folder}${sep}versions${sep}${parsePointer(text, file).current}`
+      const pointer = parsePointer(text, file)
+      const version = `${folder}${sep}versions${sep}${pointer.current}`
       const place = `${version}${sep}identity.json`
       const json = readOwnFileSync(place, userId)
       if (json === undefined)
         throw new IdentityUnusableError(`the identity in ${version} cannot be used: a file is missing`)
-      return { profile, metadata: decodeMetadata(json, profile, place) }
+      return { summary: { profile, metadata: decodeMetadata(json, profile, place) }, pointer }
     } catch (error) {
       // Another process may have replaced this version, and deleted it, while it was being read.
-      if (text !== undefined && isReplaced(file, text, userId)) return this.#summary(profile)
-      return { profile, problem: error instanceof KyconnectError ? error : filesError(error, `read ${folder}`) }
+      if (text !== undefined && isReplaced(file, text, userId)) return this.#read(profile)
+      return {
+        summary: { profile, problem: error instanceof KyconnectError ? error : filesError(error, `read ${folder}`) },
+      }
     }
   }
 

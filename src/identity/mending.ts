@@ -1,16 +1,21 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { currentIsForeign, currentLags, type MakeLink, pointCurrent } from './current-link.js'
+import { currentIsForeign, currentLags, linkedVersion, type MakeLink, pointCurrent } from './current-link.js'
 import { deletePending, hasPendingExpired } from './pending-folder.js'
 import { type Pointer, readPointer, replacePointer } from './pointer.js'
 import type { ProfileFolder } from './profile-folder.js'
 import { deleteVersions } from './versions.js'
 
-/** Whether a crash left something to repair, or a pending pairing has expired. Only reads, and synchronously: a timer asks for every profile. */
+/** Whether a crash left something to repair, or a pending pairing has expired. Only reads. */
 export async function needsMending(profile: ProfileFolder): Promise<boolean> {
   if (hasPendingExpired(profile)) return true
   const pointer = await readPointer(profile).catch(() => undefined)
   return pointer !== undefined && (pointer.retired.length > 0 || (await currentLags(profile, pointer.current)))
+}
+
+/** The same, sooner: false is certain. Where links cannot be created, `current` is a copy, which only `needsMending` looks into. */
+export function mayNeedMending(profile: ProfileFolder, pointer: Pointer): boolean {
+  return pointer.retired.length > 0 || linkedVersion(profile) !== pointer.current || hasPendingExpired(profile)
 }
 
 /**

@@ -28,6 +28,8 @@ export interface IdentityStore {
   locked<T>(profile: string, work: (change: ProfileChange) => Promise<T>, patienceMs?: number): Promise<T>
   /** Repairs what a crash left behind, and deletes an expired pending pairing. Never fails: what it cannot repair stays as it is. */
   mend(profile: string): Promise<void>
+  /** Repairs every stored identity as `mend` does, and returns what `summaries` reports after that. */
+  mendAll(): Promise<ProfileSummary[]>
 }
 
 /** What `summaries` reports about a profile. */

@@ -8,7 +8,7 @@ import { renewIdentity, type RenewalKey } from './renew.js'
 /** One run over some identities: by a person, a timer or the daemon. */
 export interface RenewalRun {
   readonly profiles: readonly string[]
-  /** What the caller has read of the profiles just now: then only identities that need something are loaded. */
+  /** What the caller has read of the profiles just now, after mending them: then only identities that need something are loaded. */
   readonly summaries?: readonly ProfileSummary[]
   /** Renew only what is due by this rule; undefined: renew everything. */
   readonly onlyDue: DueRule | undefined
@@ -46,7 +46,6 @@ export async function renewAll(
   const results: RenewalResult[] = []
   const fine = findFine(run, deps)
   for (const profile of run.profiles) {
-    await deps.store.mend(profile)
     const metadata = fine.get(profile)
     const result: RenewalResult =
       metadata === undefined ? await renewOne(profile, run, deps) : { profile, outcome: 'unwanted', metadata }
@@ -81,6 +80,7 @@ async function renewOne(profile: string, run: RenewalRun, deps: PairDeps): Promi
   const { onlyDue, key, hook } = run
   const isWanted = (metadata: MetadataSummary): boolean =>
     onlyDue === undefined || certificateState(metadata, onlyDue, deps.now()) !== 'fine'
+  await deps.store.mend(profile)
   try {
     const { outcome, identity } = await renewIdentity(profile, { key, isWanted, hasHook: hook !== undefined }, deps)
     return { profile, outcome, metadata: identity.metadata }

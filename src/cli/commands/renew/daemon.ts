@@ -73,7 +73,7 @@ export async function runDaemon(
       random: () => parseInt(randomHex(4), 16) / 2 ** 32,
       sleep: (milliseconds) => alarm.wait(milliseconds, signal),
       signal,
-      summaries: () => kyconnect.store.summaries(),
+      summaries: () => kyconnect.store.mendAll(),
       run: async (profiles, onResult) => {
         // The flags name files, which may have been replaced since the last run.
         const choice = await routeChoice(options, context)

@@ -95,7 +95,7 @@ async function chooseProfiles(
   const { kyconnect } = context
   const named = namedOnly(argument, options, context)
   if (options.all === undefined) return { profiles: [await kyconnect.selectProfile(named)] }
-  const summaries = await kyconnect.store.summaries()
+  const summaries = await kyconnect.store.mendAll()
   return { profiles: summaries.map(({ profile }) => profile), summaries }
 }
 
