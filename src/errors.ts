@@ -138,6 +138,11 @@ export class CertificateRevokedError extends KyconnectError {
   readonly code = 'ERR_CERTIFICATE_REVOKED'
 }
 
+/** A renewal waits, because the certificate that was signed for the last one was rejected. */
+export class RenewalWaitsError extends KyconnectError {
+  readonly code = 'ERR_RENEWAL_WAITS'
+}
+
 /** The command that was to run after a renewal failed. */
 export class HookFailedError extends KyconnectError {
   readonly code = 'ERR_HOOK_FAILED'
@@ -271,6 +276,7 @@ export type AnyKyconnectError =
   | CertificateUnverifiedError
   | CertificateExpiredError
   | CertificateRevokedError
+  | RenewalWaitsError
   | HookFailedError
   | RenewalDueError
   | PairAgainError

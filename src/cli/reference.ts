@@ -158,7 +158,7 @@ that were stored. A proxy of \`HTTPS_PROXY\` is never stored.
 
 \`status\`: \`identities\`, each with \`profile\`, \`usable\` and \`state\`: \`fine\`, \`due\`, \`expired\`, \`revoked\` or \`unusable\`. An unusable one
 has \`problem\`; any other has \`app\`, \`commonName\`, \`notBefore\`, \`notAfter\`, \`daysLeft\`, \`nextRenewal\` (null if it has expired or been revoked),
-\`revokedAt\` (or null), \`hookPending\` (true until the command of \`renew --exec\` has succeeded), \`gatewayHost\`, \`nodePort\` and \`insecure\`.
+\`revokedAt\` (or null), \`rejectedAt\` (null unless the certificate signed for the last renewal was rejected: the next one then waits 1/20 of the lifetime), \`hookPending\` (true until the command of \`renew --exec\` has succeeded), \`gatewayHost\`, \`nodePort\` and \`insecure\`.
 With \`--check\`, the \`details\` of the error name the profiles: \`expired\`, \`revoked\`, \`unusable\`, \`due\`, \`hookPending\`.
 
 \`status --prometheus\` prints these gauges, each with the labels \`app\` and \`profile\`; instants are in seconds since 1970:

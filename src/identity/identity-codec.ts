@@ -33,13 +33,14 @@ export function encodeIdentity(metadata: Metadata, { key, leaf, chain, ca }: Mat
 
 /** The text of identity.json alone. */
 export function encodeMetadata(metadata: Metadata): string {
-  const { route, notBefore, notAfter, pairedAt, revokedAt, ...plain } = metadata
+  const { route, notBefore, notAfter, pairedAt, revokedAt, rejectedAt, ...plain } = metadata
   return toJson({
     ...plain,
     notBefore: notBefore.toISOString(),
     notAfter: notAfter.toISOString(),
     pairedAt: pairedAt.toISOString(),
     revokedAt: revokedAt?.toISOString() ?? null,
+    rejectedAt: rejectedAt?.toISOString() ?? null,
     ...encodeRoute(route),
   })
 }
@@ -88,8 +89,9 @@ export function decodeMetadata(json: string, profile: string, place: string): Me
     route: decodeRoute(read),
     insecure: read.flag('insecure'),
     pairedAt: read.date('pairedAt'),
-    // Identities that were stored before renewals existed have neither.
-    revokedAt: read.optionalText('revokedAt') === null ? null : read.date('revokedAt'),
+    // Identities that were stored before renewals existed have none of these.
+    revokedAt: read.optionalDate('revokedAt'),
+    rejectedAt: read.optionalDate('rejectedAt'),
     hookPending: read.optionalFlag('hookPending'),
   }
 }
@@ -230,6 +232,10 @@ class Reader {
     const value = new Date(this.text(name))
     if (Number.isNaN(value.getTime())) throw this.damaged(name)
     return value
+  }
+
+  optionalDate(name: string): Date | null {
+    return this.optionalText(name) === null ? null : this.date(name)
   }
 
   flag(name: string): boolean {

@@ -40,6 +40,8 @@ export interface Metadata {
   readonly pairedAt: Date
   /** When the service was asked to revoke this certificate, or said that it is revoked: it works until it expires, and cannot be renewed. */
   readonly revokedAt: Date | null
+  /** When a new certificate was last rejected, by our checks or by the gateway, after the service had signed it for a renewal. */
+  readonly rejectedAt: Date | null
   /** Whether the command of `renew --exec` has not run successfully since the last renewal. */
   readonly hookPending: boolean
 }

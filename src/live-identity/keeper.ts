@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { CertificateRevokedError } from '../errors.js'
-import type { Identity, Metadata } from '../identity/identity.js'
+import type { Identity } from '../identity/identity.js'
 import type { PairDeps } from '../pairing/policy.js'
-import { certificateState, usualDueRule } from '../renewal/due.js'
+import { certificateState, type CertificateState, renewalDate, usualDueRule } from '../renewal/due.js'
 import { expiredError, renewIdentity } from '../renewal/renew.js'
 
 /** Milliseconds between two looks at the store for what another process changed. */
@@ -60,7 +60,7 @@ export class Keeper {
     else if (this.#shouldLook()) void this.#look()
     const state = this.#state()
     if (state === 'expired') throw expiredError(this.#identity.metadata, this.#lastError)
-    if (state !== 'fine' && this.#deps.transport.now() >= this.#nextAttemptMs) this.#renew().catch(() => undefined)
+    if (state !== 'fine' && this.#mayTry(state)) this.#renew().catch(() => undefined)
     return this.#identity
   }
 
@@ -81,8 +81,15 @@ export class Keeper {
     await Promise.allSettled([this.#looking, this.#renewing])
   }
 
-  #state(): ReturnType<typeof certificateState> {
+  #state(): CertificateState {
     return certificateState(this.#identity.metadata, usualDueRule, this.#deps.now())
+  }
+
+  /** Whether neither a failure nor a rejected certificate asks for a pause. For a revoked one, an attempt only reports that it is. */
+  #mayTry(state: CertificateState): boolean {
+    const { now, transport } = this.#deps
+    if (transport.now() < this.#nextAttemptMs) return false
+    return state === 'revoked' || renewalDate(this.#identity.metadata, usualDueRule) <= now()
   }
 
   #shouldLook(): boolean {
@@ -122,13 +129,11 @@ export class Keeper {
   }
 
   async #renewOnce(): Promise<void> {
-    const { now } = this.#deps
-    const isWanted = (metadata: Metadata): boolean => certificateState(metadata, usualDueRule, now()) !== 'fine'
     const key = { kind: 'generated', algorithm: undefined } as const
     try {
       const { identity } = await renewIdentity(
         this.#identity.metadata.profile,
-        { key, isWanted, hasHook: false },
+        { key, onlyDue: usualDueRule, hasHook: false },
         this.#deps,
       )
       this.#adopt(identity)

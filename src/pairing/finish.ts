@@ -97,7 +97,14 @@ async function sign(
 ): Promise<Written<Identity>> {
   const { csrUrl, subject, key, profile, app, commonName, gatewayHost, connectorHost, urls, route, insecure } = pending
   const known = { profile, app, commonName, gatewayHost, connectorHost, urls, route, insecure }
-  const about = { ...known, acceptedHosts: [], pairedAt: deps.now(), revokedAt: null, hookPending: false }
+  const about = {
+    ...known,
+    acceptedHosts: [],
+    pairedAt: deps.now(),
+    revokedAt: null,
+    rejectedAt: null,
+    hookPending: false,
+  }
   const token = { consumed: false }
   try {
     const certified = await certify(http, { url: csrUrl, key, subject, about }, change, {

@@ -3,7 +3,7 @@ import type { MetadataSummary } from '../identity/identity.js'
 import type { ProfileSummary } from '../identity/store.js'
 import { Backoff, keyOf, pollMs } from './backoff.js'
 import type { DaemonEvent } from './daemon-event.js'
-import { certificateState, type DueRule, renewalDate } from './due.js'
+import { certificateState, dueDate, type DueRule, renewalDate } from './due.js'
 import type { RenewalResult, RunResult } from './run.js'
 
 export interface DaemonOptions {
@@ -108,7 +108,7 @@ export class Daemon {
 
   #isOverdue(metadata: MetadataSummary, now: Date): boolean {
     const end = metadata.notAfter.getTime()
-    const spanMs = end - renewalDate(metadata, this.#options.rule).getTime()
+    const spanMs = end - dueDate(metadata, this.#options.rule).getTime()
     return end - now.getTime() < spanMs * overdueShare
   }
 
@@ -187,7 +187,9 @@ export class Daemon {
   #isRenewalWanted(profile: string, watched: Watched): boolean {
     const { emit, monotonic, now } = this.#deps
     const { metadata, renewal } = watched
-    if (metadata === undefined || certificateState(metadata, this.#options.rule, now()) !== 'due') return false
+    const { rule } = this.#options
+    if (metadata === undefined || certificateState(metadata, rule, now()) !== 'due') return false
+    if (renewalDate(metadata, rule) > now()) return false
     if (renewal.remainingMs(monotonic()) > 0 || watched.restsUntilMs > monotonic()) return false
     if (!watched.isDueReported) emit({ event: 'due', profile, metadata })
     watched.isDueReported = true

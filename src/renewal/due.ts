@@ -32,11 +32,18 @@ export function parseDueRule(text: string): DueRule | undefined {
  * fingerprint determines: the renewals of many identities are spread, and every program computes the same instant without a memory. It is never
  * in the first 1/20 of the lifetime, so that no rule makes the service sign one certificate after the other.
  */
-export function renewalDate({ notBefore, notAfter, fingerprint }: Validity, rule: DueRule): Date {
+export function dueDate({ notBefore, notAfter, fingerprint }: Validity, rule: DueRule): Date {
   const lifetimeMs = notAfter.getTime() - notBefore.getTime()
   const leftMs = rule.kind === 'share' ? lifetimeMs * rule.share : rule.ms
   const jitterMs = (parseInt(fingerprint.slice(0, 8), 16) / 2 ** 32) * lifetimeMs * spread
   return new Date(Math.max(notAfter.getTime() - leftMs - jitterMs, notBefore.getTime() + lifetimeMs * spread))
+}
+
+/** The instant from which a program renews a certificate: when it is due, but not within 1/20 of the lifetime after a new one was rejected. */
+export function renewalDate(metadata: Validity & Pick<Metadata, 'rejectedAt'>, rule: DueRule): Date {
+  const { notBefore, notAfter, rejectedAt } = metadata
+  const restMs = (notAfter.getTime() - notBefore.getTime()) * spread
+  return new Date(Math.max(dueDate(metadata, rule).getTime(), rejectedAt === null ? 0 : rejectedAt.getTime() + restMs))
 }
 
 /** What a certificate needs at an instant. Revocation and expiry leave one way out, to pair again. */
@@ -47,5 +54,5 @@ export function certificateState(
 ): CertificateState {
   if (metadata.notAfter <= now) return 'expired'
   if (metadata.revokedAt !== null) return 'revoked'
-  return renewalDate(metadata, rule) <= now ? 'due' : 'fine'
+  return dueDate(metadata, rule) <= now ? 'due' : 'fine'
 }

@@ -10,6 +10,7 @@ import {
   ClientCertificateRefusedError,
   IdentityUnusableError,
   KyconnectError,
+  RenewalWaitsError,
 } from '../errors.js'
 import { IdentityGateway } from '../gateway/gateway.js'
 import type { Identity, Metadata } from '../identity/identity.js'
@@ -24,6 +25,7 @@ import { readSubject } from '../pki/chain.js'
 import { commonName, type DistinguishedName, formatRfc4514 } from '../pki/distinguished-name.js'
 import { generateKey, isKeyAlgorithm, type KeyAlgorithm } from '../pki/key.js'
 import { refusalError } from '../transport/refusal.js'
+import { certificateState, type DueRule, renewalDate } from './due.js'
 
 /** The key of the new certificate. */
 export type RenewalKey =
@@ -33,8 +35,8 @@ export type RenewalKey =
 
 export interface RenewalRequest {
   readonly key: RenewalKey
-  /** Whether an identity needs a renewal; asked again once the profile is locked, because another process may have renewed it. */
-  readonly isWanted: (metadata: Metadata) => boolean
+  /** Renew only what is due by this rule, and wait after a certificate was rejected; undefined: renew now. */
+  readonly onlyDue: DueRule | undefined
   /** Whether a command is to run after the renewal: until it has, the identity says so. */
   readonly hasHook: boolean
 }
@@ -59,8 +61,10 @@ const proofPatienceMs = 60_000
 export async function renewIdentity(profile: string, request: RenewalRequest, deps: PairDeps): Promise<Renewal> {
   const { store } = deps
   const before = await store.load(profile)
-  if (!request.isWanted(before.metadata)) return { outcome: 'unwanted', identity: before }
-  checkRenewable(before.metadata, deps.now())
+  const { onlyDue } = request
+  if (onlyDue !== undefined && certificateState(before.metadata, onlyDue, deps.now()) === 'fine')
+    return { outcome: 'unwanted', identity: before }
+  checkRenewable(before.metadata, onlyDue, deps.now())
   return store.locked(
     profile,
     async (change) => {
@@ -68,18 +72,28 @@ export async function renewIdentity(profile: string, request: RenewalRequest, de
       // Another process may have renewed it, or paired again, while this one waited.
       if (present.metadata.fingerprint !== before.metadata.fingerprint)
         return { outcome: 'renewed-before', identity: present }
-      checkRenewable(present.metadata, deps.now())
+      checkRenewable(present.metadata, onlyDue, deps.now())
       return { outcome: 'renewed', identity: await renewLocked(present, request, change, deps) }
     },
     lockPatienceMs,
   )
 }
 
-/** An expired certificate does not pass the gateway, and a revoked one is not renewed (docs/contract.md §8): nothing is sent for either. */
-function checkRenewable(metadata: Metadata, now: Date): void {
-  const { profile, notAfter, revokedAt } = metadata
+/**
+ * An expired certificate does not pass the gateway, and a revoked one is not renewed (docs/contract.md §8): nothing is sent for either. After
+ * a rejected certificate the service is not made to sign the next one at once, except by a person.
+ */
+function checkRenewable(metadata: Metadata, onlyDue: DueRule | undefined, now: Date): void {
+  const { profile, notAfter, revokedAt, rejectedAt } = metadata
   if (notAfter <= now) throw expiredError(metadata)
   if (revokedAt !== null) throw revoked(profile, `was revoked, as known since ${revokedAt.toISOString()}`)
+  if (onlyDue === undefined || rejectedAt === null) return
+  const next = renewalDate(metadata, onlyDue)
+  if (next <= now) return
+  throw new RenewalWaitsError(
+    `the renewal of "${profile}" waits until ${next.toISOString()}: the certificate signed on ${rejectedAt.toISOString()} was rejected`,
+    { hints: [`try it now: kyconnect renew --profile ${profile}`], details: { profile, rejectedAt, next } },
+  )
 }
 
 /** The error for an expired certificate. @param cause why it was not renewed in time, if that is known */
@@ -100,7 +114,7 @@ async function renewLocked(
   const { choice, transport, now, emit } = deps
   const { profile } = present.metadata
   const gateway = new IdentityGateway(present, choice, transport, now)
-  const proof = { begun: false }
+  const reached = { signature: false, proof: false }
   const takeKey = beginKey(present, request.key)
   try {
     emit({ type: 'started', step: 'management-info' })
@@ -118,11 +132,12 @@ async function renewLocked(
     emit({ type: 'started', step: 'certificate' })
     const certified = await certify(
       gateway.client,
-      { url, key, subject, about: { ...about, hookPending: request.hasHook || about.hookPending } },
+      { url, key, subject, about: { ...about, hookPending: request.hasHook || about.hookPending, rejectedAt: null } },
       change,
       {
+        onSigned: () => (reached.signature = true),
         beforeCommit: async (candidate) => {
-          proof.begun = true
+          reached.proof = true
           await prove(candidate, present, deps)
         },
         pending: 'keep',
@@ -138,9 +153,28 @@ async function renewLocked(
     warnIfNotDurable(certified.written, emit)
     return value
   } catch (error) {
-    throw afterFailure(proof.begun ? error : gateway.explain(error), profile)
+    if (reached.signature && isRejection(error)) await noteRejection(change, now())
+    throw afterFailure(reached.proof ? error : gateway.explain(error), profile)
   } finally {
     await gateway.close()
+  }
+}
+
+/** Whether a signed certificate cannot be used; after an answer that was lost, or a network that is gone, the next one may be. */
+function isRejection(error: unknown): boolean {
+  return (
+    error instanceof CertificateUnverifiedError ||
+    error instanceof AnswerMalformedError ||
+    error instanceof ClientCertificateRefusedError
+  )
+}
+
+/** Remembers a rejected certificate. Where that cannot be stored, the reason of the rejection is still the error to report. */
+async function noteRejection(change: ProfileChange, rejectedAt: Date): Promise<void> {
+  try {
+    await change.amend((metadata) => ({ ...metadata, rejectedAt }))
+  } catch (error) {
+    if (!(error instanceof KyconnectError)) throw error
   }
 }
 

@@ -78,11 +78,9 @@ function findFine({ onlyDue, summaries = [] }: RenewalRun, { now }: PairDeps): R
 
 async function renewOne(profile: string, run: RenewalRun, deps: PairDeps): Promise<RenewalResult> {
   const { onlyDue, key, hook } = run
-  const isWanted = (metadata: MetadataSummary): boolean =>
-    onlyDue === undefined || certificateState(metadata, onlyDue, deps.now()) !== 'fine'
   await deps.store.mend(profile)
   try {
-    const { outcome, identity } = await renewIdentity(profile, { key, isWanted, hasHook: hook !== undefined }, deps)
+    const { outcome, identity } = await renewIdentity(profile, { key, onlyDue, hasHook: hook !== undefined }, deps)
     return { profile, outcome, metadata: identity.metadata }
   } catch (error) {
     if (!(error instanceof KyconnectError) || deps.transport.signal.aborted) throw error

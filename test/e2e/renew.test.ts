@@ -53,6 +53,7 @@ function clock(shiftMs: number, speed = 1): Record<string, string> {
 interface Stored {
   readonly fingerprint: string
   readonly revokedAt: string | null
+  readonly rejectedAt: string | null
   readonly hookPending: boolean
 }
 
@@ -201,7 +202,10 @@ describe('the present identity stays in use', () => {
     const before = await stored()
     const run = await command(['renew', '--json', ...args], { env })
     const error = jsonError(run)
-    expect(await stored()).toEqual(before)
+    const isRejection = ['ERR_CERTIFICATE_UNVERIFIED', 'ERR_CLIENT_CERTIFICATE_REFUSED'].includes(error.code)
+    const { rejectedAt, ...after } = await stored()
+    expect({ ...after, rejectedAt: null }).toEqual(before)
+    expect(rejectedAt !== null).toBe(isRejection)
     expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(1)
     expect(run.stderr).not.toMatch(/token/i)
     fake.faults = {}
@@ -262,6 +266,28 @@ describe('the present identity stays in use', () => {
       },
     }
     expect(await failing()).toMatchObject({ code: 'ERR_CERTIFICATE_UNVERIFIED', exitCode: 4 })
+  })
+
+  test('and after a rejected certificate a timer lets a twentieth of the lifetime pass, and a person need not wait', async () => {
+    fake.faults = {
+      renewal: async (_, response, body) => {
+        json(response, 201, await fake.sign(body, fake.clientAuthority, ['-days', '91']))
+      },
+    }
+    const timer = async (days: number): Promise<Run> =>
+      command(['renew', '--all', '--if-due', '--json'], { env: clock(days * day) })
+    expect(jsonError(await timer(62))).toMatchObject({ code: 'ERR_CERTIFICATE_UNVERIFIED', exitCode: 4 })
+    for (const days of [62.1, 63, 66.5])
+      expect(jsonError(await timer(days))).toMatchObject({ code: 'ERR_RENEWAL_WAITS', exitCode: 4 })
+    expect(renewals()).toBe(1)
+    const status = await command(['status', '--check'], { env: clock(63 * day) })
+    expect([status.code, status.stdout]).toEqual([10, expect.stringContaining('due, new certificate rejected')])
+    expect(jsonError(await timer(66.7))).toMatchObject({ code: 'ERR_CERTIFICATE_UNVERIFIED' })
+    expect(renewals()).toBe(2)
+
+    fake.faults = {}
+    expect((await command(['renew'], { env: clock(66.8 * day) })).code).toBe(0)
+    expect((await stored()).rejectedAt).toBeNull()
   })
 
   test('when the gateway refuses the new certificate for longer than a minute', async () => {

@@ -185,6 +185,7 @@ describe('--json', () => {
         daysLeft: 80,
         nextRenewal: seconds(renewalDate(fine, usualDueRule)),
         revokedAt: null,
+        rejectedAt: null,
         hookPending: false,
         gatewayHost: 'gateway.kyma.local',
         nodePort: 30443,

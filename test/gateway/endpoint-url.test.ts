@@ -28,6 +28,7 @@ const identity = (more: Partial<Identity['metadata']> = {}): Identity => ({
     insecure: false,
     pairedAt: new Date(0),
     revokedAt: null,
+    rejectedAt: null,
     hookPending: false,
     ...more,
   },

@@ -23,6 +23,7 @@ const metadata: Metadata = {
   insecure: false,
   pairedAt: new Date(0),
   revokedAt: null,
+  rejectedAt: null,
   hookPending: false,
 }
 

@@ -81,6 +81,7 @@ class World {
       insecure: false,
       pairedAt: notBefore,
       revokedAt: null,
+      rejectedAt: null,
       hookPending: false,
       ...about,
     }
@@ -426,6 +427,15 @@ describe('failures', () => {
     }
     await expect(world.daemon.run()).rejects.toThrow('a mistake')
   })
+})
+
+test('after a rejected certificate, a twentieth of the lifetime passes before the next attempt', async () => {
+  const world = new World()
+  const rejected = world.signDue('shop')
+  world.store.set('shop', { ...rejected, rejectedAt: new Date(world.begin - 4 * day) })
+  await world.runFor(day)
+  // 92 days / 20 = 4.6 days.
+  expect(world.runs.map(({ at }) => Math.round((at / day) * 100) / 100)).toEqual([0.6])
 })
 
 describe('identities that need a person', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { certificateState, parseDueRule, renewalDate, usualDueRule } from '../../src/renewal/due.js'
+import { certificateState, dueDate, parseDueRule, renewalDate, usualDueRule } from '../../src/renewal/due.js'
 
 const day = 86_400_000
 const notBefore = new Date('2026-11-25T00:00:00Z')
@@ -13,19 +13,19 @@ function daysAfterStart(date: Date): number {
 
 describe('a certificate of 92 days', () => {
   test('is due when a third of its lifetime is left', () => {
-    const first = renewalDate({ notBefore, notAfter, fingerprint: '0'.repeat(64) }, usualDueRule)
+    const first = dueDate({ notBefore, notAfter, fingerprint: '0'.repeat(64) }, usualDueRule)
     expect(daysAfterStart(first)).toBeCloseTo((92 * 2) / 3, 6)
   })
 
   test('is due up to 1/20 of its lifetime earlier, as its fingerprint says', () => {
-    const last = renewalDate({ notBefore, notAfter, fingerprint: 'f'.repeat(64) }, usualDueRule)
+    const last = dueDate({ notBefore, notAfter, fingerprint: 'f'.repeat(64) }, usualDueRule)
     expect(daysAfterStart(last)).toBeCloseTo((92 * 2) / 3 - 92 / 20, 4)
   })
 
   test('is never due later than a rule says, nor in its first twentieth', () => {
     fc.assert(
       fc.property(fingerprints, fc.integer({ min: 1, max: 200 }), (fingerprint, days) => {
-        const at = daysAfterStart(renewalDate({ notBefore, notAfter, fingerprint }, { kind: 'time', ms: days * day }))
+        const at = daysAfterStart(dueDate({ notBefore, notAfter, fingerprint }, { kind: 'time', ms: days * day }))
         const asked = 92 - days
         expect(at).toBeGreaterThanOrEqual(92 / 20)
         expect(at).toBeLessThanOrEqual(Math.max(asked, 92 / 20) + 1e-9)
@@ -34,6 +34,16 @@ describe('a certificate of 92 days', () => {
     )
   })
 
+  test.each([10, 62])(
+    'is not renewed within a twentieth of its lifetime after a new one was rejected on day %s',
+    (days) => {
+      const rejectedAt = new Date(notBefore.getTime() + days * day)
+      const metadata = { notBefore, notAfter, fingerprint: '0'.repeat(64), rejectedAt }
+      expect(daysAfterStart(renewalDate(metadata, usualDueRule))).toBeCloseTo(Math.max((92 * 2) / 3, days + 92 / 20), 6)
+      expect(renewalDate({ ...metadata, rejectedAt: null }, usualDueRule)).toEqual(dueDate(metadata, usualDueRule))
+    },
+  )
+
   test.each([
     ['fine', 0, null],
     ['due', 62, null],
@@ -41,7 +51,7 @@ describe('a certificate of 92 days', () => {
     ['revoked', 0, new Date(0)],
     ['expired', 93, new Date(0)],
   ] as const)('is %s after %s days', (state, days, revokedAt) => {
-    const metadata = { notBefore, notAfter, fingerprint: '0'.repeat(64), revokedAt }
+    const metadata = { notBefore, notAfter, fingerprint: '0'.repeat(64), revokedAt, rejectedAt: null }
     expect(certificateState(metadata, usualDueRule, new Date(notBefore.getTime() + days * day))).toBe(state)
   })
 })

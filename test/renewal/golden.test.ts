@@ -117,7 +117,7 @@ async function renew(answer: Recorded): Promise<{ error: KyconnectError | undefi
   fake.faults.renewal = (_, response) => {
     replay(response, answer)
   }
-  const request = { key: { kind: 'reused' } as const, isWanted: () => true, hasHook: false }
+  const request = { key: { kind: 'reused' } as const, onlyDue: undefined, hasHook: false }
   const error = await failure(renewIdentity('demo', request, deps()))
   return { error, stored: (await store.load('demo')).metadata }
 }
@@ -177,7 +177,8 @@ describe('a recorded renewal', () => {
     async (_, exchange) => {
       const { error, stored } = await renew(exchange.response)
       expect(error?.code).toBe('ERR_CERTIFICATE_UNVERIFIED')
-      expect(stored).toEqual(before)
+      expect(stored.rejectedAt).not.toBeNull()
+      expect({ ...stored, rejectedAt: null }).toEqual(before)
     },
   )
 

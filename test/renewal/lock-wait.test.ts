@@ -38,7 +38,7 @@ test('a renewal waits a minute for another process that changes the profile, and
     await change.commit(metadata, material)
     const renewal = renewIdentity(
       'demo',
-      { key: { kind: 'reused' }, isWanted: () => true, hasHook: false },
+      { key: { kind: 'reused' }, onlyDue: undefined, hasHook: false },
       { store, choice: plainChoice, transport, emit: () => undefined, now: () => new Date() },
     )
     await expect(renewal).rejects.toThrow(LockHeldError)

@@ -24,6 +24,7 @@ const demo: Metadata = {
   insecure: false,
   pairedAt: now,
   revokedAt: null,
+  rejectedAt: null,
   hookPending: false,
 }
 const summary = (more: Partial<Metadata>): { profile: string; metadata: Metadata } => {

@@ -54,6 +54,7 @@ export function metadataOf(profile: string, material: Material): Metadata {
     insecure: false,
     pairedAt: new Date('2026-11-24T00:00:00Z'),
     revokedAt: null,
+    rejectedAt: null,
     hookPending: false,
   }
 }

@@ -9,7 +9,7 @@ export type Assessment =
       readonly profile: string
       readonly state: CertificateState
       readonly metadata: MetadataSummary
-      /** The instant from which the certificate is due; null when it cannot be renewed, because it has expired or been revoked. */
+      /** The instant from which it is renewed; null when it cannot be renewed, because it has expired or been revoked. */
       readonly nextRenewal: Date | null
     }
   | { readonly profile: string; readonly state: 'unusable'; readonly problem: KyconnectError }

@@ -7,7 +7,8 @@ export function documentOf(assessment: Assessment, now: Date): unknown {
   const { profile, state } = assessment
   if (assessment.state === 'unusable') return { profile, usable: false, state, problem: assessment.problem.message }
   const { metadata, nextRenewal } = assessment
-  const { app, commonName, notBefore, notAfter, gatewayHost, route, insecure, revokedAt, hookPending } = metadata
+  const { app, commonName, notBefore, notAfter, gatewayHost, route, insecure, revokedAt, rejectedAt, hookPending } =
+    metadata
   return {
     profile,
     usable: true,
@@ -19,6 +20,7 @@ export function documentOf(assessment: Assessment, now: Date): unknown {
     daysLeft: daysLeft(notAfter, now),
     nextRenewal: nextRenewal === null ? null : isoSeconds(nextRenewal),
     revokedAt: revokedAt === null ? null : isoSeconds(revokedAt),
+    rejectedAt: rejectedAt === null ? null : isoSeconds(rejectedAt),
     hookPending,
     gatewayHost,
     nodePort: route.nodePort,

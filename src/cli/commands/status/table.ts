@@ -55,8 +55,11 @@ function timeLeft(ms: number): string {
 }
 
 function stateText({ state, metadata }: Exclude<Assessment, { state: 'unusable' }>): string {
-  if (!metadata.hookPending) return state
-  return state === 'fine' ? 'hook pending' : `${state}, hook pending`
+  const remarks = [
+    ...(metadata.rejectedAt === null ? [] : ['new certificate rejected']),
+    ...(metadata.hookPending ? ['hook pending'] : []),
+  ]
+  return (state === 'fine' && remarks.length > 0 ? remarks : [state, ...remarks]).join(', ')
 }
 
 function colour(text: string, assessment: Assessment | undefined, style: ChalkInstance): string {
