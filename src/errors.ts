@@ -143,6 +143,26 @@ export class RenewalWaitsError extends KyconnectError {
   readonly code = 'ERR_RENEWAL_WAITS'
 }
 
+/** Service files have problems; `details.problems` has each with its place. Nothing was sent. */
+export class ServiceFilesError extends KyconnectError {
+  readonly code = 'ERR_SERVICE_FILES'
+}
+
+/** A service with the same identifier does not belong to this set of services. Nothing was sent. */
+export class ServiceConflictError extends KyconnectError {
+  readonly code = 'ERR_SERVICE_CONFLICT'
+}
+
+/** Some services could not be registered, changed or deleted; `details.failures` has each. */
+export class ServicesFailedError extends KyconnectError {
+  readonly code = 'ERR_SERVICES_FAILED'
+}
+
+/** The registered services differ from the service files: the result of a comparison. */
+export class ServicesDifferError extends KyconnectError {
+  readonly code = 'ERR_SERVICES_DIFFER'
+}
+
 /** The command that was to run after a renewal failed. */
 export class HookFailedError extends KyconnectError {
   readonly code = 'ERR_HOOK_FAILED'
@@ -277,6 +297,10 @@ export type AnyKyconnectError =
   | CertificateExpiredError
   | CertificateRevokedError
   | RenewalWaitsError
+  | ServiceFilesError
+  | ServiceConflictError
+  | ServicesFailedError
+  | ServicesDifferError
   | HookFailedError
   | RenewalDueError
   | PairAgainError
