@@ -25,6 +25,7 @@ import { checkSavable, saveRoute } from './pairing/saved-route.js'
 import type { Emit } from './progress.js'
 import { type Revocation, revokeIdentity } from './renewal/revoke.js'
 import { rollBack } from './renewal/rollback.js'
+import { RegistryClient } from './registry/client.js'
 import { renewAll, type RenewalResult, type RenewalRun, type RunResult } from './renewal/run.js'
 import { Redactor, stripControl } from './redaction.js'
 import type { Runtime } from './runtime.js'
@@ -314,6 +315,12 @@ export class Kyconnect {
   /** Opens the gateway of an identity; close it after use. */
   openGateway(identity: Identity, run: RunOptions = plainRun): Gateway {
     return this.#gateway(identity, run)
+  }
+
+  /** Opens the Application Registry of an identity; close it after use. */
+  openRegistry(identity: Identity, run: RunOptions): { readonly client: RegistryClient; close(): Promise<void> } {
+    const gateway = this.#gateway(identity, run)
+    return { client: new RegistryClient(gateway, this.#redactor), close: () => gateway.close() }
   }
 
   /** The error for an unsuccessful answer. @param what names the request in the message */

@@ -89,8 +89,10 @@ export function createProgram(
     })
   for (const define of commands) define(program, run)
   for (const command of program.commands) {
-    command.copyInheritedSettings(program)
-    command.addHelpOption(new Option('-h, --help', 'show help, with examples').helpGroup('Output:'))
+    for (const each of [command, ...command.commands]) {
+      each.copyInheritedSettings(program)
+      each.addHelpOption(new Option('-h, --help', 'show help, with examples').helpGroup('Output:'))
+    }
   }
   program.command('version', { hidden: true }).action(() => {
     keepHelp(`${version}\n`)

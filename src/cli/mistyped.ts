@@ -12,7 +12,10 @@ const otherWords = new Map<string, string>(
     'kyconnect rollback': ['undo', 'restore', 'revert'],
     'kyconnect pair --url -': ['connect', 'login', 'register', 'enroll', 'init'],
     'kyconnect call <endpoint>': ['curl', 'request', 'fetch', 'http'],
-    'kyconnect call metadata': ['metadata', 'services', 'service'],
+    'kyconnect services list': ['metadata', 'service', 'registry', 'apis'],
+    'kyconnect services apply -f <file>': ['apply', 'sync'],
+    'kyconnect services diff -f <file>': ['diff', 'plan'],
+    'kyconnect services export <folder>': ['export', 'dump'],
     'kyconnect call events -d @event.json': ['events', 'event', 'publish', 'send'],
     'kyconnect sandbox': ['start', 'serve', 'mock'],
   }).flatMap(([command, words]) => words.map((word) => [word, `run: ${command}`] as const)),
@@ -24,7 +27,7 @@ const otherFlags = new Map([
   ['--output', 'for output that a program reads, use --json'],
   ['-v', 'to see the exchanges, use --verbose'],
   ['-p', 'to name the identity, use --profile'],
-  ['-f', 'to replace an identity, use --force'],
+  ['-f', 'to replace an identity, use --force; to name service files: kyconnect services apply -f <file>'],
 ])
 
 /**
@@ -37,8 +40,9 @@ export function usageError(
   program: Command,
 ): UsageError {
   const words = args.filter((arg) => !arg.startsWith('-'))
-  const word = (words[0] === 'help' ? words[1] : words[0]) ?? ''
-  const command = program.commands.find((one) => one.name() === word || one.aliases().includes(word))
+  const [word = '', second = ''] = words[0] === 'help' ? words.slice(1) : words
+  const outer = named(word, program)
+  const command = outer && (named(second, outer) ?? outer)
   // commander shows the program's help for `help <unknown command>`, and counts it as a failure.
   const isUnknownCommand = code === 'commander.unknownCommand' || code === 'commander.help'
   const isUnknownOption = code === 'commander.unknownOption'
@@ -51,11 +55,18 @@ export function usageError(
       ? 'unknown command'
       : message.replace(/^error: /, '')
   return new UsageError(problem, {
-    hints: [
-      ...(hint === undefined ? [] : [hint]),
-      `see kyconnect ${command === undefined ? '' : `${command.name()} `}--help`,
-    ],
+    hints: [...(hint === undefined ? [] : [hint]), `see kyconnect ${pathOf(command, outer)}--help`],
   })
+}
+
+function named(word: string, parent: Command): Command | undefined {
+  return parent.commands.find((one) => one.name() === word || one.aliases().includes(word))
+}
+
+/** The names of a command, and of the one it belongs to, to go before a flag. */
+function pathOf(command: Command | undefined, outer: Command | undefined): string {
+  if (command === undefined || outer === undefined) return ''
+  return command === outer ? `${command.name()} ` : `${outer.name()} ${command.name()} `
 }
 
 function hintOfWord(word: string): string | undefined {

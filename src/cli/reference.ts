@@ -13,7 +13,9 @@ export function referenceMarkdown(): string {
     () => undefined,
     undefined,
   )
-  const commands = program.commands.filter((command) => command.name() !== 'version')
+  const commands = program.commands
+    .filter((command) => command.name() !== 'version')
+    .flatMap((command) => [command, ...command.commands])
   return `${[
     '# Reference',
     '<!-- Generated from the program: change the sources, then run `npm run docs`. -->',
@@ -22,7 +24,7 @@ services do.`,
     '## Commands',
     table(
       ['command', 'what it does'],
-      commands.map((command) => [`[\`${usage(command)}\`](#${command.name()})`, command.summary()]),
+      commands.map((command) => [`[\`${usage(command)}\`](#${nameOf(command).replace(' ', '-')})`, command.summary()]),
     ),
     ...commands.flatMap(commandSections),
     '## Variables',
@@ -56,7 +58,7 @@ function commandSections(command: Command): string[] {
   }
   const aliases = command.aliases().map((alias) => `\`${alias}\``)
   return [
-    `## ${command.name()}`,
+    `## ${nameOf(command)}`,
     `\`kyconnect ${usage(command)}\`${aliases.length === 0 ? '' : `, or ${aliases.join(', ')}`}`,
     command.description(),
     ...(command.registeredArguments.length === 0
@@ -78,9 +80,17 @@ function commandSections(command: Command): string[] {
 
 function usage(command: Command): string {
   const names = command.registeredArguments.map((argument) => {
-    return argument.required ? `<${argument.name()}>` : `[${argument.name()}]`
+    const name = `${argument.name()}${argument.variadic ? '...' : ''}`
+    return argument.required ? `<${name}>` : `[${name}]`
   })
-  return [command.name(), ...names].join(' ')
+  const rest = command.commands.length === 0 ? names : ['<command>']
+  return [nameOf(command), ...rest].join(' ')
+}
+
+/** With the name of the command that it belongs to. */
+function nameOf(command: Command): string {
+  const { parent } = command
+  return parent?.parent == null ? command.name() : `${parent.name()} ${command.name()}`
 }
 
 function describe({ description, defaultValue }: Option): string {

@@ -2,7 +2,6 @@ import { callCommand } from './call/flags.js'
 import type { CommandDefinition } from './command.js'
 import { importCommand } from './import/flags.js'
 import { infoCommand } from './info/flags.js'
-
 import { pairCommand } from './pair/flags.js'
 import { removeCommand } from './remove/flags.js'
 import { renameCommand } from './rename/flags.js'
@@ -10,6 +9,7 @@ import { renewCommand } from './renew/flags.js'
 import { revokeCommand } from './revoke/flags.js'
 import { rollbackCommand } from './rollback/flags.js'
 import { sandboxCommand } from './sandbox/flags.js'
+import { servicesCommand } from './services/flags.js'
 import { statusCommand } from './status/flags.js'
 import { tokenCommand } from './token/flags.js'
 
@@ -18,6 +18,7 @@ export const commands: readonly CommandDefinition[] = [
   pairCommand,
   infoCommand,
   callCommand,
+  servicesCommand,
   statusCommand,
   renewCommand,
   rollbackCommand,
