@@ -6,12 +6,20 @@ const tokenForm = /^[A-Za-z0-9_-]{32,}={0,2}$/
 const replacement = 'REDACTED'
 /** In a URL that the user gave, a damaged token may be short. Redacting an even shorter one would also redact ordinary text. */
 const minSecretLength = 8
+/** Characters that Go's encoder escapes in JSON, though JSON does not ask for it (docs/contract.md §3). */
+const goEscapes: readonly (readonly [string, string])[] = [
+  ['&', String.raw`\u0026`],
+  ['<', String.raw`\u003c`],
+  ['>', String.raw`\u003e`],
+]
 /** A longer piece of a given URL may be a token: `signingRequests` has 15 characters, a token 88. */
 const maxWordLength = 40
 
 /** Removes one-time tokens from everything that is shown: the value of every `token=`, text that looks like a token, and learned tokens. */
 export class Redactor {
   readonly #secrets = new Set<string>()
+  /** The secrets, the longest first, so that none is left in part because another one is its beginning; undefined after a new one. */
+  #ordered: readonly string[] | undefined
 
   /** Learns the tokens in a server's answer, because a later text may quote them alone. Only text in the form of a token is learned. */
   learn(text: string): void {
@@ -32,16 +40,36 @@ export class Redactor {
     }
   }
 
+  /**
+   * Learns a secret that is about to be sent, because the answer may quote it: as it is, each of its lines, and in the forms that JSON
+   * and URLs give it. A secret of less than 8 characters is not learned: redacting it would also redact ordinary text.
+   */
+  learnSecret(secret: string): void {
+    for (const text of [secret, oneLine(secret), ...secret.split(/\r?\n/)]) {
+      const json = JSON.stringify(text).slice(1, -1)
+      const goJson = goEscapes.reduce((escaped, [char, escape]) => escaped.replaceAll(char, escape), json)
+      const url = encodeURIComponent(text.replace(/\p{Surrogate}/gu, '\uFFFD'))
+      for (const form of [text, json, goJson, url]) this.#add(form)
+    }
+  }
+
   #learnToken(token: string): void {
     const unpadded = token.replace(/(?:=|%3D){1,9}$/i, '')
     for (const secret of [token, token.replace(/%3D/gi, '='), unpadded]) {
-      if (secret.length >= minSecretLength) this.#secrets.add(secret)
+      this.#add(secret)
     }
+  }
+
+  #add(secret: string): void {
+    if (secret.length < minSecretLength || this.#secrets.has(secret)) return
+    this.#secrets.add(secret)
+    this.#ordered = undefined
   }
 
   redact(text: string): string {
     let clean = text.replace(tokenParameter, `$1${replacement}`).replace(wholeToken, replacement)
-    for (const secret of this.#secrets) clean = clean.replaceAll(secret, replacement)
+    this.#ordered ??= [...this.#secrets].sort((a, b) => b.length - a.length)
+    for (const secret of this.#ordered) clean = clean.replaceAll(secret, replacement)
     return clean
   }
 

@@ -17,6 +17,8 @@ export interface RouteChoice {
   readonly proxy: URL | null | undefined
   readonly insecure: boolean
   readonly timeoutMs: number
+  /** Connections to one origin at a time; default: 8. */
+  readonly connections?: number
   readonly environment: RouteEnvironment
 }
 
@@ -45,7 +47,7 @@ export function completeRoute(choice: RouteChoice, stored: StoredRoute): StoredR
   }
 }
 
-const connections = 8
+const defaultConnections = 8
 
 /** The route to a Connector Service: without a client certificate, and to no gateway. */
 export function connectorRoute(choice: RouteChoice, stored: StoredRoute = nothingStored): Route {
@@ -60,7 +62,7 @@ export function connectorRoute(choice: RouteChoice, stored: StoredRoute = nothin
     trust: { ca: serverCa, caOnly: false, rootFiles, systemRootFiles, insecure: choice.insecure },
     proxy: proxySettings(choice, stored),
     timeoutMs: choice.timeoutMs,
-    connections,
+    connections: choice.connections ?? defaultConnections,
   }
 }
 

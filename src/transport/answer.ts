@@ -10,6 +10,8 @@ export interface Request {
   readonly body?: string | Buffer | Readable
   /** Names what a body that is a stream is read from, for the error when that is silent; default: "the source of the body". */
   readonly bodySource?: string
+  /** How large an answer that is read completely may be; default: 1 MiB. */
+  readonly maxAnswerBytes?: number
   /** When aborted, ends the request with its reason; default: the client's signal. */
   readonly signal?: AbortSignal
 }

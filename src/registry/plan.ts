@@ -1,0 +1,249 @@
+import { ServiceConflictError } from '../errors.js'
+import { referencesIn } from './body.js'
+import type { RegistryClient } from './client.js'
+import type { DesiredService } from './desired-service.js'
+import { contentDigest } from './digest.js'
+import { isReservedLabel, ownLabels } from './label.js'
+import { type ListedService, rememberedOf, setOf } from './listed-service.js'
+import { inParallel } from './in-parallel.js'
+import { isWithoutParts, type Parts, partsOf } from './parts.js'
+import { formatPlace } from './place.js'
+import { storedParts } from './registered-service.js'
+
+/** How files are brought and registered services are compared. */
+export interface PlanOptions {
+  /** The name of the set that the services belong to. */
+  readonly set: string
+  /** Take over services with the same identifier that belong to no set. */
+  readonly adopt: boolean
+  /** Delete services of the set that the files do not describe; never any when the files describe none. */
+  readonly prune: boolean
+  /** Write all services with credentials again, because the secrets may have changed. */
+  readonly refreshCredentials: boolean
+}
+
+/** Requests at a time, where nothing else is said. */
+export const defaultConcurrency = 8
+
+/**
+ * Why a registered service is written again: the file changed since it was applied; a field in the list was changed by hand; it did not
+ * belong to a set; its credentials are written again on request.
+ */
+export type Reason = 'changed' | 'drifted' | 'adopted' | 'credentials'
+
+/** One line of a plan. */
+export type Step =
+  | { readonly action: 'create'; readonly service: DesiredService }
+  | ({ readonly action: 'update' } & Rewrite)
+  /** Deleted and created: it gets a new id, and bindings to it break. `lost` are the parts that a PUT would not take away. */
+  | ({ readonly action: 'replace'; readonly lost: readonly (keyof Parts)[] } & Rewrite)
+  | { readonly action: 'unchanged'; readonly service: DesiredService; readonly listed: ListedService }
+  | { readonly action: 'delete'; readonly listed: ListedService }
+
+export interface Rewrite {
+  readonly service: DesiredService
+  readonly listed: ListedService
+  readonly reasons: readonly Reason[]
+  /** The fields in the list that differ from the file, as `name` or `labels.team`. */
+  readonly drifted: readonly string[]
+}
+
+export type Action = Step['action']
+
+/** What has to be done, in the order of the files; deletions last, in the order of the list. */
+export interface Plan {
+  readonly set: string
+  readonly steps: readonly Step[]
+}
+
+/** Whether applying a plan would change anything. */
+export function hasChanges({ steps }: Plan): boolean {
+  return steps.some(({ action }) => action !== 'unchanged')
+}
+
+/**
+ * Compares the files with the Registry: one request, and one more for each service whose parts must be known and are not remembered.
+ * @throws ServiceConflictError, and what RegistryClient throws
+ */
+export async function planServices(
+  client: RegistryClient,
+  desired: readonly DesiredService[],
+  options: PlanOptions,
+  concurrency = defaultConcurrency,
+): Promise<Plan> {
+  const listed = await client.list()
+  const stored = new Map<string, Parts>()
+  await inParallel(withUncertainParts(plan(desired, listed, options)), concurrency, async ({ id }) => {
+    const found = await client.get(id)
+    if (found !== undefined) stored.set(id, storedParts(found))
+  })
+  return plan(desired, listed, options, stored)
+}
+
+/**
+ * Compares the files with the Registry's list. Services are matched by their identifiers.
+ * @param stored by id: parts that are known to be stored; those of other services are taken from their labels
+ * @throws ServiceConflictError with all conflicts
+ */
+export function plan(
+  desired: readonly DesiredService[],
+  listed: readonly ListedService[],
+  options: PlanOptions,
+  stored: ReadonlyMap<string, Parts> = new Map(),
+): Plan {
+  const byIdentifier = new Map<string, ListedService[]>()
+  for (const service of listed) {
+    if (service.identifier === undefined) continue
+    const others = byIdentifier.get(service.identifier)
+    if (others === undefined) byIdentifier.set(service.identifier, [service])
+    else others.push(service)
+  }
+  const found: Conflict[] = []
+  const steps: Step[] = []
+  for (const service of desired) {
+    const matches = byIdentifier.get(service.identifier) ?? []
+    const [match] = matches
+    if (match === undefined) {
+      steps.push({ action: 'create', service })
+      continue
+    }
+    const conflict = conflictOf(service, matches, options)
+    if (conflict === undefined) steps.push(compare(service, match, options, stored))
+    else found.push(conflict)
+  }
+  if (found.length > 0) throw conflictError(found, options.set)
+  return { set: options.set, steps: [...steps, ...deletions(desired, listed, options)] }
+}
+
+function deletions(
+  desired: readonly DesiredService[],
+  listed: readonly ListedService[],
+  { prune, set }: PlanOptions,
+): Step[] {
+  if (!prune || desired.length === 0) return []
+  const wanted = new Set(desired.map(({ identifier }) => identifier))
+  return listed
+    .filter((service) => setOf(service) === set && !wanted.has(service.identifier ?? ''))
+    .map((service) => ({ action: 'delete', listed: service }))
+}
+
+function compare(
+  service: DesiredService,
+  listed: ListedService,
+  { refreshCredentials }: PlanOptions,
+  stored: ReadonlyMap<string, Parts>,
+): Step {
+  const isOurs = setOf(listed) !== undefined
+  const remembered = rememberedOf(listed)
+  const isChanged = remembered?.digest !== contentDigest(service)
+  const drifted = isOurs && isChanged ? [] : listedDifferences(service, listed)
+  const reasons: Reason[] = [
+    ...(isOurs ? [] : (['adopted'] as const)),
+    ...(isOurs && isChanged ? (['changed'] as const) : []),
+    ...(isOurs && drifted.length > 0 ? (['drifted'] as const) : []),
+    ...(refreshCredentials && referencesIn(service).length > 0 ? (['credentials'] as const) : []),
+  ]
+  if (reasons.length === 0) return { action: 'unchanged', service, listed }
+  const rewrite = { service, listed, reasons, drifted }
+  const parts = stored.get(listed.id) ?? remembered?.parts
+  if (parts === undefined || isWithoutParts(parts) || !isWithoutParts(partsOf(service)))
+    return { action: 'update', ...rewrite }
+  return { action: 'replace', lost: partNames.filter((name) => parts[name]), ...rewrite }
+}
+
+const partNames = ['spec', 'events', 'documentation'] as const
+
+/**
+ * The services whose parts decide between an update and a replacement, and are not known for sure: the labels do not say, or they say that
+ * something would be lost, which is worth a look before bindings break, or somebody has changed the service since.
+ */
+function withUncertainParts({ steps }: Plan): readonly ListedService[] {
+  return steps.flatMap((step) => {
+    if (step.action !== 'update' && step.action !== 'replace') return []
+    if (!isWithoutParts(partsOf(step.service))) return []
+    const parts = rememberedOf(step.listed)?.parts
+    const isKnown =
+      parts !== undefined &&
+      isWithoutParts(parts) &&
+      !step.reasons.includes('drifted') &&
+      !step.reasons.includes('adopted')
+    return isKnown ? [] : [step.listed]
+  })
+}
+
+/** The fields in which a list's entry differs from what the file says. */
+export function listedDifferences(service: DesiredService, listed: ListedService): readonly string[] {
+  const fields = (['provider', 'name', 'description'] as const).filter(
+    (field) => asStored(service.content[field]) !== listed[field],
+  )
+  const wanted = new Map(Object.entries(service.labels).map(([name, value]) => [asStored(name), asStored(value)]))
+  const present = new Map(Object.entries(ownLabels(listed.labels)))
+  const labels = [...new Set([...wanted.keys(), ...present.keys()])].filter(
+    (name) => !isReservedLabel(name) && wanted.get(name) !== present.get(name),
+  )
+  return [...fields, ...labels.sort().map((name) => `labels.${name}`)]
+}
+
+/** A text as it comes back: Go reads half of a surrogate pair as U+FFFD. */
+function asStored(value: unknown): string {
+  return typeof value === 'string' ? value.replace(/\p{Surrogate}/gu, '\uFFFD') : ''
+}
+
+interface Conflict {
+  readonly service: DesiredService
+  readonly ids: readonly string[]
+  readonly problem: 'not in a set' | 'in another set' | 'registered twice'
+  readonly set: string | undefined
+}
+
+function conflictOf(
+  service: DesiredService,
+  matches: readonly ListedService[],
+  { set, adopt }: PlanOptions,
+): Conflict | undefined {
+  const conflict = { service, ids: matches.map(({ id }) => id) }
+  const sets = matches.map(setOf)
+  const other = sets.find((name) => name !== undefined && name !== set)
+  if (other !== undefined) return { ...conflict, problem: 'in another set', set: other }
+  if (matches.length > 1) return { ...conflict, problem: 'registered twice', set: undefined }
+  if (!adopt && sets.includes(undefined)) return { ...conflict, problem: 'not in a set', set: undefined }
+  return undefined
+}
+
+function conflictError(conflicts: readonly Conflict[], set: string): ServiceConflictError {
+  const texts = conflicts.map(describe)
+  const [first = ''] = texts
+  const problems = new Set(conflicts.map(({ problem }) => problem))
+  const hints: Record<Conflict['problem'], string> = {
+    'not in a set': `to take over services that belong to no set, add --adopt`,
+    'in another set': `give the service another identifier, or apply the files of its set instead of "${set}"`,
+    'registered twice': 'look at both, and delete one: kyconnect services delete <id>',
+  }
+  return new ServiceConflictError(
+    conflicts.length === 1 ? first : `${conflicts.length} identifiers cannot be used: ${texts.join('; ')}`,
+    {
+      details: {
+        conflicts: conflicts.map(({ service, ids, problem, set: owner }) => ({
+          identifier: service.identifier,
+          ids,
+          problem,
+          ...(owner === undefined ? {} : { set: owner }),
+          ...service.placeOf(['identifier']),
+        })),
+      },
+      hints: [...problems].map((problem) => hints[problem]),
+    },
+  )
+}
+
+function describe({ service, ids, problem, set }: Conflict): string {
+  const which = `the identifier "${service.identifier}" (${formatPlace(service.placeOf(['identifier']))})`
+  switch (problem) {
+    case 'not in a set':
+      return `${which} is in use: the service ${ids.join(', ')} was not registered from files`
+    case 'in another set':
+      return `${which} is in use: the service ${ids.join(', ')} belongs to the set "${set ?? ''}"`
+    case 'registered twice':
+      return `${which} is registered ${ids.length} times: ${ids.join(', ')}`
+  }
+}

@@ -1,0 +1,115 @@
+import { KyconnectError, ServiceFilesError } from '../errors.js'
+import type { Redactor } from '../redaction.js'
+import { maxBodyBytes, partSizes, referencesIn, requestBody, type Secrets } from './body.js'
+import type { SecretReference } from './content.js'
+import type { DesiredService } from './desired-service.js'
+import { formatPlace } from './place.js'
+import type { Plan } from './plan.js'
+import type { Problem } from './result.js'
+
+/** Reads a secret. @throws KyconnectError when there is none, or it cannot be used */
+export type ResolveSecret = (reference: SecretReference) => string | Promise<string>
+
+/** What the Registry shows in the place of a secret; stored as one, it destroys the credentials (docs/contract.md §9). */
+const stars = '********'
+
+/**
+ * Gets ready what does not need the Registry: reads the secrets of all services that will be written, and measures the bodies. From
+ * here on, no output shows the secrets.
+ * @returns the body of a service
+ * @throws ServiceFilesError with all problems
+ */
+export async function prepareBodies(
+  { set, steps }: Plan,
+  resolveSecret: ResolveSecret,
+  redactor: Redactor,
+): Promise<(service: DesiredService) => string> {
+  const services = steps.flatMap((step) =>
+    step.action === 'unchanged' || step.action === 'delete' ? [] : [step.service],
+  )
+  const problems: Problem[] = []
+  const secrets = new Map<string, string>()
+  for (const service of services) {
+    for (const { path, reference } of referencesIn(service)) {
+      try {
+        const secret = secrets.get(keyOf(reference)) ?? (await resolveSecret(reference))
+        secrets.set(keyOf(reference), secret)
+        if (secret === stars)
+          problems.push({
+            message: `${reference.text} is ${stars}, which the Registry shows in the place of a secret`,
+            path,
+            place: service.placeOf(path),
+            hint: 'give the secret itself',
+          })
+      } catch (error) {
+        if (!(error instanceof KyconnectError)) throw error
+        const [hint] = error.hints
+        problems.push({
+          message: error.message,
+          path,
+          place: service.placeOf(path),
+          ...(hint === undefined ? {} : { hint }),
+        })
+      }
+    }
+  }
+  learn(secrets.values(), services, redactor)
+  const secretOf: Secrets = (reference) => secrets.get(keyOf(reference)) ?? ''
+  const bodyOf = (service: DesiredService): string => requestBody(service, set, secretOf)
+  // A body is built again when it is sent: several hundred of 5 MiB would not fit into memory.
+  for (const service of services) problems.push(...sizeProblems(service, Buffer.byteLength(bodyOf(service))))
+  if (problems.length > 0) throw problemsError(problems)
+  return bodyOf
+}
+
+function keyOf({ source }: SecretReference): string {
+  return source.kind === 'environment' ? `environment:${source.variable}` : `file:${source.path}`
+}
+
+/** A value that the files or the names of services hold as plain text is not learned: redacting it would only make the output unreadable. */
+function learn(secrets: Iterable<string>, services: readonly DesiredService[], redactor: Redactor): void {
+  const plain = services.map(({ identifier, name, place }) => `${identifier}\n${name}\n${place.file}`).join('\n')
+  for (const secret of secrets) if (!plain.includes(secret)) redactor.learnSecret(secret)
+}
+
+function sizeProblems(service: DesiredService, bytes: number): Problem[] {
+  if (bytes <= maxBodyBytes) return []
+  const [largest] = partSizes(service)
+  const path = largest?.path ?? []
+  const part = largest === undefined ? '' : `: ${path.join('.')} has ${mebibytes(largest.bytes)}`
+  return [
+    {
+      message: `the service has ${mebibytes(bytes)}, and the gateway takes at most ${mebibytes(maxBodyBytes)}${part}`,
+      path,
+      place: service.placeOf(path),
+      hint:
+        path[0] === 'api'
+          ? 'shorten the specification, or let the Registry fetch it: specificationUrl instead of spec'
+          : `shorten ${path.length === 0 ? 'the service' : path.join('.')}`,
+    },
+  ]
+}
+
+/** Rounded up, so that a size above a limit never looks like the limit. */
+function mebibytes(bytes: number): string {
+  return `${Math.ceil((bytes / 1024 / 1024) * 100) / 100} MiB`
+}
+
+function problemsError(problems: readonly Problem[]): ServiceFilesError {
+  const [first] = problems
+  const where = first?.place === undefined ? '' : `${formatPlace(first.place)}: `
+  const message =
+    problems.length === 1 && first !== undefined
+      ? `${where}${first.message}`
+      : `the service files have ${problems.length} problems`
+  return new ServiceFilesError(message, {
+    details: {
+      problems: problems.map(({ message, place, hint }) => ({
+        message,
+        ...place,
+        ...(hint === undefined ? {} : { hint }),
+      })),
+    },
+    hints: ['nothing was sent; correct the problems, and run the command again'],
+  })
+}
