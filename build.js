@@ -6,6 +6,8 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import Ajv from 'ajv'
+import standaloneCode from 'ajv/dist/standalone/index.js'
 import { build } from 'esbuild'
 
 const root = dirname(fileURLToPath(import.meta.url))
@@ -21,6 +23,7 @@ const chunks = new Map([
   ['yocto-spinner', 'spinner.js'],
   ['./peculiar.js', 'peculiar.js'],
   ['./yaml.js', 'yaml.js'],
+  ['./yaml-events.js', 'yaml-events.js'],
   ['../../../sandbox/sandbox.js', 'sandbox.js'],
   ['./session.js', 'runs.js'],
 ])
@@ -172,8 +175,31 @@ const undiciFetch = {
   },
 }
 
+/**
+ * The schema of service files as code, so that no start of kyconnect compiles it. What it needs of ajv is bundled with it; the texts
+ * for editors are left out.
+ */
+async function compileServiceSchema() {
+  const texts = new Set(['title', 'description', 'examples'])
+  const schema = JSON.parse(readFileSync(at('schema/service.schema.json'), 'utf8'), (name, value) =>
+    texts.has(name) && (typeof value === 'string' || Array.isArray(value)) ? undefined : value,
+  )
+  const code = { source: true, esm: true, lines: true }
+  const ajv = new Ajv({ schemas: [schema], allErrors: true, allowUnionTypes: true, messages: false, code })
+  await build({
+    stdin: { contents: standaloneCode(ajv, { validateService: schema.$id }), resolveDir: root },
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    minifySyntax: true,
+    outfile: at('src/registry/files/validate-service.js'),
+    logLevel: 'warning',
+  })
+}
+
 rmSync(at('dist'), { recursive: true, force: true })
 mkdirSync(at('dist'))
+await compileServiceSchema()
 const bundles = await Promise.all([
   build({
     ...common,
@@ -196,6 +222,13 @@ const bundles = await Promise.all([
     mainFields: ['module', 'main'],
   }),
   build({ ...common, entryPoints: [at('src/kubernetes/yaml.ts')], outfile: at('dist/yaml.js') }),
+  build({
+    ...common,
+    entryPoints: [at('src/registry/files/yaml-events.ts')],
+    outfile: at('dist/yaml-events.js'),
+    // Only the parser is used: without the schemas and the dumper it loads in less than half the time.
+    pure: ['RegExp', 'Schema', 'Symbol', 'String.raw'],
+  }),
   build({ ...common, entryPoints: [at('src/sandbox/sandbox.ts')], outfile: at('dist/sandbox.js') }),
   build({
     ...common,

@@ -9,8 +9,8 @@ export class SecretReference {
   constructor(
     readonly source:
       | { readonly kind: 'environment'; readonly variable: string }
-      /** The path is absolute and resolved; it was below the folder of the service file. */
-      | { readonly kind: 'file'; readonly path: string },
+      /** The path is relative to the folder, which is the real one of the service file. The file may not exist on this machine. */
+      | { readonly kind: 'file'; readonly folder: string; readonly path: string },
     /** As it is written in the service file: `${env:KYCONNECT_SECRET_SHOP}`. */
     readonly text: string,
   ) {}

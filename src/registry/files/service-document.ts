@@ -1,0 +1,200 @@
+import { RawJson, SecretReference, type Content } from '../content.js'
+import type { DesiredService } from '../desired-service.js'
+import { FileRefused } from './confined-file.js'
+import { formatPath, nodeAt, offsetOfField, type FieldPath } from './field-path.js'
+import type { Lines } from './lines.js'
+import type { Problem } from './problem.js'
+import { schemaProblems, type FieldProblem } from './schema-problems.js'
+import { hasReference, parseReference } from './secret-reference.js'
+import { contentFields, roleOf } from './service-fields.js'
+import { hasPassword, isAcceptedUrl } from './service-url.js'
+import { isMarkdownPath, readMarkdown, readSpecification } from './specification.js'
+import { fieldOf, jsonText, type Node } from './tree.js'
+
+/** One document of a service file. */
+export interface ServiceDocument {
+  readonly root: Node
+  readonly text: string
+  readonly file: string
+  readonly lines: Lines
+  /** The real folder of the file; found when it is needed. */
+  readonly folder: () => string
+}
+
+/** Reads a service with everything that it refers to but its secrets. All problems of the document are reported. */
+export async function readServiceDocument(
+  document: ServiceDocument,
+  report: (problem: Problem) => void,
+): Promise<DesiredService | undefined> {
+  const problems: Problem[] = []
+  const service = await new DocumentReader(document, (problem) => problems.push(problem)).read()
+  problems.forEach(report)
+  return problems.length === 0 ? service : undefined
+}
+
+class DocumentReader {
+  readonly #document: ServiceDocument
+  readonly #report: (problem: Problem) => unknown
+
+  constructor(document: ServiceDocument, report: (problem: Problem) => unknown) {
+    this.#document = document
+    this.#report = report
+  }
+
+  async read(): Promise<DesiredService | undefined> {
+    const { root, lines } = this.#document
+    for (const problem of schemaProblems(root)) this.#add(problem)
+    if (root.kind !== 'map') return undefined
+    const content: Record<string, Content> = {}
+    for (const name of contentFields) {
+      const field = fieldOf(root, name)
+      if (field !== undefined) content[name] = await this.#content(field.value, [name])
+    }
+    const labels = this.#labels(fieldOf(root, 'labels')?.value)
+    const set = this.#plainText('set')
+    return {
+      identifier: this.#plainText('identifier') ?? '',
+      name: this.#plainText('name') ?? '',
+      set,
+      labels,
+      content,
+      get place() {
+        return lines.placeOf(root.start)
+      },
+      placeOf: (path) => lines.placeOf(offsetOfField(root, path)),
+    }
+  }
+
+  #plainText(name: string): string | undefined {
+    const node = fieldOf(this.#document.root, name)?.value
+    return node?.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined
+  }
+
+  #labels(node: Node | undefined): Record<string, string> {
+    const labels: [string, string][] = []
+    for (const { name, value } of node?.kind === 'map' ? node.fields : []) {
+      if (name === 'connected-app' || name.startsWith('kyconnect-')) {
+        const owner = name === 'connected-app' ? 'the Registry' : 'kyconnect'
+        this.#add({
+          path: ['labels', name],
+          at: 'name',
+          message: `${formatPath(['labels', name])} is reserved for ${owner}`,
+        })
+      }
+      if (value.kind === 'scalar' && typeof value.value === 'string') {
+        this.#checkText(value.value, ['labels', name])
+        labels.push([name, value.value])
+      }
+    }
+    return Object.fromEntries(labels)
+  }
+
+  async #content(node: Node, path: FieldPath): Promise<Content> {
+    const role = roleOf(path)
+    if (role === 'spec') return this.#spec(node, path)
+    switch (node.kind) {
+      case 'map': {
+        const fields: [string, Content][] = []
+        for (const { name, value } of node.fields) fields.push([name, await this.#content(value, [...path, name])])
+        return Object.fromEntries(fields)
+      }
+      case 'list': {
+        const items: Content[] = []
+        for (const [index, item] of node.items.entries()) items.push(await this.#content(item, [...path, index]))
+        return items
+      }
+      case 'scalar':
+        if (typeof node.value !== 'string') return node.value
+        if (role === 'secret') return this.#secret(node.value, path)
+        if (role === 'markdown') return this.#markdown(node.value, path)
+        this.#checkText(node.value, path)
+        if (role === 'url' || role === 'fetched-url') this.#checkUrl(node.value, path)
+        return node.value
+    }
+  }
+
+  async #spec(node: Node, path: FieldPath): Promise<Content> {
+    if (node.kind !== 'scalar') return new RawJson(jsonText(node, this.#document.text))
+    if (typeof node.value !== 'string') return new RawJson('null')
+    if (node.value === '') {
+      this.#add({ path, at: 'value', message: `${formatPath(path)} must not be empty` })
+      return null
+    }
+    const read = await this.#readFile(path, (reading) => readSpecification(String(node.value), reading))
+    if (read === undefined || read instanceof RawJson) return read ?? null
+    for (const problem of read) this.#report(problem)
+    return null
+  }
+
+  async #markdown(text: string, path: FieldPath): Promise<Content> {
+    if (!isMarkdownPath(text)) return text
+    return (await this.#readFile(path, (reading) => readMarkdown(text, reading))) ?? null
+  }
+
+  async #readFile<Result>(
+    path: FieldPath,
+    read: (reading: { file: string; folder: string }) => Result | Promise<Result>,
+  ): Promise<Result | undefined> {
+    const { file, folder } = this.#document
+    try {
+      return await read({ file, folder: folder() })
+    } catch (error) {
+      if (!(error instanceof FileRefused)) throw error
+      this.#add({ path, at: 'value', message: `the file of ${formatPath(path)} cannot be used: ${error.message}` })
+      return undefined
+    }
+  }
+
+  #secret(text: string, path: FieldPath): Content {
+    const reference = parseReference(text, this.#document.folder)
+    if (reference instanceof SecretReference) return reference
+    this.#add({ path, at: 'value', ...reference, message: `${formatPath(path)} ${reference.message}` })
+    return null
+  }
+
+  #checkText(text: string, path: FieldPath): void {
+    if (!hasReference(text)) return
+    this.#add({
+      path,
+      at: 'value',
+      message: `${formatPath(path)} must not refer to a secret`,
+      hint: 'secrets are allowed in username, password, clientId and clientSecret only',
+    })
+  }
+
+  #checkUrl(url: string, path: FieldPath): void {
+    if (url === '' || hasReference(url)) return
+    const name = formatPath(path)
+    if (hasPassword(url)) {
+      this.#add({
+        path,
+        at: 'value',
+        message: `${name} has a password in it`,
+        hint: 'give the password in api.credentials.basic, as a reference',
+      })
+    } else if (roleOf(path) === 'fetched-url') {
+      if (!isFetchable(url))
+        this.#add({
+          path,
+          at: 'value',
+          message: `${name} is not an http or https URL, so the Registry cannot fetch it`,
+        })
+    } else if (!isAcceptedUrl(url)) {
+      this.#add({ path, at: 'value', message: `${name} is not a URL that the Registry accepts` })
+    }
+  }
+
+  #add({ path, at, message, hint }: FieldProblem): void {
+    const { root, lines } = this.#document
+    const value = at === 'value' ? nodeAt(root, path) : undefined
+    const offset =
+      value === undefined || (value.kind === 'scalar' && value.start === value.end)
+        ? offsetOfField(root, path)
+        : value.start
+    this.#report({ message, ...lines.placeOf(offset), ...(hint !== undefined && { hint }) })
+  }
+}
+
+function isFetchable(url: string): boolean {
+  return /^https?:\/\/[^\s/?#]/i.test(url) && !/[\s\p{Cc}]/u.test(url) && URL.canParse(url)
+}

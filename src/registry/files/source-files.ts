@@ -1,0 +1,166 @@
+import { readdirSync, realpathSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { decodeText, fileProblem, FileRefused, readRegularFile } from './confined-file.js'
+import type { Problem } from './problem.js'
+
+const maxFileBytes = 8 * 1024 * 1024
+const maxFiles = 10_000
+const extensions = /\.(?:ya?ml|json)$/i
+
+/** A text that may describe services. */
+export interface SourceFile {
+  /** As messages name it. */
+  readonly file: string
+  /** Absolute; undefined for standard input. */
+  readonly path: string | undefined
+  readonly text: string
+  /** Whether the user named the file itself, and not a folder around it. */
+  readonly isNamed: boolean
+  readonly isJson: boolean
+  /** The real folder of the file. */
+  readonly folder: () => string
+}
+
+export interface ReadServiceFilesDeps {
+  /** Absolute. Relative paths start there; for a document from standard input it is the folder of the document. */
+  readonly workingFolder: string
+  /** Everything that standard input has; the caller limits its size. */
+  readonly readStdin: () => Promise<string>
+  readonly signal: AbortSignal
+}
+
+/** Reads what the sources name: files, folders with everything below them, and `-` for standard input. */
+export async function readSources(
+  sources: readonly string[],
+  deps: ReadServiceFilesDeps,
+  report: (problem: Problem) => void,
+): Promise<SourceFile[]> {
+  const walk = new Walk(deps, report)
+  for (const source of new Set(sources)) {
+    if (source === '-') await walk.stdin()
+    else await walk.source(source)
+  }
+  return walk.files
+}
+
+class Walk {
+  readonly files: SourceFile[] = []
+  readonly #deps: ReadServiceFilesDeps
+  readonly #report: (problem: Problem) => void
+  /** The real paths that were read: a file may be named and be in a named folder. */
+  readonly #seen = new Set<string>()
+  #count = 0
+
+  constructor(deps: ReadServiceFilesDeps, report: (problem: Problem) => void) {
+    this.#deps = deps
+    this.#report = report
+  }
+
+  async stdin(): Promise<void> {
+    const text = (await this.#deps.readStdin()).replace(/^\uFEFF/, '')
+    const { workingFolder } = this.#deps
+    this.files.push({
+      file: '-',
+      path: undefined,
+      text,
+      isNamed: true,
+      isJson: isJsonObject(text),
+      folder: () => realpathSync(workingFolder),
+    })
+  }
+
+  async source(source: string): Promise<void> {
+    const path = resolve(this.#deps.workingFolder, source)
+    try {
+      if (statSync(path).isDirectory()) await this.#folder(source, path)
+      else await this.#file(source, path, true)
+    } catch (error) {
+      this.#refuse(source, error)
+    }
+  }
+
+  /** A folder that is left out without a word would make --prune delete its services. */
+  async #folder(shown: string, path: string): Promise<void> {
+    let entries
+    try {
+      entries = readdirSync(path, { withFileTypes: true })
+    } catch (error) {
+      this.#refuse(shown, error)
+      return
+    }
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1))
+    for (const entry of entries) {
+      if (entry.name.startsWith('.')) continue
+      const entryPath = join(path, entry.name)
+      const entryShown = join(shown, entry.name)
+      if (entry.isDirectory()) await this.#folder(entryShown, entryPath)
+      else if (entry.isSymbolicLink() && isFolder(entryPath)) {
+        this.#refuse(
+          entryShown,
+          new FileRefused('links to folders are not followed'),
+          `name the folder with -f as well, or begin the name of the link with a dot`,
+        )
+      } else if (extensions.test(entry.name)) await this.#file(entryShown, entryPath, false)
+    }
+  }
+
+  async #file(shown: string, path: string, isNamed: boolean): Promise<void> {
+    this.#count++
+    // Reading is synchronous, because that is several times faster; Ctrl-C is noticed between files.
+    if (this.#count % 64 === 0) await new Promise((resume) => setImmediate(resume))
+    this.#deps.signal.throwIfAborted()
+    if (this.#count > maxFiles) {
+      if (this.#count === maxFiles + 1) this.#refuse(shown, new FileRefused(`there are more than ${maxFiles} files`))
+      return
+    }
+    try {
+      const text = decodeText(readRegularFile(path, maxFileBytes))
+      const real = realpathSync(path)
+      if (this.#seen.has(real)) return
+      this.#seen.add(real)
+      this.files.push({
+        file: shown,
+        path: real,
+        text,
+        isNamed,
+        isJson: /\.json$/i.test(path),
+        folder: () => dirname(real),
+      })
+    } catch (error) {
+      this.#refuse(
+        shown,
+        error,
+        isNamed && error instanceof FileRefused && error.message === '' ? undefined : undefined,
+      )
+    }
+  }
+
+  #refuse(file: string, error: unknown, hint?: string): void {
+    const cause = error instanceof FileRefused ? error.message : fileProblem(error)
+    this.#report({
+      file,
+      line: 1,
+      column: 1,
+      message: `the file cannot be read: ${cause}`,
+      ...(hint !== undefined && { hint }),
+    })
+  }
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
+  }
+}
+
+function isJsonObject(text: string): boolean {
+  if (!/^\s*\{/.test(text)) return false
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
