@@ -25,7 +25,11 @@ import { checkSavable, saveRoute } from './pairing/saved-route.js'
 import type { Emit } from './progress.js'
 import { type Revocation, revokeIdentity } from './renewal/revoke.js'
 import { rollBack } from './renewal/rollback.js'
+import { type ApplyDeps, applyPlan } from './registry/apply.js'
 import { RegistryClient } from './registry/client.js'
+import { resolveSecret } from './registry/files/resolve-secret.js'
+import type { Plan } from './registry/plan.js'
+import type { Applied } from './registry/result.js'
 import { renewAll, type RenewalResult, type RenewalRun, type RunResult } from './renewal/run.js'
 import { Redactor, stripControl } from './redaction.js'
 import type { Runtime } from './runtime.js'
@@ -66,6 +70,14 @@ export const plainRun: RunOptions = {
   },
   emit: () => undefined,
   trace: undefined,
+}
+
+/** The Application Registry of an App. */
+export interface Registry {
+  readonly client: RegistryClient
+  /** Carries out a plan. @throws as applyPlan */
+  apply(plan: Plan, options: Pick<ApplyDeps, 'concurrency' | 'replace' | 'report'>): Promise<Applied>
+  close(): Promise<void>
 }
 
 /** The composition root: commands, and programs that import kyconnect, use everything else through it. */
@@ -318,9 +330,22 @@ export class Kyconnect {
   }
 
   /** Opens the Application Registry of an identity; close it after use. */
-  openRegistry(identity: Identity, run: RunOptions): { readonly client: RegistryClient; close(): Promise<void> } {
+  openRegistry(identity: Identity, run: RunOptions): Registry {
+    const { environment, signal } = this.#runtime
     const gateway = this.#gateway(identity, run)
-    return { client: new RegistryClient(gateway, this.#redactor), close: () => gateway.close() }
+    const client = new RegistryClient(gateway, this.#redactor)
+    return {
+      client,
+      apply: (plan, options) =>
+        applyPlan(plan, {
+          ...options,
+          client,
+          redactor: this.#redactor,
+          resolveSecret: (reference) => resolveSecret(reference, environment),
+          sleep: (milliseconds) => sleep(milliseconds, signal),
+        }),
+      close: () => gateway.close(),
+    }
   }
 
   /** The error for an unsuccessful answer. @param what names the request in the message */

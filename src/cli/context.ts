@@ -22,6 +22,8 @@ export interface Context {
   readonly endNow: () => void
   /** Calls the listener at each SIGHUP from now on; without a listener, that signal ends the program. */
   readonly onHangup: (listener: () => void) => void
+  /** The path of the JSON Schema that the package has for service files. */
+  readonly schemaFile: () => string
   /** Hides the command line from other users of the machine. */
   readonly hideArguments: () => void
 }

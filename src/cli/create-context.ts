@@ -1,4 +1,5 @@
-import { fstatSync } from 'node:fs'
+import { fstatSync, realpathSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { Writable } from 'node:stream'
 import { isatty } from 'node:tty'
 import { errorCodeOf, FilesError, InterruptedError, type KyconnectError, TerminatedError } from '../errors.js'
@@ -31,6 +32,10 @@ export async function createContext(): Promise<Context> {
     endNow,
     onHangup: (listener) => {
       process.on('SIGHUP', listener)
+    },
+    schemaFile: () => {
+      const program = realpathSync(process.argv[1] ?? '')
+      return join(dirname(program), '..', 'schema', 'service.schema.json')
     },
     hideArguments: () => {
       process.title = 'kyconnect'

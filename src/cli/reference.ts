@@ -90,7 +90,8 @@ function usage(command: Command): string {
 /** With the name of the command that it belongs to. */
 function nameOf(command: Command): string {
   const { parent } = command
-  return parent?.parent == null ? command.name() : `${parent.name()} ${command.name()}`
+  const isNested = parent !== null && parent.parent !== null
+  return isNested ? `${parent.name()} ${command.name()}` : command.name()
 }
 
 function describe({ description, defaultValue }: Option): string {

@@ -5,7 +5,7 @@ import { shellWord } from '../../../shell-word.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import { confirm } from '../../prompts.js'
-import { findService } from './find.js'
+import { findService } from '../../../registry/find-service.js'
 import { documentOf } from './list.js'
 import { type RegistryOptions, withRegistry } from './registry-session.js'
 
@@ -18,9 +18,9 @@ export interface DeleteOptions extends RegistryOptions {
 export async function runDelete(names: readonly string[], options: DeleteOptions, context: Context): Promise<void> {
   const { stdout, stderr } = context
   const json = options.json === true
-  await withRegistry(options, context, async ({ client, identity: { metadata } }) => {
+  await withRegistry(options, context, async ({ registry: { client }, identity: { metadata } }) => {
     const listed = await client.list()
-    const services = [...new Set(names.map((name) => findService(name, listed)))]
+    const services = [...new Set(names.map((name) => findService(listed, name)))]
     const question = `Delete ${services.map(describe).join(', ')} of the App "${oneLine(metadata.app)}"? Bindings in the cluster break.`
     if (options.yes !== true && !(await confirm(question, json, context))) {
       throw new ConfirmationNeededError('nothing was deleted: the deletion was not confirmed', {

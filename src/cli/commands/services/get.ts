@@ -3,7 +3,7 @@ import { stripControl } from '../../../redaction.js'
 import type { RegisteredService } from '../../../registry/registered-service.js'
 import type { Context } from '../../context.js'
 import { indentJson } from '../../output/json-layout.js'
-import { findService } from './find.js'
+import { findService } from '../../../registry/find-service.js'
 import { type RegistryOptions, withRegistry } from './registry-session.js'
 
 /** The flags of the command, as they are given. */
@@ -11,8 +11,8 @@ export type GetOptions = RegistryOptions
 
 export async function runGet(given: string, options: GetOptions, context: Context): Promise<void> {
   const { stdout } = context
-  await withRegistry(options, context, async ({ client }) => {
-    const { id } = findService(given, await client.list())
+  await withRegistry(options, context, async ({ registry: { client } }) => {
+    const { id } = findService(await client.list(), given)
     const found = await client.get(id)
     if (found === undefined) {
       throw new RequestRefusedError(`the service ${id} has been deleted since it was listed`, {

@@ -14,7 +14,7 @@ export interface ListOptions extends RegistryOptions {
 
 export async function runList(options: ListOptions, context: Context): Promise<void> {
   const { stdout, stderr, runtime } = context
-  await withRegistry(options, context, async ({ client, identity }) => {
+  await withRegistry(options, context, async ({ registry: { client }, identity }) => {
     const all = await client.list()
     const listed = options.set === undefined ? all : all.filter((service) => setOf(service) === options.set)
     if (options.json === true) {

@@ -1,10 +1,13 @@
 import type { Identity } from '../../../identity/identity.js'
-import type { RegistryClient } from '../../../registry/client.js'
+import type { Registry } from '../../../kyconnect.js'
 import type { Context } from '../../context.js'
 import { warnOfExpiry } from '../../output/identity-report.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer, type ProgressRenderer } from '../../output/progress-renderer.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
+
+/** The requests at the same time that are usual. */
+export const defaultConcurrency = 8
 
 /** The flags of every subcommand that asks the Registry. */
 export interface RegistryOptions extends NetworkOptions, OutputOptions {
@@ -14,7 +17,7 @@ export interface RegistryOptions extends NetworkOptions, OutputOptions {
 /** The Registry of an App, opened for one command. */
 export interface RegistrySession {
   readonly identity: Identity
-  readonly client: RegistryClient
+  readonly registry: Registry
   readonly progress: ProgressRenderer
 }
 
@@ -26,7 +29,7 @@ export async function withRegistry<T>(
   options: RegistryOptions,
   context: Context,
   work: (session: RegistrySession) => Promise<T>,
-  connections?: number,
+  connections = defaultConcurrency,
 ): Promise<T> {
   const { kyconnect, runtime } = context
   const progress = await createProgressRenderer(
@@ -40,7 +43,7 @@ export async function withRegistry<T>(
   warnOfExpiry(identity, runtime.now(), progress.emit)
   const registry = kyconnect.openRegistry(identity, { choice, emit: progress.emit, trace: progress.trace })
   try {
-    return await work({ identity, client: registry.client, progress })
+    return await work({ identity, registry, progress })
   } catch (error) {
     progress.fail()
     throw error

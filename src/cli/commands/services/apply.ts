@@ -1,0 +1,128 @@
+import { ConfirmationNeededError, UsageError } from '../../../errors.js'
+import { oneLine } from '../../../redaction.js'
+import type { Registry } from '../../../kyconnect.js'
+import { checkReplacements } from '../../../registry/apply.js'
+import { chooseSet } from '../../../registry/label.js'
+import { hasChanges, type Plan, planServices } from '../../../registry/plan.js'
+import { type Applied, errorOf } from '../../../registry/result.js'
+import type { Context } from '../../context.js'
+import { jsonLine } from '../../output/json-document.js'
+import { styleFor } from '../../output/style.js'
+import { confirm } from '../../prompts.js'
+import { createCounter } from './counter.js'
+import { actions, formatPlan, planDocument } from './plan-report.js'
+import { defaultConcurrency, type RegistryOptions, type RegistrySession, withRegistry } from './registry-session.js'
+import { readFiles, showingProblems, showProblems } from './service-files.js'
+
+/** The flags of the command, as they are given. */
+export interface ApplyOptions extends RegistryOptions {
+  readonly file: readonly string[]
+  readonly set?: string
+  readonly prune?: true
+  readonly dryRun?: true
+  readonly yes?: true
+  readonly adopt?: true
+  readonly replace?: true
+  readonly refreshCredentials?: true
+  readonly concurrency?: string
+}
+
+const maxConcurrency = 64
+
+export async function runApply(options: ApplyOptions, context: Context): Promise<void> {
+  const { stdout, runtime } = context
+  const json = options.json === true
+  const concurrency = parseConcurrency(options.concurrency)
+  const services = await readFiles(options.file, json, context)
+  const set = chooseSet(options.set, services)
+  const work = async ({ registry, identity }: RegistrySession): Promise<void> => {
+    const { app } = identity.metadata
+    const plan = await planServices(registry.client, services, {
+      set,
+      adopt: options.adopt === true,
+      prune: options.prune === true,
+      refreshCredentials: options.refreshCredentials === true,
+    })
+    if (!json) await stdout.write(formatPlan(plan, app, styleFor(stdout, runtime.environment)))
+    const isForShow = options.dryRun === true || !hasChanges(plan)
+    if (isForShow) {
+      if (json) await stdout.write(jsonLine(planDocument(plan)))
+      return
+    }
+    checkReplacements(plan, options.replace === true)
+    if (options.yes !== true && !(await confirm(`Change the services of the App "${oneLine(app)}"?`, json, context))) {
+      throw new ConfirmationNeededError('nothing was changed: the plan was not confirmed', {
+        hints: ['to apply it without the question, add --yes'],
+      })
+    }
+    const applied = await carryOut(plan, registry, options, context)
+    if (json) await stdout.write(jsonLine({ ...planDocument(plan), results: resultsOf(applied) }))
+    else await report(applied, context)
+    const error = errorOf(applied)
+    if (error !== undefined) throw error
+  }
+  await withRegistry(options, context, work, concurrency)
+}
+
+async function carryOut(plan: Plan, registry: Registry, options: ApplyOptions, context: Context): Promise<Applied> {
+  const json = options.json === true
+  const counter = await createCounter(json || options.verbose === true, context)
+  try {
+    return await showingProblems(json, context, () =>
+      registry.apply(plan, {
+        concurrency: parseConcurrency(options.concurrency),
+        replace: options.replace === true,
+        report: (event) => {
+          if (event.event === 'finished') counter.show(`${event.finished} of ${event.total} services`)
+        },
+      }),
+    )
+  } finally {
+    counter.stop()
+  }
+}
+
+/** The problems, and a line that says what was done. */
+async function report({ results }: Applied, context: Context): Promise<void> {
+  const failed = results.filter(({ outcome }) => outcome === 'failed')
+  for (const { identifier, name, action, problems } of failed) {
+    const what = `${identifier ?? name} was not ${actions.find(([one]) => one === action)?.[1] ?? action}`
+    await showProblems(
+      problems.map(({ message, place, hint }) => ({ message: `${what}: ${message}`, place, hint })),
+      context,
+    )
+  }
+  const done = actions.flatMap(([action, past]) => {
+    const count = results.filter((result) => result.action === action && result.outcome === 'done').length
+    return count === 0 ? [] : [`${count} ${past}`]
+  })
+  await context.stdout.write(`${done.length === 0 ? 'nothing was changed' : done.join(', ')}\n`)
+}
+
+function resultsOf({ results }: Applied): object[] {
+  return results
+    .filter(({ action }) => action !== 'unchanged')
+    .map(({ identifier, name, action, outcome, id, problems }) => ({
+      action,
+      identifier: identifier ?? null,
+      name,
+      outcome,
+      id: id ?? null,
+      problems: problems.map(({ message, path, place, hint }) => ({
+        message,
+        field: path.join('.'),
+        place: place ?? null,
+        hint: hint ?? null,
+      })),
+    }))
+}
+
+/** @throws UsageError */
+function parseConcurrency(text: string | undefined): number {
+  if (text === undefined) return defaultConcurrency
+  const number = Number(text)
+  if (/^\d{1,2}$/.test(text) && number >= 1 && number <= maxConcurrency) return number
+  throw new UsageError(
+    `--concurrency takes a number from 1 to ${maxConcurrency}, not ${JSON.stringify(text.slice(0, 40))}`,
+  )
+}
