@@ -14,13 +14,15 @@ function listedAs(service: DesiredService, set = 'shop', id = `id-of-${service.i
   const { provider, name, description } = service.content
   return {
     id,
-    provider: String(provider),
-    name: String(name),
-    description: String(description),
+    provider: textOf(provider),
+    name: textOf(name),
+    description: textOf(description),
     identifier: service.identifier,
     labels: { ...labelsToSend(service, set), 'connected-app': 'demo' },
   }
 }
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 /** A service that someone registered by hand. */
 function unlabelled(identifier: string | undefined): ListedService {

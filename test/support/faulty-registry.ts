@@ -30,6 +30,8 @@ export interface FaultyRegistry {
   open(timeoutMs?: number): OpenRegistry
   /** How many requests of this method were seen. */
   count(method: string): number
+  /** Ends all connections, and takes no more. */
+  disappear(): void
   close(): Promise<void>
 }
 
@@ -89,6 +91,10 @@ export async function startFaultyRegistry(): Promise<FaultyRegistry> {
       return registry
     },
     count: (method) => faulty.requests.filter((request) => request.method === method).length,
+    disappear: () => {
+      server.close()
+      server.closeAllConnections()
+    },
     close: async () => {
       await Promise.all(opened.map((registry) => registry.close()))
       server.closeAllConnections()
