@@ -129,13 +129,14 @@ describe('a server', () => {
 describe('a secret that is about to be sent', () => {
   const secret = 'p&ss "word" <1> ä/'
 
-  test('is removed as it is, and as JSON, Go’s JSON and URLs write it', () => {
+  test('is removed as it is, and as JSON, Go’s JSON, JSON inside JSON and URLs write it', () => {
     const redactor = new Redactor()
     redactor.learnSecret(secret)
     const json = JSON.stringify(secret).slice(1, -1)
     const go = json.replace(/[&<>]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`)
     expect(go).toContain('p\\u0026ss')
-    for (const form of [secret, json, go, encodeURIComponent(secret)]) {
+    const inside = JSON.stringify(json).slice(1, -1)
+    for (const form of [secret, json, go, inside, encodeURIComponent(secret)]) {
       expect(redactor.redact(`a ${form} b`)).toBe('a REDACTED b')
     }
   })

@@ -11,7 +11,7 @@ import { errorOf } from '../../src/registry/result.js'
 import { applyWith, outcomesOf, planWith, run, stepsOf } from '../support/apply.js'
 import { temporaryFolder } from '../support/certificates.js'
 import { exchanges } from '../support/golden.js'
-import { type Fault, type FaultyRegistry, type SeenRequest, startFaultyRegistry } from '../support/faulty-registry.js'
+import { type Fault, type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.js'
 import { root } from '../support/kyconnect.js'
 import type { OpenRegistry } from '../support/registry.js'
 import { describedServices, openApi, secret, serviceOf } from '../support/services.js'
@@ -172,6 +172,13 @@ describe('a broken connection', () => {
   })
 })
 
+/** docs/contract.md §7. */
+const istioRefusal: Fault = {
+  status: 403,
+  type: 'application/json',
+  body: '{"code":403,"error":"no valid subject found"}',
+}
+
 describe('what would fail for every service ends the run', () => {
   const many = Array.from({ length: 30 }, (_, index) => serviceOf(`s${index}`))
 
@@ -179,11 +186,12 @@ describe('what would fail for every service ends the run', () => {
     ['a page for a missing certificate', 'gateway-no-cert-metadata', 'ERR_CLIENT_CERTIFICATE_REFUSED'],
     ['a page for another App', 'gateway-other-app-metadata', 'ERR_REQUEST_REFUSED'],
     ['a page for an unknown App', 'gateway-unknown-app-metadata', 'ERR_REQUEST_REFUSED'],
+    ['the Istio gateway’s refusal of the App', 'istio', 'ERR_REQUEST_REFUSED'],
     ['the Registry without the App', 'registry-service-unknown-app-create', 'ERR_REQUEST_REFUSED'],
   ])('%s', async (_, name, code) => {
     await run(registry, [serviceOf('old')])
     const plan = await planWith(registry, many, { prune: true })
-    faulty.fault = ({ method }) => (method === 'POST' ? recorded(name) : undefined)
+    faulty.fault = ({ method }) => (method === 'POST' ? (name === 'istio' ? istioRefusal : recorded(name)) : undefined)
     faulty.requests.length = 0
     const applied = await applyWith(registry, plan, { concurrency: 2 })
     expect(errorOf(applied)?.code).toBe(code)
@@ -216,6 +224,24 @@ describe('what would fail for every service ends the run', () => {
 })
 
 describe('what fails for one service', () => {
+  test.each<[string, Fault]>([
+    ['a connection that breaks each time', 'lost request'],
+    ['no answer in time', 'silence'],
+    ['an answer that is too large', { status: 200, type: 'text/html', body: ' '.repeat(1024 * 1024 + 1) }],
+  ])('%s, does not keep the others from being changed', async (_, fault) => {
+    const services = [serviceOf('a'), serviceOf('b')]
+    await run(registry, services)
+    const plan = await planWith(
+      registry,
+      services.map(({ identifier }) => serviceOf(identifier, { name: `New ${identifier}` })),
+    )
+    failing('PUT', fault, 3, 'New a')
+    const applied = await applyWith(faulty.open(3000), plan, { concurrency: 1 })
+    expect(outcomesOf(applied)).toEqual(['update a: failed', 'update b: done'])
+    expect(applied.ended).toBeUndefined()
+    expect(errorOf(applied)?.code).toBe('ERR_SERVICES_FAILED')
+  })
+
   test.each<[string, Fault]>([
     ['the page for a body that is too large', recorded('gateway-body-too-large')],
     [
@@ -253,41 +279,40 @@ describe('what fails for one service', () => {
   })
 })
 
-test('no secret appears in a plan, a result, an error or a trace, whatever the Registry answers', async () => {
+describe('no secret appears in a plan, a result, an error or a trace', () => {
   const password = 'p&ss "word" <1>'
-  const services = [
-    serviceOf('orders', { api: { credentials: { basic: { username: secret('U'), password: secret('P') } } } }),
-    serviceOf('second', { api: { credentials: { oauth: { clientSecret: secret('L') } } } }),
-  ]
   const lines = 'first line of it\nsecond line of it'
-  const values: Readonly<Record<string, string>> = { U: 'orders', P: password, L: lines }
-  const quoting = (request: SeenRequest): Fault | undefined =>
-    request.method === 'GET'
-      ? undefined
-      : {
-          status: 400,
-          type: 'application/json',
-          body: JSON.stringify({ code: 400, error: `${'x'.repeat(16_375)}${request.body} ${password} ${lines}` }),
-        }
-  faulty.fault = quoting
-  const plan = await planWith(registry, services)
-  const applied = await applyWith(registry, plan, {
-    resolveSecret: ({ text }) => values[text.replace(/\W|env/g, '')] ?? '',
+  const values: Readonly<Record<string, string>> = { USER: 'orders-service', WORD: password, LINES: lines }
+  const services = [
+    serviceOf('orders-service', {
+      api: { credentials: { basic: { username: secret('USER'), password: secret('WORD') } } },
+    }),
+    serviceOf('second', { api: { credentials: { oauth: { clientSecret: secret('LINES') } } } }),
+  ]
+
+  // The texts are cut at 300, 2000 and 16384 characters: a secret across the cut must not be shown in part.
+  test.each([0, 270, 294, 1990, 16_330, 16_378])('when a refusal quotes it after %i characters', async (before) => {
+    faulty.fault = ({ method, body }) =>
+      method === 'GET'
+        ? undefined
+        : {
+            status: 400,
+            type: 'application/json',
+            body: JSON.stringify({ code: 400, error: `${'-'.repeat(before)}${password}${lines}${body}` }),
+          }
+    const plan = await planWith(registry, services)
+    const applied = await applyWith(registry, plan, {
+      resolveSecret: ({ source }) => (source.kind === 'environment' ? (values[source.variable] ?? '') : ''),
+    })
+    expect(outcomesOf(applied)).toEqual(['create orders-service: failed', 'create second: failed'])
+    const error = errorOf(applied)
+    const shown = JSON.stringify([plan, applied, error?.message, error?.details]) + registry.traced.join('\n')
+    for (const part of ['p&ss', 'p\\u0026ss', 'first line', 'second line', '\\"word'])
+      expect(shown.includes(part), part).toBe(false)
+    if (before === 0) expect(shown).toContain('REDACTED')
+    // The user name is an identifier, too, which the files show.
+    expect(registry.redactor.redact('created orders-service')).toBe('created orders-service')
   })
-  expect(outcomesOf(applied)).toEqual(['create orders: failed', 'create second: failed'])
-  const shown =
-    JSON.stringify([plan, applied, errorOf(applied), errorOf(applied)?.details]) + registry.traced.join('\n')
-  for (const part of [
-    password,
-    'p&ss',
-    'p\\u0026ss',
-    JSON.stringify(password).slice(1, -1),
-    'first line of it',
-    'second line',
-  ])
-    expect(shown).not.toContain(part)
-  // The user name is an identifier, too, which the files show.
-  expect(applied.results[0]?.identifier).toBe('orders')
 })
 
 test('a large answer is read: a list of 4 MiB, a service of 30 MiB, and not an endless one', async () => {

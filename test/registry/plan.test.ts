@@ -64,14 +64,17 @@ describe('a plan', () => {
   })
 
   test.each<[string, Given]>([
-    ['the spec', { api: {} }],
+    ['the spec', { api: { spec: asyncApi }, labels: { team: 'a' } }],
     ['a label', { api: { spec: openApi }, labels: { team: 'b' } }],
     ['the name', { api: { spec: openApi }, labels: { team: 'a' }, name: 'New' }],
     ['the target', { api: { spec: openApi, targetUrl: 'https://x.example' }, labels: { team: 'a' } }],
-    ['a reference to a secret', { api: { spec: openApi, credentials: { basic: { username: secret('A') } } } }],
+    [
+      'a reference to a secret',
+      { api: { spec: openApi, credentials: { basic: { username: secret('A') } } }, labels: { team: 'a' } },
+    ],
   ])('updates a service of which %s has changed in the file', (_, given) => {
     const before = listedAs(orders)
-    const step = only(serviceOf('orders', { events: { spec: asyncApi }, ...given }), before)
+    const step = only(serviceOf('orders', given), before)
     expect(step).toMatchObject({ action: 'update', reasons: ['changed'] })
   })
 

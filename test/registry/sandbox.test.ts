@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ConfirmationNeededError, ServiceConflictError, ServiceFilesError, UsageError } from '../../src/errors.js'
 import { RawJson } from '../../src/registry/content.js'
 import { findService } from '../../src/registry/find-service.js'
-import { ownLabels } from '../../src/registry/label.js'
+import { contentLabel, ownLabels } from '../../src/registry/label.js'
 import type { RegisteredService } from '../../src/registry/registered-service.js'
 import { errorOf, type ApplyEvent } from '../../src/registry/result.js'
 import type { Sandbox } from '../../src/sandbox/sandbox.js'
@@ -189,6 +189,18 @@ describe('a service that loses the last of its parts', () => {
     expect(after.details).not.toHaveProperty('api.spec')
     expect(after.id).not.toBe(before.id)
     expect(results).toMatchObject([{ action: 'replace', outcome: 'done', id: after.id }])
+  })
+
+  test.each<[string, Record<string, unknown>]>([
+    ['changed', { name: 'By hand' }],
+    ['taken out of its set', {}],
+  ])('is found by reading, where it was added by hand and the service was %s', async (how, change) => {
+    const plain = serviceOf('orders')
+    await run(registry, [plain])
+    const { labels } = await read('orders')
+    const kept = how === 'changed' ? labels : { [contentLabel]: labels[contentLabel] }
+    await changeByHand('orders', { ...change, labels: kept, api: { targetUrl: 'https://x.example', spec: { a: 1 } } })
+    expect(stepsOf(await planWith(registry, [plain], { adopt: true }))).toEqual(['replace orders'])
   })
 
   test('is updated when somebody has taken the part away already', async () => {
