@@ -41,15 +41,15 @@ export class Redactor {
   }
 
   /**
-   * Learns a secret that is about to be sent, because the answer may quote it: as it is, each of its lines, and in the forms that JSON
-   * and URLs give it. A secret of less than 8 characters is not learned: redacting it would also redact ordinary text.
+   * Learns a secret that is about to be sent, because the answer may quote it: as it is, each of its lines, and in the forms that JSON,
+   * JSON inside JSON and URLs give it. A secret of less than 8 characters is not learned: redacting it would also redact ordinary text.
    */
   learnSecret(secret: string): void {
     for (const text of [secret, oneLine(secret), ...secret.split(/\r?\n/)]) {
-      const json = JSON.stringify(text).slice(1, -1)
-      const goJson = goEscapes.reduce((escaped, [char, escape]) => escaped.replaceAll(char, escape), json)
+      if (text.length < minSecretLength) continue
+      const once = jsonForms(text)
       const url = encodeURIComponent(text.replace(/\p{Surrogate}/gu, '\uFFFD'))
-      for (const form of [text, json, goJson, url]) this.#add(form)
+      for (const form of [text, ...once, ...once.flatMap(jsonForms), url]) this.#add(form)
     }
   }
 
@@ -80,6 +80,12 @@ export class Redactor {
     if (typeof value !== 'object' || value === null || value instanceof Date) return value
     return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, this.redactJson(item)]))
   }
+}
+
+/** A text inside a string of JSON, as JSON.stringify and as Go's encoder write it. */
+function jsonForms(text: string): string[] {
+  const json = JSON.stringify(text).slice(1, -1)
+  return [json, goEscapes.reduce((escaped, [char, escape]) => escaped.replaceAll(char, escape), json)]
 }
 
 /** Puts text on one line, without control characters, for output where each line has its own meaning. */

@@ -125,3 +125,39 @@ describe('a server', () => {
     })
   })
 })
+
+describe('a secret that is about to be sent', () => {
+  const secret = 'p&ss "word" <1> ä/'
+
+  test('is removed as it is, and as JSON, Go’s JSON, JSON inside JSON and URLs write it', () => {
+    const redactor = new Redactor()
+    redactor.learnSecret(secret)
+    const json = JSON.stringify(secret).slice(1, -1)
+    const go = json.replace(/[&<>]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`)
+    expect(go).toContain('p\\u0026ss')
+    const inside = JSON.stringify(json).slice(1, -1)
+    for (const form of [secret, json, go, inside, encodeURIComponent(secret)]) {
+      expect(redactor.redact(`a ${form} b`)).toBe('a REDACTED b')
+    }
+  })
+
+  test('of several lines is removed line by line, and where its lines were joined', () => {
+    const redactor = new Redactor()
+    redactor.learnSecret('the first line\r\nthe second line\n')
+    expect(redactor.redact('the second line, the first line the second line')).toBe('REDACTED, REDACTED')
+  })
+
+  test('leaves no rest when it begins with another secret', () => {
+    const redactor = new Redactor()
+    redactor.learnSecret('correct-horse')
+    redactor.redact('correct-horse')
+    redactor.learnSecret('correct-horse-battery')
+    expect(redactor.redact('correct-horse-battery correct-horse')).toBe('REDACTED REDACTED')
+  })
+
+  test('of less than 8 characters stays: redacting it would redact ordinary text', () => {
+    const redactor = new Redactor()
+    redactor.learnSecret('orders')
+    expect(redactor.redact('created orders')).toBe('created orders')
+  })
+})

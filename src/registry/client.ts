@@ -5,7 +5,7 @@ import { oneLine, type Redactor } from '../redaction.js'
 import type { Answer } from '../transport/answer.js'
 import type { HttpClient } from '../transport/client.js'
 import { refusalError } from '../transport/refusal.js'
-import { gatewayFailed } from '../transport/retry.js'
+import { brokenConnection, gatewayFailed } from '../transport/retry.js'
 import { type ListedService, parseId, parseList } from './listed-service.js'
 import { parseRegistered, type RegisteredService } from './registered-service.js'
 
@@ -169,8 +169,9 @@ function registryText({ body }: Answer): string | undefined {
   return text(parseJsonObject(body) ?? {}, 'error')
 }
 
-/** Whether the request was sent, and its answer did not arrive or is not HTTP. */
+/** Whether the connection broke, or no answer came that is HTTP. A connection that cannot be made is another matter. */
 function isLost(error: unknown): error is KyconnectError {
-  if (error instanceof NetworkError || error instanceof TimeoutError) return error.requestSent
+  if (error instanceof NetworkError) return error.requestSent || brokenConnection.has(error.reason ?? '')
+  if (error instanceof TimeoutError) return error.requestSent
   return error instanceof AnswerMalformedError
 }

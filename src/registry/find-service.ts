@@ -1,5 +1,4 @@
 import { UsageError } from '../errors.js'
-import { shellWord } from '../shell-word.js'
 import type { ListedService } from './listed-service.js'
 
 /**
@@ -21,7 +20,7 @@ export function findService(listed: readonly ListedService[], wanted: string): L
   }
   if (others.length === 0) return match
   const ids = [match, ...others].map(({ id }) => id)
-  throw new UsageError(`${ids.length} services are named ${shellWord(wanted)}`, {
+  throw new UsageError(`${ids.length} services have the name "${wanted}"`, {
     hints: [`name one by its id: ${ids.slice(0, 10).join(', ')}`],
     details: { wanted, ids },
   })

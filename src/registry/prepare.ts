@@ -10,9 +10,6 @@ import type { Problem } from './result.js'
 /** Reads a secret. @throws KyconnectError when there is none, or it cannot be used */
 export type ResolveSecret = (reference: SecretReference) => string | Promise<string>
 
-/** What the Registry shows in the place of a secret; stored as one, it destroys the credentials (docs/contract.md §9). */
-const stars = '********'
-
 /**
  * Gets ready what does not need the Registry: reads the secrets of all services that will be written, and measures the bodies. From
  * here on, no output shows the secrets.
@@ -34,13 +31,6 @@ export async function prepareBodies(
       try {
         const secret = secrets.get(keyOf(reference)) ?? (await resolveSecret(reference))
         secrets.set(keyOf(reference), secret)
-        if (secret === stars)
-          problems.push({
-            message: `${reference.text} is ${stars}, which the Registry shows in the place of a secret`,
-            path,
-            place: service.placeOf(path),
-            hint: 'give the secret itself',
-          })
       } catch (error) {
         if (!(error instanceof KyconnectError)) throw error
         const [hint] = error.hints
@@ -63,7 +53,7 @@ export async function prepareBodies(
 }
 
 function keyOf({ source }: SecretReference): string {
-  return source.kind === 'environment' ? `environment:${source.variable}` : `file:${source.path}`
+  return JSON.stringify(source)
 }
 
 /** A value that the files or the names of services hold as plain text is not learned: redacting it would only make the output unreadable. */

@@ -71,3 +71,23 @@ export function secret(variable: string): SecretReference {
 export const openApi = new RawJson('{"openapi":"3.0.0","info":{"title":"Orders","version":"1.0"},"paths":{}}')
 export const asyncApi = new RawJson('{"asyncapi":"2.0.0","info":{"title":"Orders","version":"1.0"},"channels":{}}')
 export const documentation = { displayName: 'Orders', description: 'How to order', type: 'guide' }
+
+/** Two states of one folder: from `before` to `after`, services are created, updated, replaced, deleted and left alone. */
+export function describedServices(which: string): readonly DesiredService[] {
+  const stays = serviceOf('stays', { api: { spec: openApi } })
+  if (which === 'before')
+    return [
+      stays,
+      serviceOf('changes', { events: { spec: asyncApi } }),
+      serviceOf('is-replaced', { api: { spec: openApi } }),
+      serviceOf('goes', { events: { spec: asyncApi } }),
+      serviceOf('goes-too'),
+    ]
+  return [
+    stays,
+    serviceOf('changes', { events: { spec: asyncApi }, documentation }),
+    serviceOf('comes'),
+    serviceOf('comes-too', { api: { spec: openApi } }),
+    serviceOf('is-replaced'),
+  ]
+}

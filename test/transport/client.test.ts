@@ -228,6 +228,18 @@ test('an answer over 1 MiB is not read further', async () => {
   expect((await get(http, at('gateway.kyma.local'))).body).toHaveLength(1024 * 1024)
 })
 
+test('an answer is read up to the number of bytes that its request allows, and not further', async () => {
+  const http = await client()
+  const request = { method: 'GET', url: at('gateway.kyma.local'), maxAnswerBytes: 3 * 1024 * 1024 }
+  handle = () => ({ body: Buffer.alloc(3 * 1024 * 1024, 0x20) })
+  expect((await http.send(request, 'never')).body).toHaveLength(3 * 1024 * 1024)
+  handle = () => ({ body: Buffer.alloc(3 * 1024 * 1024 + 1, 0x20) })
+  await expect(http.send(request, 'never')).rejects.toMatchObject({
+    reason: 'TOO_LARGE',
+    message: expect.stringContaining('larger than 3 MiB') as string,
+  })
+})
+
 test('an abort ends a request at once, with its reason', async () => {
   handle = () => ({ delayMs: 60_000 })
   const controller = new AbortController()
