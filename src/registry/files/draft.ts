@@ -2,7 +2,7 @@ import { UsageError } from '../../errors.js'
 import { nodeAt, type FieldPath } from './field-path.js'
 import { readJson } from './json-tree.js'
 import { Lines } from './lines.js'
-import { serviceFilesError } from './problem.js'
+import { placed, serviceFilesError } from './problem.js'
 import { schemaComment } from './schema-comment.js'
 import { isAcceptedUrl } from './service-url.js'
 import { slugOf } from './slug.js'
@@ -60,8 +60,7 @@ async function readRoot({ text: raw, fileName }: DraftSource): Promise<Node> {
   const text = raw.replace(/^\uFEFF/, '')
   const { roots, problems } = /^\s*\{/.test(text) && fileName.endsWith('.json') ? readJson(text) : await readYaml(text)
   if (problems.length > 0) {
-    const lines = new Lines(fileName, text)
-    throw serviceFilesError(problems.map(({ offset, ...problem }) => ({ ...problem, ...lines.placeOf(offset) })))
+    throw serviceFilesError(placed(problems, new Lines(fileName, text)))
   }
   const [root] = roots
   if (

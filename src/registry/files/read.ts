@@ -4,7 +4,7 @@ import { formatPlace, type Place } from '../place.js'
 import { offsetOfField, shownName } from './field-path.js'
 import { readJson } from './json-tree.js'
 import { Lines } from './lines.js'
-import { serviceFilesError, type Problem } from './problem.js'
+import { placed, serviceFilesError, type Problem } from './problem.js'
 import { readServiceDocument, type ServiceDocument } from './service-document.js'
 import { readSources, type ReadServiceFilesDeps, type SourceFile } from './source-files.js'
 import { isSpecification } from './specification.js'
@@ -26,15 +26,22 @@ export async function readServiceFiles(
 ): Promise<{ readonly services: readonly DesiredService[] }> {
   const problems: Problem[] = []
   const report = (problem: Problem): void => void problems.push(problem)
-  const files: ParsedFile[] = []
-  for (const source of await readSources(sources, deps, report)) files.push(await parse(source))
-  const specifications = referredSpecifications(files)
+  const files: (ParsedFile | Problem)[] = []
+  for (const source of await readSources(sources, deps)) {
+    files.push('message' in source ? source : await parse(source))
+  }
+  const specifications = referredSpecifications(files.filter((file) => 'documents' in file))
   const services: DesiredService[] = []
   const read: ServiceDocument[] = []
-  for (const { source, documents, syntaxProblems, lines } of files) {
+  for (const file of files) {
+    if ('message' in file) {
+      report(file)
+      continue
+    }
+    const { source, documents, syntaxProblems, lines } = file
     if (!source.isNamed && source.path !== undefined && specifications.has(source.path)) continue
-    for (const { offset, ...problem } of syntaxProblems) report({ ...problem, ...lines.placeOf(offset) })
-    if (syntaxProblems.length > 0) continue
+    placed(syntaxProblems, lines).forEach(report)
+    if (!syntaxProblems.every(({ isReadable }) => isReadable)) continue
     for (const document of documents) {
       deps.signal.throwIfAborted()
       if (isSpecification(document.root) && fieldOf(document.root, 'identifier') === undefined) {

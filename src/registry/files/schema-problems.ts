@@ -17,7 +17,7 @@ export function schemaProblems(root: Node): FieldProblem[] {
   if (root.kind !== 'map') {
     return [{ path: [], at: 'value', message: `a service must be a mapping, not ${kindOf(root)}` }]
   }
-  if (!root.fields.some(({ name }) => (knownFields['']?.includes(name) ?? false) && name !== '$schema')) {
+  if (!root.fields.some(({ name }) => isOfService(name))) {
     return [
       {
         path: [],
@@ -27,11 +27,22 @@ export function schemaProblems(root: Node): FieldProblem[] {
     ]
   }
   if (validateService(plainValue(root, []))) return []
-  const problems = (validateService.errors ?? []).flatMap((violation) => problemOf(violation, root))
+  // What concerns the whole document comes after its fields.
+  const violations = [...(validateService.errors ?? [])].sort((a, b) => rank(a) - rank(b))
+  const problems = violations.flatMap((violation) => problemOf(violation, root))
   return problems.filter(
     ({ path, message }, index) =>
       problems.findIndex((other) => other.message === message && formatPath(other.path) === formatPath(path)) === index,
   )
+}
+
+/** Whether a document with such a field was meant to be a service. */
+function isOfService(name: string): boolean {
+  return nearestName(name, knownFields[''] ?? []) !== undefined
+}
+
+function rank({ keyword }: SchemaViolation): number {
+  return keyword === 'anyOf' ? 1 : 0
 }
 
 function problemOf({ instancePath, schemaPath, keyword, params }: SchemaViolation, root: Node): FieldProblem[] {
@@ -91,7 +102,8 @@ function unknownField(path: FieldPath, name: string): FieldProblem {
         : name === 'certificate'
           ? ': the Registry generates it'
           : ''
-  const hint = note === '' && names.length > 0 ? `use one of ${names.join(', ')}` : undefined
+  const hint =
+    note === '' && names.length > 0 ? `use ${names.length === 1 ? '' : 'one of '}${names.join(', ')}` : undefined
   return {
     path: [...path, name],
     at: 'name',

@@ -29,13 +29,15 @@ export interface ReadServiceFilesDeps {
   readonly signal: AbortSignal
 }
 
-/** Reads what the sources name: files, folders with everything below them, and `-` for standard input. */
+/**
+ * Reads what the sources name: files, folders with everything below them, and `-` for standard input. What cannot be read is in the
+ * result as a problem.
+ */
 export async function readSources(
   sources: readonly string[],
   deps: ReadServiceFilesDeps,
-  report: (problem: Problem) => void,
-): Promise<SourceFile[]> {
-  const walk = new Walk(deps, report)
+): Promise<readonly (SourceFile | Problem)[]> {
+  const walk = new Walk(deps)
   for (const source of new Set(sources)) {
     if (source === '-') await walk.stdin()
     else await walk.source(source)
@@ -44,16 +46,14 @@ export async function readSources(
 }
 
 class Walk {
-  readonly files: SourceFile[] = []
+  readonly files: (SourceFile | Problem)[] = []
   readonly #deps: ReadServiceFilesDeps
-  readonly #report: (problem: Problem) => void
   /** The real paths that were read: a file may be named and be in a named folder. */
   readonly #seen = new Set<string>()
   #count = 0
 
-  constructor(deps: ReadServiceFilesDeps, report: (problem: Problem) => void) {
+  constructor(deps: ReadServiceFilesDeps) {
     this.#deps = deps
-    this.#report = report
   }
 
   async stdin(): Promise<void> {
@@ -137,7 +137,7 @@ class Walk {
 
   #refuse(file: string, error: unknown, hint?: string): void {
     const cause = error instanceof FileRefused ? error.message : fileProblem(error)
-    this.#report({
+    this.files.push({
       file,
       line: 1,
       column: 1,

@@ -3,7 +3,7 @@ import { RawJson } from '../content.js'
 import { decodeText, FileRefused, readConfinedFile } from './confined-file.js'
 import { readJson } from './json-tree.js'
 import { Lines } from './lines.js'
-import type { Problem } from './problem.js'
+import { placed, type Problem } from './problem.js'
 import { jsonText, type Documents, type Node } from './tree.js'
 import { readYaml } from './yaml-tree.js'
 
@@ -39,7 +39,7 @@ export async function readSpecification(
   }
   const { roots, problems }: Documents = isJson ? readJson(text) : await readYaml(text)
   const lines = new Lines(join(dirname(file), written), text)
-  if (problems.length > 0) return problems.map(({ offset, ...problem }) => ({ ...problem, ...lines.placeOf(offset) }))
+  if (problems.length > 0) return placed(problems, lines)
   const [root] = roots
   if (root?.kind !== 'map') throw new FileRefused('it is not a mapping')
   if (roots.length > 1) throw new FileRefused('it has more than one document')

@@ -37,6 +37,8 @@ export interface SyntaxProblem {
   readonly offset: number
   readonly message: string
   readonly hint?: string
+  /** The document has a meaning nevertheless, so its fields can be checked as well. */
+  readonly isReadable?: true
 }
 
 export interface Documents {
