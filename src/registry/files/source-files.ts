@@ -1,4 +1,4 @@
-import { readdirSync, realpathSync, statSync } from 'node:fs'
+import { readdirSync, realpathSync, statSync, type Stats } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { decodeText, fileProblem, FileRefused, readRegularFile } from './confined-file.js'
 import type { Problem } from './problem.js'
@@ -71,12 +71,16 @@ class Walk {
 
   async source(source: string): Promise<void> {
     const path = resolve(this.#deps.workingFolder, source)
+    let stat: Stats
     try {
-      if (statSync(path).isDirectory()) await this.#folder(source, path)
-      else await this.#file(source, path, true)
+      stat = statSync(path)
     } catch (error) {
       this.#refuse(source, error)
+      return
     }
+    if (stat.isDirectory()) await this.#folder(source, path)
+    else if (stat.isFile()) await this.#file(source, path, true)
+    else this.#refuse(source, new FileRefused('it is not a regular file'), 'to read services from a pipe, use -f -')
   }
 
   /** A folder that is left out without a word would make --prune delete its services. */
@@ -94,7 +98,7 @@ class Walk {
       const entryPath = join(path, entry.name)
       const entryShown = join(shown, entry.name)
       if (entry.isDirectory()) await this.#folder(entryShown, entryPath)
-      else if (entry.isSymbolicLink() && isFolder(entryPath)) {
+      else if (entry.isSymbolicLink() && leadsToFolder(entryPath)) {
         this.#refuse(
           entryShown,
           new FileRefused('links to folders are not followed'),
@@ -127,11 +131,7 @@ class Walk {
         folder: () => dirname(real),
       })
     } catch (error) {
-      this.#refuse(
-        shown,
-        error,
-        isNamed && error instanceof FileRefused && error.message === '' ? undefined : undefined,
-      )
+      this.#refuse(shown, error)
     }
   }
 
@@ -147,7 +147,7 @@ class Walk {
   }
 }
 
-function isFolder(path: string): boolean {
+function leadsToFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory()
   } catch {

@@ -8,7 +8,7 @@ async function specOf(text: string): Promise<unknown> {
   folder.write({ 's.yaml': serviceYaml(`events:\n  spec:\n${text.replace(/^/gm, '    ')}\n`) })
   const [service] = await folder.read(['s.yaml'])
   const events = service?.content['events']
-  const spec: unknown = typeof events === 'object' && events !== null && 'spec' in events ? events.spec : undefined
+  const spec: unknown = typeof events === 'object' && events !== null && 'spec' in events ? events['spec'] : undefined
   return spec instanceof RawJson ? spec.text : spec
 }
 
