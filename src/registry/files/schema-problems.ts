@@ -114,8 +114,9 @@ function unknownField(path: FieldPath, name: string): FieldProblem {
 
 function tooMany(path: FieldPath, node: Node | undefined): FieldProblem[] {
   const known = knownFields[patternOf(path)] ?? []
-  const given = node?.kind === 'map' ? node.fields.map(({ name }) => name).filter((name) => known.includes(name)) : []
-  // An unknown field is reported as such.
+  const fields = node?.kind === 'map' ? node.fields : []
+  const given = fields.filter(({ name, value }) => known.includes(name) && !isEmpty(value)).map(({ name }) => name)
+  // Fields that are unknown or empty are reported as such.
   if (given.length < 2) return []
   return [{ path, at: 'name', message: `${formatPath(path)} has ${given.join(' and ')}: choose one` }]
 }

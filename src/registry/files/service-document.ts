@@ -173,6 +173,8 @@ class DocumentReader {
         hint: 'give the password in api.credentials.basic, as a reference',
       })
     } else if (roleOf(path) === 'fetched-url') {
+      // With a specification, the Registry does not fetch another.
+      if (nodeAt(this.#document.root, ['api', 'spec']) !== undefined) return
       if (!isFetchable(url))
         this.#add({
           path,

@@ -207,7 +207,13 @@ describe('a secret', () => {
     ['a circle of links', link('x'), 'its links lead in a circle'],
     ['a link to a hidden file', link('../.env'), 'it is a hidden file, or in a hidden folder'],
     ['a link into a hidden folder', link('../.git/config'), 'it is a hidden file, or in a hidden folder'],
-    ['a folder', (path) => { mkdirSync(path); }, 'it is a folder'],
+    [
+      'a folder',
+      (path) => {
+        mkdirSync(path)
+      },
+      'it is a folder',
+    ],
     ['nothing', () => undefined, 'it does not exist'],
   ])('is not read from %s', async (_, make, problem) => {
     folder.write({ 'secrets/other': 'x', '.env': 'TOKEN=1', '.git/config': 'token' })
