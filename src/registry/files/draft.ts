@@ -126,7 +126,10 @@ function swaggerServers(root: Node, url: URL | undefined): string[] {
 }
 
 function absolute(server: string, url: URL | undefined): string | undefined {
-  const whole = url !== undefined && URL.canParse(server, url.href) ? new URL(server, url).href : server
-  const isWanted = /^https?:\/\//i.test(whole) && isAcceptedUrl(whole)
-  return isWanted ? (/^https?:\/\//i.test(server) ? server : whole) : undefined
+  // A variable without a default.
+  if (server.includes('{')) return undefined
+  const isAbsolute = /^https?:\/\//.test(server)
+  const isRelative = !isAbsolute && url !== undefined && URL.canParse(server, url.href)
+  const whole = isRelative ? new URL(server, url).href : server
+  return (isAbsolute || isRelative) && isAcceptedUrl(whole) ? whole : undefined
 }
