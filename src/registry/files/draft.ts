@@ -8,7 +8,7 @@ import { isAcceptedUrl } from './service-url.js'
 import { slugOf } from './slug.js'
 import type { Node } from './tree.js'
 import { formatYaml, YamlMap } from './yaml-text.js'
-import { readYaml } from './yaml-tree.js'
+import { loadYamlReader } from './yaml-tree.js'
 
 export interface DraftSource {
   /** The text of an OpenAPI 2 or 3, or AsyncAPI document, in YAML or JSON. */
@@ -58,7 +58,8 @@ export async function draftService(source: DraftSource): Promise<Draft> {
 
 async function readRoot({ text: raw, fileName }: DraftSource): Promise<Node> {
   const text = raw.replace(/^\uFEFF/, '')
-  const { roots, problems } = /^\s*\{/.test(text) && fileName.endsWith('.json') ? readJson(text) : await readYaml(text)
+  const { roots, problems } =
+    /^\s*\{/.test(text) && fileName.endsWith('.json') ? readJson(text) : (await loadYamlReader())(text)
   if (problems.length > 0) {
     throw serviceFilesError(placed(problems, new Lines(fileName, text)))
   }

@@ -1,10 +1,12 @@
 import { readdirSync, realpathSync, statSync, type Stats } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { setImmediate as pause } from 'node:timers/promises'
 import { decodeText, fileProblem, FileRefused, readRegularFile } from './confined-file.js'
 import type { Problem } from './problem.js'
 
 const maxFileBytes = 8 * 1024 * 1024
 const maxFiles = 10_000
+const filesBetweenPauses = 64
 const extensions = /\.(?:ya?ml|json)$/i
 
 /** A text that may describe services. */
@@ -65,7 +67,7 @@ class Walk {
       text,
       isNamed: true,
       isJson: isJsonObject(text),
-      folder: () => realpathSync(workingFolder),
+      folder: () => realpathSync.native(workingFolder),
     })
   }
 
@@ -111,7 +113,7 @@ class Walk {
   async #file(shown: string, path: string, isNamed: boolean): Promise<void> {
     this.#count++
     // Reading is synchronous, because that is several times faster; Ctrl-C is noticed between files.
-    if (this.#count % 64 === 0) await new Promise((resume) => setImmediate(resume))
+    if (this.#count % filesBetweenPauses === 0) await pause()
     this.#deps.signal.throwIfAborted()
     if (this.#count > maxFiles) {
       if (this.#count === maxFiles + 1) this.#refuse(shown, new FileRefused(`there are more than ${maxFiles} files`))
@@ -119,7 +121,7 @@ class Walk {
     }
     try {
       const text = decodeText(readRegularFile(path, maxFileBytes))
-      const real = realpathSync(path)
+      const real = realpathSync.native(path)
       if (this.#seen.has(real)) return
       this.#seen.add(real)
       this.files.push({

@@ -4,8 +4,7 @@ import { decodeText, FileRefused, readConfinedFile } from './confined-file.js'
 import { readJson } from './json-tree.js'
 import { Lines } from './lines.js'
 import { placed, type Problem } from './problem.js'
-import { jsonText, type Documents, type Node } from './tree.js'
-import { readYaml } from './yaml-tree.js'
+import { jsonText, type Documents, type Node, type ReadText } from './tree.js'
 
 const maxFileBytes = 8 * 1024 * 1024
 
@@ -14,6 +13,7 @@ export interface FileReading {
   readonly file: string
   /** The real folder of the service file. */
   readonly folder: string
+  readonly readYaml: ReadText
 }
 
 /**
@@ -21,10 +21,10 @@ export interface FileReading {
  * what a 64-bit float holds.
  * @throws FileRefused
  */
-export async function readSpecification(
+export function readSpecification(
   written: string,
-  { file, folder }: FileReading,
-): Promise<RawJson | readonly Problem[]> {
+  { file, folder, readYaml }: FileReading,
+): RawJson | readonly Problem[] {
   const text = decodeText(
     readConfinedFile(written, { folder, extensions: ['.json', '.yaml', '.yml'], maxBytes: maxFileBytes }),
   )
@@ -37,7 +37,7 @@ export async function readSpecification(
       return new RawJson(raw)
     }
   }
-  const { roots, problems }: Documents = isJson ? readJson(text) : await readYaml(text)
+  const { roots, problems }: Documents = isJson ? readJson(text) : readYaml(text)
   const lines = new Lines(join(dirname(file), written), text)
   if (problems.length > 0) return placed(problems, lines)
   const [root] = roots
@@ -71,8 +71,8 @@ function namesOfJsonObject(text: string): string[] | undefined {
   }
 }
 
-/** Reads a Markdown file beside a service file. @throws FileRefused */
-export function readMarkdown(written: string, { folder }: FileReading): string {
+/** Reads a Markdown file below the real folder of a service file. @throws FileRefused */
+export function readMarkdown(written: string, folder: string): string {
   return decodeText(readConfinedFile(written, { folder, extensions: ['.md', '.markdown'], maxBytes: maxFileBytes }))
 }
 

@@ -47,6 +47,8 @@ export interface Documents {
   readonly problems: readonly SyntaxProblem[]
 }
 
+export type ReadText = (text: string) => Documents
+
 /** How deep a document may be nested. */
 export const maxDepth = 100
 

@@ -1,7 +1,9 @@
 import { shownName } from './field-path.js'
 import {
   maxDepth,
+  type ReadText,
   type Documents,
+  type Field,
   type ListNode,
   type MapNode,
   type Node,
@@ -19,12 +21,17 @@ type ScalarEvent = Parameters<typeof Yaml.getScalarValue>[1]
 const maxRepeatedLength = 8 * 1024 * 1024
 const maxAliases = 10_000
 
+/** Loads the parser, which only commands that read YAML need. */
+export async function loadYamlReader(): Promise<ReadText> {
+  const yaml = await import('./yaml-events.js')
+  return (text) => readYaml(yaml, text)
+}
+
 /**
  * Reads YAML 1.2 with its core schema: `no` is text, and merge keys do not exist. What another program may read differently is a
  * problem: a name given twice, a number that a 64-bit float does not hold.
  */
-export async function readYaml(text: string): Promise<Documents> {
-  const yaml = await import('./yaml-events.js')
+function readYaml(yaml: typeof Yaml, text: string): Documents {
   let events: Events
   try {
     events = yaml.parseEvents(text, { maxDepth })
@@ -55,7 +62,8 @@ interface Open {
   readonly node: MapNode | ListNode
   readonly size: { length: number; depth: number }
   readonly anchored: Anchored | undefined
-  readonly names: Set<string>
+  /** Of a large mapping: in a small one, looking at each field is faster. */
+  names: Set<string> | undefined
   /** The name whose value comes next. */
   name: { readonly text: string; readonly start: number; readonly isMerge?: true } | undefined
 }
@@ -110,7 +118,7 @@ class TreeBuilder {
       node,
       size: { length: 2, depth: 1 },
       anchored: this.#anchor(event, anchored),
-      names: new Set(),
+      names: undefined,
       name: undefined,
     })
   }
@@ -200,11 +208,10 @@ class TreeBuilder {
     const { text: name, start, isMerge } = open.name
     open.name = undefined
     if (isMerge) return
-    if (open.names.has(name)) {
+    if (hasName(open, open.node.fields, name)) {
       this.#add(start, `${shownName(name)} is given twice`, { hint: 'keep one of the two', isReadable: true })
       return
     }
-    open.names.add(name)
     open.node.fields.push({ name, start, value: node })
   }
 
@@ -252,4 +259,12 @@ class TreeBuilder {
   #add(offset: number, message: string, more: Pick<SyntaxProblem, 'hint' | 'isReadable'> = {}): void {
     this.problems.push({ offset, message, ...more })
   }
+}
+
+function hasName(open: Open, fields: readonly Field[], name: string): boolean {
+  if (fields.length < 16) return fields.some((field) => field.name === name)
+  open.names ??= new Set(fields.map((field) => field.name))
+  if (open.names.has(name)) return true
+  open.names.add(name)
+  return false
 }
