@@ -26,7 +26,7 @@ export function readConfinedFile(written: string, { folder, extensions, maxBytes
   if (folder === resolve(folder, '/')) throw new FileRefused('the service file is in the root folder')
   let real: string
   try {
-    real = realpathSync(resolve(folder, written))
+    real = realpathSync.native(resolve(folder, written))
   } catch (error) {
     throw new FileRefused(fileProblem(error))
   }

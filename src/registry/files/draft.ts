@@ -2,13 +2,13 @@ import { UsageError } from '../../errors.js'
 import { nodeAt, type FieldPath } from './field-path.js'
 import { readJson } from './json-tree.js'
 import { Lines } from './lines.js'
-import { serviceFilesError } from './problem.js'
+import { placed, serviceFilesError } from './problem.js'
 import { schemaComment } from './schema-comment.js'
 import { isAcceptedUrl } from './service-url.js'
 import { slugOf } from './slug.js'
 import type { Node } from './tree.js'
 import { formatYaml, YamlMap } from './yaml-text.js'
-import { readYaml } from './yaml-tree.js'
+import { loadYamlReader } from './yaml-tree.js'
 
 export interface DraftSource {
   /** The text of an OpenAPI 2 or 3, or AsyncAPI document, in YAML or JSON. */
@@ -58,10 +58,10 @@ export async function draftService(source: DraftSource): Promise<Draft> {
 
 async function readRoot({ text: raw, fileName }: DraftSource): Promise<Node> {
   const text = raw.replace(/^\uFEFF/, '')
-  const { roots, problems } = /^\s*\{/.test(text) && fileName.endsWith('.json') ? readJson(text) : await readYaml(text)
+  const { roots, problems } =
+    /^\s*\{/.test(text) && fileName.endsWith('.json') ? readJson(text) : (await loadYamlReader())(text)
   if (problems.length > 0) {
-    const lines = new Lines(fileName, text)
-    throw serviceFilesError(problems.map(({ offset, ...problem }) => ({ ...problem, ...lines.placeOf(offset) })))
+    throw serviceFilesError(placed(problems, new Lines(fileName, text)))
   }
   const [root] = roots
   if (
@@ -127,7 +127,10 @@ function swaggerServers(root: Node, url: URL | undefined): string[] {
 }
 
 function absolute(server: string, url: URL | undefined): string | undefined {
-  const whole = url !== undefined && URL.canParse(server, url.href) ? new URL(server, url).href : server
-  const isWanted = /^https?:\/\//i.test(whole) && isAcceptedUrl(whole)
-  return isWanted ? (/^https?:\/\//i.test(server) ? server : whole) : undefined
+  // A variable without a default.
+  if (server.includes('{')) return undefined
+  const isAbsolute = /^https?:\/\//.test(server)
+  const isRelative = !isAbsolute && url !== undefined && URL.canParse(server, url.href)
+  const whole = isRelative ? new URL(server, url).href : server
+  return (isAbsolute || isRelative) && isAcceptedUrl(whole) ? whole : undefined
 }

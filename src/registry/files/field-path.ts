@@ -13,7 +13,7 @@ export function formatPath(path: FieldPath): string {
 /** A name from a file, short enough for a message and without control characters. */
 export function shownName(name: string): string {
   const short = name.length > 80 ? `${name.slice(0, 77)}...` : name
-  return /^[\w$<][\w.$<-]*$/.test(short) ? short : JSON.stringify(short)
+  return /^[\w.$!<>:,+-]+$/.test(short) ? short : JSON.stringify(short)
 }
 
 /** The offset of the name of a field or of an item; of what the document does not have, that of the nearest one around it. */

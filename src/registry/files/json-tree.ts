@@ -1,3 +1,4 @@
+import { shownName } from './field-path.js'
 import { maxDepth, type Documents, type Field, type Node, type SyntaxProblem } from './tree.js'
 
 /** A JSON text has a syntax error at an offset. */
@@ -76,8 +77,9 @@ class JsonReader {
       if (names.has(name)) {
         this.problems.push({
           offset: nameStart,
-          message: `${JSON.stringify(name)} is given twice`,
+          message: `${shownName(name)} is given twice`,
           hint: 'keep one of the two',
+          isReadable: true,
         })
       } else {
         names.add(name)

@@ -1,5 +1,7 @@
 import { ServiceFilesError } from '../../errors.js'
 import type { Place } from '../place.js'
+import type { Lines } from './lines.js'
+import type { SyntaxProblem } from './tree.js'
 
 /** A problem in a service file, with its place. It never holds a secret, nor a value of a credential field. */
 export interface Problem extends Place {
@@ -9,11 +11,20 @@ export interface Problem extends Place {
   readonly hint?: string
 }
 
-/** The error for problems of any number; sorted by place within each file. */
+/** The problems of a text with their places in it. */
+export function placed(problems: readonly SyntaxProblem[], lines: Lines): Problem[] {
+  return problems.map(({ offset, message, hint }) => ({
+    ...lines.placeOf(offset),
+    message,
+    ...(hint !== undefined && { hint }),
+  }))
+}
+
+/** The error for one problem or more. Those of a file are sorted by place; the files keep the order in which they were read. */
 export function serviceFilesError(problems: readonly Problem[]): ServiceFilesError {
-  const files = new Map(problems.map(({ file }, index) => [file, index]))
-  const order = ({ file }: Problem): number => files.get(file) ?? 0
-  const sorted = [...problems].sort((a, b) => order(a) - order(b) || a.line - b.line || a.column - b.column)
+  const byFile = new Map<string, Problem[]>()
+  for (const problem of problems) byFile.set(problem.file, [...(byFile.get(problem.file) ?? []), problem])
+  const sorted = [...byFile.values()].flatMap((some) => some.sort((a, b) => a.line - b.line || a.column - b.column))
   const count = sorted.length === 1 ? 'a problem' : `${sorted.length} problems`
   return new ServiceFilesError(`the service files have ${count}`, {
     details: { problems: sorted },

@@ -1,15 +1,16 @@
 import { resolve } from 'node:path'
+import { setImmediate as pause } from 'node:timers/promises'
 import type { DesiredService } from '../desired-service.js'
 import { formatPlace, type Place } from '../place.js'
 import { offsetOfField, shownName } from './field-path.js'
 import { readJson } from './json-tree.js'
 import { Lines } from './lines.js'
-import { serviceFilesError, type Problem } from './problem.js'
+import { placed, serviceFilesError, type Problem } from './problem.js'
 import { readServiceDocument, type ServiceDocument } from './service-document.js'
 import { readSources, type ReadServiceFilesDeps, type SourceFile } from './source-files.js'
 import { isSpecification } from './specification.js'
-import { fieldOf, type Node, type SyntaxProblem } from './tree.js'
-import { readYaml } from './yaml-tree.js'
+import { fieldOf, type ReadText, type SyntaxProblem } from './tree.js'
+import { loadYamlReader } from './yaml-tree.js'
 
 export type { ReadServiceFilesDeps } from './source-files.js'
 export type { Problem } from './problem.js'
@@ -26,23 +27,32 @@ export async function readServiceFiles(
 ): Promise<{ readonly services: readonly DesiredService[] }> {
   const problems: Problem[] = []
   const report = (problem: Problem): void => void problems.push(problem)
-  const files: ParsedFile[] = []
-  for (const source of await readSources(sources, deps, report)) files.push(await parse(source))
-  const specifications = referredSpecifications(files)
+  const readYaml = await loadYamlReader()
+  const files: (ParsedFile | Problem)[] = []
+  for (const source of await readSources(sources, deps)) {
+    files.push('message' in source ? source : parse(source, readYaml))
+    await pauseNowAndThen(files.length, deps)
+  }
+  const specifications = referredSpecifications(files.filter((file) => 'documents' in file))
   const services: DesiredService[] = []
   const read: ServiceDocument[] = []
-  for (const { source, documents, syntaxProblems, lines } of files) {
+  for (const file of files) {
+    if ('message' in file) {
+      report(file)
+      continue
+    }
+    const { source, documents, syntaxProblems, lines } = file
     if (!source.isNamed && source.path !== undefined && specifications.has(source.path)) continue
-    for (const { offset, ...problem } of syntaxProblems) report({ ...problem, ...lines.placeOf(offset) })
-    if (syntaxProblems.length > 0) continue
+    placed(syntaxProblems, lines).forEach(report)
+    if (!syntaxProblems.every(({ isReadable }) => isReadable)) continue
     for (const document of documents) {
-      deps.signal.throwIfAborted()
       if (isSpecification(document.root) && fieldOf(document.root, 'identifier') === undefined) {
         if (source.isNamed) report({ ...lines.placeOf(document.root.start), ...namedSpecification(source.file) })
         continue
       }
       read.push(document)
-      const service = await readServiceDocument(document, report)
+      const service = readServiceDocument(document, readYaml, report)
+      await pauseNowAndThen(read.length, deps)
       if (service !== undefined) services.push(service)
     }
   }
@@ -54,6 +64,12 @@ export async function readServiceFiles(
   return { services }
 }
 
+/** Reading does not wait for anything, so Ctrl-C is noticed only where this lets it. */
+async function pauseNowAndThen(count: number, { signal }: ReadServiceFilesDeps): Promise<void> {
+  if (count % 64 === 0) await pause()
+  signal.throwIfAborted()
+}
+
 interface ParsedFile {
   readonly source: SourceFile
   readonly documents: readonly ServiceDocument[]
@@ -61,9 +77,9 @@ interface ParsedFile {
   readonly lines: Lines
 }
 
-async function parse(source: SourceFile): Promise<ParsedFile> {
+function parse(source: SourceFile, readYaml: ReadText): ParsedFile {
   const { file, text, folder } = source
-  const { roots, problems } = source.isJson ? readJson(text) : await readYaml(text)
+  const { roots, problems } = source.isJson ? readJson(text) : readYaml(text)
   const lines = new Lines(file, text)
   const filled = roots.filter((root) => root.kind !== 'scalar' || root.value !== null)
   return {
@@ -97,32 +113,35 @@ function namedSpecification(file: string): { message: string; hint: string } {
 
 /** An identifier names one service, and the documents of one call are one set. Those without a set join the others. */
 function reportRepetitions(documents: readonly ServiceDocument[], report: (problem: Problem) => void): void {
-  const identifiers = new Map<string, Place>()
-  let set: { readonly name: string; readonly place: Place } | undefined
-  for (const { root, lines } of documents) {
-    const identifier = textField(root, 'identifier')
-    if (identifier !== undefined) {
-      const place = lines.placeOf(offsetOfField(root, ['identifier']))
-      const first = identifiers.get(identifier)
-      if (first === undefined) identifiers.set(identifier, place)
-      else {
-        const message = `the identifier ${shownName(identifier)} is also that of the service at ${formatPlace(first)}`
-        report({ ...place, message, hint: 'give each service its own identifier' })
-      }
-    }
-    const name = textField(root, 'set')
-    if (name !== undefined) {
-      const place = lines.placeOf(offsetOfField(root, ['set']))
-      set ??= { name, place }
-      if (name !== set.name) {
-        const message = `the set is ${shownName(name)}, and the one at ${formatPlace(set.place)} is ${shownName(set.name)}`
-        report({ ...place, message, hint: 'apply one set at a time' })
-      }
-    }
+  const identifiers = new Map<string, ServiceDocument>()
+  let set: { readonly name: string; readonly document: ServiceDocument } | undefined
+  for (const document of documents) {
+    const identifier = textField(document, 'identifier')
+    const first = identifier === undefined ? undefined : identifiers.get(identifier)
+    if (identifier !== undefined && first !== undefined) {
+      report({
+        ...placeOf(document, 'identifier'),
+        message: `the identifier ${shownName(identifier)} is also that of the service at ${formatPlace(placeOf(first, 'identifier'))}`,
+        hint: 'give each service its own identifier',
+      })
+    } else if (identifier !== undefined) identifiers.set(identifier, document)
+    const name = textField(document, 'set')
+    if (name === undefined) continue
+    set ??= { name, document }
+    if (name === set.name) continue
+    report({
+      ...placeOf(document, 'set'),
+      message: `the set is ${shownName(name)}, and the one at ${formatPlace(placeOf(set.document, 'set'))} is ${shownName(set.name)}`,
+      hint: 'apply one set at a time',
+    })
   }
 }
 
-function textField(root: Node, name: string): string | undefined {
+function placeOf({ root, lines }: ServiceDocument, field: string): Place {
+  return lines.placeOf(offsetOfField(root, [field]))
+}
+
+function textField({ root }: ServiceDocument, name: string): string | undefined {
   const node = fieldOf(root, name)?.value
   return node?.kind === 'scalar' && typeof node.value === 'string' && node.value !== '' ? node.value : undefined
 }

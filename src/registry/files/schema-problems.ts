@@ -1,6 +1,6 @@
 import { formatPath, nodeAt, shownName, type FieldPath } from './field-path.js'
 import { nearestName } from './nearest-name.js'
-import { knownFields, patternOf, roleOf } from './service-fields.js'
+import { fieldNames, serviceShape, shapeAt, type Shape } from './service-fields.js'
 import type { Node } from './tree.js'
 import { validateService, type SchemaViolation } from './validate-service.js'
 
@@ -17,7 +17,7 @@ export function schemaProblems(root: Node): FieldProblem[] {
   if (root.kind !== 'map') {
     return [{ path: [], at: 'value', message: `a service must be a mapping, not ${kindOf(root)}` }]
   }
-  if (!root.fields.some(({ name }) => (knownFields['']?.includes(name) ?? false) && name !== '$schema')) {
+  if (!root.fields.some(({ name }) => isOfService(name))) {
     return [
       {
         path: [],
@@ -26,12 +26,24 @@ export function schemaProblems(root: Node): FieldProblem[] {
       },
     ]
   }
-  if (validateService(plainValue(root, []))) return []
-  const problems = (validateService.errors ?? []).flatMap((violation) => problemOf(violation, root))
+  if (validateService(plainValue(root, serviceShape))) return []
+  // What concerns the whole document comes after its fields.
+  const violations = [...(validateService.errors ?? [])].sort((a, b) => rank(a) - rank(b))
+  const problems = violations.flatMap((violation) => problemOf(violation, root))
   return problems.filter(
     ({ path, message }, index) =>
       problems.findIndex((other) => other.message === message && formatPath(other.path) === formatPath(path)) === index,
   )
+}
+
+/** Whether a document with such a field was meant to be a service. */
+function isOfService(name: string): boolean {
+  const names = fieldNames([])
+  return names.includes(name) || nearestName(name, names) !== undefined
+}
+
+function rank({ keyword }: SchemaViolation): number {
+  return keyword === 'anyOf' ? 1 : 0
 }
 
 function problemOf({ instancePath, schemaPath, keyword, params }: SchemaViolation, root: Node): FieldProblem[] {
@@ -66,7 +78,7 @@ function problemOf({ instancePath, schemaPath, keyword, params }: SchemaViolatio
       return value(`${name} must not be empty`)
     case 'pattern':
       // secret-reference.ts says more about secrets.
-      if (roleOf(path) === 'secret') return []
+      if (shapeAt(path)?.role === 'secret') return []
       return value(
         `${name} must consist of up to 63 letters, digits, '.', '_' and '-', and begin with a letter or a digit`,
       )
@@ -81,7 +93,7 @@ function problemOf({ instancePath, schemaPath, keyword, params }: SchemaViolatio
 
 function unknownField(path: FieldPath, name: string): FieldProblem {
   const owner = path.length === 0 ? 'a service' : formatPath(path)
-  const names = knownFields[patternOf(path)] ?? []
+  const names = fieldNames(path)
   const near = nearestName(name, names)
   const note =
     near !== undefined
@@ -91,7 +103,8 @@ function unknownField(path: FieldPath, name: string): FieldProblem {
         : name === 'certificate'
           ? ': the Registry generates it'
           : ''
-  const hint = note === '' && names.length > 0 ? `use one of ${names.join(', ')}` : undefined
+  const hint =
+    note === '' && names.length > 0 ? `use ${names.length === 1 ? '' : 'one of '}${names.join(', ')}` : undefined
   return {
     path: [...path, name],
     at: 'name',
@@ -101,15 +114,16 @@ function unknownField(path: FieldPath, name: string): FieldProblem {
 }
 
 function tooMany(path: FieldPath, node: Node | undefined): FieldProblem[] {
-  const known = knownFields[patternOf(path)] ?? []
-  const given = node?.kind === 'map' ? node.fields.map(({ name }) => name).filter((name) => known.includes(name)) : []
-  // An unknown field is reported as such.
+  const known = fieldNames(path)
+  const fields = node?.kind === 'map' ? node.fields : []
+  const given = fields.filter(({ name, value }) => known.includes(name) && !isEmpty(value)).map(({ name }) => name)
+  // Fields that are unknown or empty are reported as such.
   if (given.length < 2) return []
   return [{ path, at: 'name', message: `${formatPath(path)} has ${given.join(' and ')}: choose one` }]
 }
 
 function alternatives(path: FieldPath): string {
-  const names = knownFields[patternOf(path)] ?? []
+  const names = fieldNames(path)
   return `${names.slice(0, -1).join(', ')} or ${names.slice(-1).join()}`
 }
 
@@ -148,10 +162,16 @@ function pathOf(pointer: string, root: Node): FieldPath {
 }
 
 /** A value for the validator. Inside a spec nothing is checked. */
-function plainValue(node: Node, path: FieldPath): unknown {
-  if (node.kind === 'scalar') return node.value
-  if (node.kind === 'list')
-    return roleOf(path) === 'spec' ? [] : node.items.map((item, index) => plainValue(item, [...path, index]))
-  if (roleOf(path) === 'spec') return {}
-  return Object.fromEntries(node.fields.map(({ name, value }) => [name, plainValue(value, [...path, name])]))
+function plainValue(node: Node, shape: Shape | undefined): unknown {
+  switch (node.kind) {
+    case 'scalar':
+      return node.value
+    case 'list':
+      return shape?.role === 'spec' ? [] : node.items.map((item) => plainValue(item, shape?.items))
+    case 'map':
+      if (shape?.role === 'spec') return {}
+      return Object.fromEntries(
+        node.fields.map(({ name, value }) => [name, plainValue(value, shape?.fields?.get(name))]),
+      )
+  }
 }

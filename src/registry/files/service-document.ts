@@ -6,10 +6,10 @@ import type { Lines } from './lines.js'
 import type { Problem } from './problem.js'
 import { schemaProblems, type FieldProblem } from './schema-problems.js'
 import { hasReference, parseReference } from './secret-reference.js'
-import { contentFields, roleOf } from './service-fields.js'
+import { contentFields, type FieldRole, type Shape } from './service-fields.js'
 import { hasPassword, isAcceptedUrl } from './service-url.js'
 import { isMarkdownPath, readMarkdown, readSpecification } from './specification.js'
-import { fieldOf, jsonText, type Node } from './tree.js'
+import { fieldOf, jsonText, type Node, type ReadText } from './tree.js'
 
 /** One document of a service file. */
 export interface ServiceDocument {
@@ -22,33 +22,36 @@ export interface ServiceDocument {
 }
 
 /** Reads a service with everything that it refers to but its secrets. All problems of the document are reported. */
-export async function readServiceDocument(
+export function readServiceDocument(
   document: ServiceDocument,
+  readYaml: ReadText,
   report: (problem: Problem) => void,
-): Promise<DesiredService | undefined> {
+): DesiredService | undefined {
   const problems: Problem[] = []
-  const service = await new DocumentReader(document, (problem) => problems.push(problem)).read()
+  const service = new DocumentReader(document, readYaml, (problem) => problems.push(problem)).read()
   problems.forEach(report)
   return problems.length === 0 ? service : undefined
 }
 
 class DocumentReader {
   readonly #document: ServiceDocument
+  readonly #readYaml: ReadText
   readonly #report: (problem: Problem) => unknown
 
-  constructor(document: ServiceDocument, report: (problem: Problem) => unknown) {
+  constructor(document: ServiceDocument, readYaml: ReadText, report: (problem: Problem) => unknown) {
     this.#document = document
+    this.#readYaml = readYaml
     this.#report = report
   }
 
-  async read(): Promise<DesiredService | undefined> {
+  read(): DesiredService | undefined {
     const { root, lines } = this.#document
     for (const problem of schemaProblems(root)) this.#add(problem)
     if (root.kind !== 'map') return undefined
     const content: Record<string, Content> = {}
-    for (const name of contentFields) {
+    for (const [name, shape] of contentFields) {
       const field = fieldOf(root, name)
-      if (field !== undefined) content[name] = await this.#content(field.value, [name])
+      if (field !== undefined) content[name] = this.#content(field.value, [name], shape)
     }
     const labels = this.#labels(fieldOf(root, 'labels')?.value)
     const set = this.#plainText('set')
@@ -89,55 +92,50 @@ class DocumentReader {
     return Object.fromEntries(labels)
   }
 
-  async #content(node: Node, path: FieldPath): Promise<Content> {
-    const role = roleOf(path)
+  #content(node: Node, path: FieldPath, shape: Shape | undefined): Content {
+    const role = shape?.role
     if (role === 'spec') return this.#spec(node, path)
     switch (node.kind) {
-      case 'map': {
-        const fields: [string, Content][] = []
-        for (const { name, value } of node.fields) fields.push([name, await this.#content(value, [...path, name])])
-        return Object.fromEntries(fields)
-      }
-      case 'list': {
-        const items: Content[] = []
-        for (const [index, item] of node.items.entries()) items.push(await this.#content(item, [...path, index]))
-        return items
-      }
+      case 'map':
+        return Object.fromEntries(
+          node.fields.map(({ name, value }) => [name, this.#content(value, [...path, name], shape?.fields?.get(name))]),
+        )
+      case 'list':
+        return node.items.map((item, index) => this.#content(item, [...path, index], shape?.items))
       case 'scalar':
         if (typeof node.value !== 'string') return node.value
         if (role === 'secret') return this.#secret(node.value, path)
         if (role === 'markdown') return this.#markdown(node.value, path)
         this.#checkText(node.value, path)
-        if (role === 'url' || role === 'fetched-url') this.#checkUrl(node.value, path)
+        if (role !== undefined) this.#checkUrl(node.value, path, role)
         return node.value
     }
   }
 
-  async #spec(node: Node, path: FieldPath): Promise<Content> {
+  #spec(node: Node, path: FieldPath): Content {
     if (node.kind !== 'scalar') return new RawJson(jsonText(node, this.#document.text))
-    if (typeof node.value !== 'string') return new RawJson('null')
-    if (node.value === '') {
+    const { value } = node
+    if (typeof value !== 'string') return new RawJson('null')
+    if (value === '') {
       this.#add({ path, at: 'value', message: `${formatPath(path)} must not be empty` })
       return null
     }
-    const read = await this.#readFile(path, (reading) => readSpecification(String(node.value), reading))
+    const read = this.#readFile(path, (folder) =>
+      readSpecification(value, { file: this.#document.file, folder, readYaml: this.#readYaml }),
+    )
     if (read === undefined || read instanceof RawJson) return read ?? null
     for (const problem of read) this.#report(problem)
     return null
   }
 
-  async #markdown(text: string, path: FieldPath): Promise<Content> {
+  #markdown(text: string, path: FieldPath): Content {
     if (!isMarkdownPath(text)) return text
-    return (await this.#readFile(path, (reading) => readMarkdown(text, reading))) ?? null
+    return this.#readFile(path, (folder) => readMarkdown(text, folder)) ?? null
   }
 
-  async #readFile<Result>(
-    path: FieldPath,
-    read: (reading: { file: string; folder: string }) => Result | Promise<Result>,
-  ): Promise<Result | undefined> {
-    const { file, folder } = this.#document
+  #readFile<Result>(path: FieldPath, read: (folder: string) => Result): Result | undefined {
     try {
-      return await read({ file, folder: folder() })
+      return read(this.#document.folder())
     } catch (error) {
       if (!(error instanceof FileRefused)) throw error
       this.#add({ path, at: 'value', message: `the file of ${formatPath(path)} cannot be used: ${error.message}` })
@@ -162,7 +160,7 @@ class DocumentReader {
     })
   }
 
-  #checkUrl(url: string, path: FieldPath): void {
+  #checkUrl(url: string, path: FieldPath, role: FieldRole): void {
     if (url === '' || hasReference(url)) return
     const name = formatPath(path)
     if (hasPassword(url)) {
@@ -172,7 +170,9 @@ class DocumentReader {
         message: `${name} has a password in it`,
         hint: 'give the password in api.credentials.basic, as a reference',
       })
-    } else if (roleOf(path) === 'fetched-url') {
+    } else if (role === 'fetched-url') {
+      // With a specification, the Registry does not fetch another.
+      if (nodeAt(this.#document.root, ['api', 'spec']) !== undefined) return
       if (!isFetchable(url))
         this.#add({
           path,

@@ -1,74 +1,74 @@
 import type { FieldPath } from './field-path.js'
 
-/** The fields for the Registry in the order in which they are sent and digested (docs/contract.md §9). */
-export const contentFields = [
-  'provider',
-  'name',
-  'description',
-  'shortDescription',
-  'identifier',
-  'api',
-  'events',
-  'documentation',
-] as const
+/** What a text holds besides text. */
+export type FieldRole = 'spec' | 'secret' | 'url' | 'fetched-url' | 'markdown'
 
-/** The fields of each mapping, for suggestions; schema/service.schema.json has the types. */
-const parameters = ['headers', 'queryParameters']
-export const knownFields: Readonly<Record<string, readonly string[]>> = {
-  '': [...contentFields, 'labels', 'set', '$schema'],
-  api: [
-    'targetUrl',
-    'spec',
-    'specificationUrl',
-    'apiType',
-    'credentials',
-    ...parameters,
-    'requestParameters',
-    'specificationCredentials',
-    'specificationRequestParameters',
-  ],
-  'api.requestParameters': parameters,
-  'api.specificationRequestParameters': parameters,
-  'api.credentials': ['basic', 'oauth', 'certificateGen'],
-  'api.credentials.basic': ['username', 'password', 'csrfInfo'],
-  'api.credentials.basic.csrfInfo': ['tokenEndpointURL'],
-  'api.credentials.oauth': ['url', 'clientId', 'clientSecret', 'csrfInfo'],
-  'api.credentials.oauth.csrfInfo': ['tokenEndpointURL'],
-  'api.credentials.certificateGen': ['commonName', 'csrfInfo'],
-  'api.credentials.certificateGen.csrfInfo': ['tokenEndpointURL'],
-  'api.specificationCredentials': ['basic', 'oauth'],
-  'api.specificationCredentials.basic': ['username', 'password'],
-  'api.specificationCredentials.oauth': ['url', 'clientId', 'clientSecret'],
-  events: ['spec'],
-  documentation: ['displayName', 'description', 'type', 'tags', 'docs'],
-  'documentation.docs[]': ['title', 'type', 'source'],
+/**
+ * The fields of a service (docs/contract.md §9), for suggestions and for what a schema does not say. The types are in
+ * schema/service.schema.json.
+ */
+export interface Shape {
+  readonly role?: FieldRole
+  /** In the order in which they are named to people. */
+  readonly fields?: ReadonlyMap<string, Shape>
+  /** Of a list. */
+  readonly items?: Shape
 }
 
-/** `documentation.docs[].source`: the same text for each item. */
-export function patternOf(path: FieldPath): string {
-  return path.map((part, index) => (typeof part === 'number' ? '[]' : `${index === 0 ? '' : '.'}${part}`)).join('')
+const text: Shape = {}
+const role = (name: FieldRole): Shape => ({ role: name })
+const mapping = (fields: Readonly<Record<string, Shape>>): Shape => ({ fields: new Map(Object.entries(fields)) })
+
+const csrfInfo = mapping({ tokenEndpointURL: role('url') })
+const basic = { username: role('secret'), password: role('secret') }
+const oauth = { url: role('url'), clientId: role('secret'), clientSecret: role('secret') }
+const requestParameters = mapping({ headers: text, queryParameters: text })
+
+/** Sent and digested in this order. */
+const content = {
+  provider: text,
+  name: text,
+  description: text,
+  shortDescription: text,
+  identifier: text,
+  api: mapping({
+    targetUrl: role('url'),
+    spec: role('spec'),
+    specificationUrl: role('fetched-url'),
+    apiType: text,
+    credentials: mapping({
+      basic: mapping({ ...basic, csrfInfo }),
+      oauth: mapping({ ...oauth, csrfInfo }),
+      certificateGen: mapping({ commonName: text, csrfInfo }),
+    }),
+    headers: text,
+    queryParameters: text,
+    requestParameters,
+    specificationCredentials: mapping({ basic: mapping(basic), oauth: mapping(oauth) }),
+    specificationRequestParameters: requestParameters,
+  }),
+  events: mapping({ spec: role('spec') }),
+  documentation: mapping({
+    displayName: text,
+    description: text,
+    type: text,
+    tags: text,
+    docs: { items: mapping({ title: text, type: text, source: role('markdown') }) },
+  }),
 }
 
-export type FieldRole = 'spec' | 'secret' | 'url' | 'fetched-url' | 'markdown' | 'plain'
+/** The fields that are sent as they are, labels apart. */
+export const contentFields: ReadonlyMap<string, Shape> = new Map(Object.entries(content))
+export const serviceShape = mapping({ ...content, labels: text, set: text, $schema: text })
 
-const roles = new Map<string, FieldRole>([
-  ['api.spec', 'spec'],
-  ['events.spec', 'spec'],
-  ['api.targetUrl', 'url'],
-  ['api.specificationUrl', 'fetched-url'],
-  ['documentation.docs[].source', 'markdown'],
-])
-for (const credentials of ['api.credentials', 'api.specificationCredentials']) {
-  roles.set(`${credentials}.oauth.url`, 'url')
-  for (const method of ['basic', 'oauth', 'certificateGen']) {
-    roles.set(`${credentials}.${method}.csrfInfo.tokenEndpointURL`, 'url')
-  }
-  for (const secret of ['basic.username', 'basic.password', 'oauth.clientId', 'oauth.clientSecret']) {
-    roles.set(`${credentials}.${secret}`, 'secret')
-  }
+/** The shape of what is at a path; undefined for what a service does not have. */
+export function shapeAt(path: FieldPath): Shape | undefined {
+  let shape: Shape | undefined = serviceShape
+  for (const part of path) shape = typeof part === 'number' ? shape?.items : shape?.fields?.get(part)
+  return shape
 }
 
-/** What a text field holds besides text. */
-export function roleOf(path: FieldPath): FieldRole {
-  return roles.get(patternOf(path)) ?? 'plain'
+/** The names of the fields that the mapping at a path may have; none where they are free. */
+export function fieldNames(path: FieldPath): readonly string[] {
+  return [...(shapeAt(path)?.fields?.keys() ?? [])]
 }

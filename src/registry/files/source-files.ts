@@ -1,10 +1,12 @@
-import { readdirSync, realpathSync, statSync } from 'node:fs'
+import { readdirSync, realpathSync, statSync, type Stats } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { setImmediate as pause } from 'node:timers/promises'
 import { decodeText, fileProblem, FileRefused, readRegularFile } from './confined-file.js'
 import type { Problem } from './problem.js'
 
 const maxFileBytes = 8 * 1024 * 1024
 const maxFiles = 10_000
+const filesBetweenPauses = 64
 const extensions = /\.(?:ya?ml|json)$/i
 
 /** A text that may describe services. */
@@ -29,13 +31,15 @@ export interface ReadServiceFilesDeps {
   readonly signal: AbortSignal
 }
 
-/** Reads what the sources name: files, folders with everything below them, and `-` for standard input. */
+/**
+ * Reads what the sources name: files, folders with everything below them, and `-` for standard input. What cannot be read is in the
+ * result as a problem.
+ */
 export async function readSources(
   sources: readonly string[],
   deps: ReadServiceFilesDeps,
-  report: (problem: Problem) => void,
-): Promise<SourceFile[]> {
-  const walk = new Walk(deps, report)
+): Promise<readonly (SourceFile | Problem)[]> {
+  const walk = new Walk(deps)
   for (const source of new Set(sources)) {
     if (source === '-') await walk.stdin()
     else await walk.source(source)
@@ -44,16 +48,14 @@ export async function readSources(
 }
 
 class Walk {
-  readonly files: SourceFile[] = []
+  readonly files: (SourceFile | Problem)[] = []
   readonly #deps: ReadServiceFilesDeps
-  readonly #report: (problem: Problem) => void
   /** The real paths that were read: a file may be named and be in a named folder. */
   readonly #seen = new Set<string>()
   #count = 0
 
-  constructor(deps: ReadServiceFilesDeps, report: (problem: Problem) => void) {
+  constructor(deps: ReadServiceFilesDeps) {
     this.#deps = deps
-    this.#report = report
   }
 
   async stdin(): Promise<void> {
@@ -65,18 +67,22 @@ class Walk {
       text,
       isNamed: true,
       isJson: isJsonObject(text),
-      folder: () => realpathSync(workingFolder),
+      folder: () => realpathSync.native(workingFolder),
     })
   }
 
   async source(source: string): Promise<void> {
     const path = resolve(this.#deps.workingFolder, source)
+    let stat: Stats
     try {
-      if (statSync(path).isDirectory()) await this.#folder(source, path)
-      else await this.#file(source, path, true)
+      stat = statSync(path)
     } catch (error) {
       this.#refuse(source, error)
+      return
     }
+    if (stat.isDirectory()) await this.#folder(source, path)
+    else if (stat.isFile()) await this.#file(source, path, true)
+    else this.#refuse(source, new FileRefused('it is not a regular file'), 'to read services from a pipe, use -f -')
   }
 
   /** A folder that is left out without a word would make --prune delete its services. */
@@ -94,7 +100,7 @@ class Walk {
       const entryPath = join(path, entry.name)
       const entryShown = join(shown, entry.name)
       if (entry.isDirectory()) await this.#folder(entryShown, entryPath)
-      else if (entry.isSymbolicLink() && isFolder(entryPath)) {
+      else if (entry.isSymbolicLink() && leadsToFolder(entryPath)) {
         this.#refuse(
           entryShown,
           new FileRefused('links to folders are not followed'),
@@ -107,7 +113,7 @@ class Walk {
   async #file(shown: string, path: string, isNamed: boolean): Promise<void> {
     this.#count++
     // Reading is synchronous, because that is several times faster; Ctrl-C is noticed between files.
-    if (this.#count % 64 === 0) await new Promise((resume) => setImmediate(resume))
+    if (this.#count % filesBetweenPauses === 0) await pause()
     this.#deps.signal.throwIfAborted()
     if (this.#count > maxFiles) {
       if (this.#count === maxFiles + 1) this.#refuse(shown, new FileRefused(`there are more than ${maxFiles} files`))
@@ -115,7 +121,7 @@ class Walk {
     }
     try {
       const text = decodeText(readRegularFile(path, maxFileBytes))
-      const real = realpathSync(path)
+      const real = realpathSync.native(path)
       if (this.#seen.has(real)) return
       this.#seen.add(real)
       this.files.push({
@@ -127,17 +133,13 @@ class Walk {
         folder: () => dirname(real),
       })
     } catch (error) {
-      this.#refuse(
-        shown,
-        error,
-        isNamed && error instanceof FileRefused && error.message === '' ? undefined : undefined,
-      )
+      this.#refuse(shown, error)
     }
   }
 
   #refuse(file: string, error: unknown, hint?: string): void {
     const cause = error instanceof FileRefused ? error.message : fileProblem(error)
-    this.#report({
+    this.files.push({
       file,
       line: 1,
       column: 1,
@@ -147,7 +149,7 @@ class Walk {
   }
 }
 
-function isFolder(path: string): boolean {
+function leadsToFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory()
   } catch {

@@ -3,9 +3,8 @@ import { RawJson } from '../content.js'
 import { decodeText, FileRefused, readConfinedFile } from './confined-file.js'
 import { readJson } from './json-tree.js'
 import { Lines } from './lines.js'
-import type { Problem } from './problem.js'
-import { jsonText, type Documents, type Node } from './tree.js'
-import { readYaml } from './yaml-tree.js'
+import { placed, type Problem } from './problem.js'
+import { jsonText, type Documents, type Node, type ReadText } from './tree.js'
 
 const maxFileBytes = 8 * 1024 * 1024
 
@@ -14,6 +13,7 @@ export interface FileReading {
   readonly file: string
   /** The real folder of the service file. */
   readonly folder: string
+  readonly readYaml: ReadText
 }
 
 /**
@@ -21,10 +21,10 @@ export interface FileReading {
  * what a 64-bit float holds.
  * @throws FileRefused
  */
-export async function readSpecification(
+export function readSpecification(
   written: string,
-  { file, folder }: FileReading,
-): Promise<RawJson | readonly Problem[]> {
+  { file, folder, readYaml }: FileReading,
+): RawJson | readonly Problem[] {
   const text = decodeText(
     readConfinedFile(written, { folder, extensions: ['.json', '.yaml', '.yml'], maxBytes: maxFileBytes }),
   )
@@ -37,9 +37,9 @@ export async function readSpecification(
       return new RawJson(raw)
     }
   }
-  const { roots, problems }: Documents = isJson ? readJson(text) : await readYaml(text)
+  const { roots, problems }: Documents = isJson ? readJson(text) : readYaml(text)
   const lines = new Lines(join(dirname(file), written), text)
-  if (problems.length > 0) return problems.map(({ offset, ...problem }) => ({ ...problem, ...lines.placeOf(offset) }))
+  if (problems.length > 0) return placed(problems, lines)
   const [root] = roots
   if (root?.kind !== 'map') throw new FileRefused('it is not a mapping')
   if (roots.length > 1) throw new FileRefused('it has more than one document')
@@ -71,8 +71,8 @@ function namesOfJsonObject(text: string): string[] | undefined {
   }
 }
 
-/** Reads a Markdown file beside a service file. @throws FileRefused */
-export function readMarkdown(written: string, { folder }: FileReading): string {
+/** Reads a Markdown file below the real folder of a service file. @throws FileRefused */
+export function readMarkdown(written: string, folder: string): string {
   return decodeText(readConfinedFile(written, { folder, extensions: ['.md', '.markdown'], maxBytes: maxFileBytes }))
 }
 

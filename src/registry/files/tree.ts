@@ -37,6 +37,8 @@ export interface SyntaxProblem {
   readonly offset: number
   readonly message: string
   readonly hint?: string
+  /** The document has a meaning nevertheless, so its fields can be checked as well. */
+  readonly isReadable?: true
 }
 
 export interface Documents {
@@ -44,6 +46,8 @@ export interface Documents {
   readonly roots: readonly Node[]
   readonly problems: readonly SyntaxProblem[]
 }
+
+export type ReadText = (text: string) => Documents
 
 /** How deep a document may be nested. */
 export const maxDepth = 100

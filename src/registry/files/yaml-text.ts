@@ -55,25 +55,27 @@ function literalLines(text: string): string[] {
   return indented(text.replace(/\n$/, '').split('\n'))
 }
 
-/** Text of several lines that a literal block shows as it is. */
+/** Text of several lines that a literal block shows as it is. Its first line says how far it is indented, so it must not begin with a space. */
 function isLiteral(text: string): boolean {
+  const lines = text.replace(/\n$/, '').split('\n')
   return (
-    /^[^\s].*\n/.test(text) &&
-    !/\n\n$|[^\n]\n$(?<=\n\n)|[ \t](?:\n|$)/.test(text) &&
-    !unprintable.test(text.replaceAll('\n', ''))
+    lines.length > 1 &&
+    lines.at(-1) !== '' &&
+    /^\S/.test(text) &&
+    lines.every((line) => line === line.trimEnd() && !unprintable.test(line))
   )
 }
 
-/** What YAML does not allow as it is, and line breaks that some parsers count as such. */
-const unprintable = /[\p{Cc}\u2028\u2029\ufeff\ufffe\uffff]|\p{Cs}/u
-/** Unquoted, a YAML 1.1 or 1.2 parser reads these as other types. */
+/** What YAML does not allow as it is, and characters that some parsers take for line breaks. */
+const unprintable = /[\p{Cc}\p{Cs}\u2028\u2029\ufeff\ufffe\uffff]/u
+/** Unquoted, a YAML 1.1 or 1.2 parser reads these as another type. */
 const words = /^(?:y|n|yes|no|on|off|true|false|null|nan)$/i
 
 function quoted(text: string): string {
-  const isPlain = /^[A-Za-z][\w ./()-]*$/.test(text) && !text.endsWith(' ') && !words.test(text)
-  // A URL has a colon, which ends a name only before a space.
-  if (isPlain || /^https?:\/\/[\w./?=&%~:-]+$/.test(text)) return text.endsWith(':') ? JSON.stringify(text) : text
-  if (text === '$schema') return text
+  const isPlain = /^(?:\.\/)?[A-Za-z][\w ./()-]*$/.test(text) && !text.endsWith(' ') && !words.test(text)
+  // The colons of a URL end no name, because no space follows them.
+  const isUrl = /^https?:\/\/[\w./?=&%~:-]*[\w/]$/.test(text)
+  if (isPlain || isUrl) return text
   return JSON.stringify(text).replace(
     /[\p{Cc}\u2028\u2029\ufeff\ufffe\uffff]/gu,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
