@@ -38,7 +38,7 @@ export function formatMetrics(summaries: readonly ProfileSummary[], rule: DueRul
     ),
     certificateGauge(
       'hook_pending',
-      'Whether the command of renew --exec has not succeeded since the last renewal: 1 if so.',
+      'Whether the --exec command has not succeeded since the last renewal: 1 if so.',
       (its) => (its.hookPending ? 1 : 0),
     ),
     gauge(

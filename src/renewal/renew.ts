@@ -62,21 +62,28 @@ export async function renewIdentity(profile: string, request: RenewalRequest, de
   const { store } = deps
   const before = await store.load(profile)
   const { onlyDue } = request
-  if (onlyDue !== undefined && certificateState(before.metadata, onlyDue, deps.now()) === 'fine')
-    return { outcome: 'unwanted', identity: before }
+  if (!isWanted(before.metadata, onlyDue, deps.now())) return { outcome: 'unwanted', identity: before }
   checkRenewable(before.metadata, onlyDue, deps.now())
   return store.locked(
     profile,
     async (change) => {
       const present = await store.load(profile)
-      // Another process may have renewed it, or paired again, while this one waited.
-      if (present.metadata.fingerprint !== before.metadata.fingerprint)
-        return { outcome: 'renewed-before', identity: present }
+      // While this one waited, another process may have renewed it or paired again; or it has rolled back to an older one.
+      if (isNewer(present.metadata, before.metadata)) return { outcome: 'renewed-before', identity: present }
+      if (!isWanted(present.metadata, onlyDue, deps.now())) return { outcome: 'unwanted', identity: present }
       checkRenewable(present.metadata, onlyDue, deps.now())
       return { outcome: 'renewed', identity: await renewLocked(present, request, change, deps) }
     },
     lockPatienceMs,
   )
+}
+
+function isWanted(metadata: Metadata, onlyDue: DueRule | undefined, now: Date): boolean {
+  return onlyDue === undefined || certificateState(metadata, onlyDue, now) !== 'fine'
+}
+
+function isNewer(present: Metadata, before: Metadata): boolean {
+  return present.fingerprint !== before.fingerprint && present.notBefore >= before.notBefore
 }
 
 /**

@@ -290,7 +290,7 @@ test('SIGTERM ends the generation of a large key within a second', async () => {
   expect((await kyconnect(['remove', 'demo', '--yes'], { env: { KYCONNECT_HOME: home } })).code).toBe(0)
 })
 
-test('SIGTERM waits for the command of --exec, and its success is recorded', async () => {
+test('SIGTERM waits for the --exec command, and its success is recorded', async () => {
   const home = join(folder.path, 'hook')
   const [begun, done] = [join(folder.path, 'begun'), join(folder.path, 'done')]
   await pair(short, home)

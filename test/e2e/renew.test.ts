@@ -417,6 +417,35 @@ describe('an expired certificate', () => {
   })
 })
 
+describe('a run with several failures', () => {
+  test.each([
+    ['the first', 'demo', 'other'],
+    ['the last', 'other', 'demo'],
+  ])(
+    'ends with the worst one when it is %s, and runs the command for what was renewed',
+    async (_, revoked, failing) => {
+      await pair('other')
+      await pair('third')
+      const { fingerprint } = await stored('third')
+      const [{ fingerprint: revokedOne }] = [await stored(revoked)]
+      fake.faults = {
+        renewal: async (request, response, body) => {
+          if (!isOther(request, fingerprint)) json(response, 201, await fake.sign(body))
+          else if (isOther(request, revokedOne)) json(response, 500, { code: 500, error: 'Internal error.' })
+          else json(response, 403, { code: 403, error: 'Certificate has been revoked.' })
+        },
+      }
+      const out = join(home, 'hook.txt')
+      const run = await command(['renew', '--all', '--exec', `echo $KYCONNECT_PROFILES > ${out}`])
+      expect(run.code, run.stderr).toBe(4)
+      expect(run.stderr).toMatch(new RegExp(`^${failing}: not renewed: .*500`, 'm'))
+      expect(run.stderr).toMatch(new RegExp(`^${revoked}: not renewed: .*revoked`, 'm'))
+      expect(run.stdout).toMatch(/^third: renewed.*\n$/)
+      expect(await readFile(out, 'utf8')).toBe('third\n')
+    },
+  )
+})
+
 describe('--exec', () => {
   test('runs once, with the renewed profiles and without secrets', async () => {
     await pair('other')
@@ -435,7 +464,7 @@ describe('--exec', () => {
   test('that fails is remembered and repeated, without a second renewal', async () => {
     const failed = await command(['renew', '--exec', 'exit 3'])
     expect(failed.code).toBe(12)
-    expect(failed.stderr).toContain('it ended with 3')
+    expect(failed.stderr).toContain('it exited with code 3')
     expect((await stored()).hookPending).toBe(true)
     const { fingerprint } = await stored()
     const out = join(home, 'hook.txt')
