@@ -152,7 +152,7 @@ async function renewLocked(
     )
     if (certified.outcome === 'refused') {
       if (!isRevokedRefusal(certified.answer)) throw refusalError(certified.answer, 'the renewal')
-      await change.amend((metadata) => ({ ...metadata, revokedAt: metadata.revokedAt ?? now() }))
+      await note(change, { revokedAt: now() })
       throw revoked(profile, 'has been revoked')
     }
     const { value } = certified.written
@@ -160,7 +160,7 @@ async function renewLocked(
     warnIfNotDurable(certified.written, emit)
     return value
   } catch (error) {
-    if (reached.signature && isRejection(error)) await noteRejection(change, now())
+    if (reached.signature && isRejection(error)) await note(change, { rejectedAt: now() })
     throw afterFailure(reached.proof ? error : gateway.explain(error), profile)
   } finally {
     await gateway.close()
@@ -176,10 +176,10 @@ function isRejection(error: unknown): boolean {
   )
 }
 
-/** Remembers a rejected certificate. Where that cannot be stored, the reason of the rejection is still the error to report. */
-async function noteRejection(change: ProfileChange, rejectedAt: Date): Promise<void> {
+/** Stores why an identity was not renewed. Where that fails, the reason is still the error to report, and the next run finds it again. */
+async function note(change: ProfileChange, facts: Partial<Pick<Metadata, 'revokedAt' | 'rejectedAt'>>): Promise<void> {
   try {
-    await change.amend((metadata) => ({ ...metadata, rejectedAt }))
+    await change.amend((metadata) => ({ ...metadata, ...facts }))
   } catch (error) {
     if (!(error instanceof KyconnectError)) throw error
   }

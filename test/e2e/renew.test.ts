@@ -475,6 +475,24 @@ describe('--exec', () => {
     expect(renewals()).toBe(1)
   })
 
+  test('that dies with kyconnect, by kill -9, is repeated without a second renewal', async () => {
+    const [begun, done] = ['begun', 'done'].map((name) => join(home, `${name}.txt`))
+    const hook = `touch ${begun ?? ''}; sleep 2`
+    const running = start(process.execPath, [join(root, 'bin', 'kyconnect.js'), 'renew', '--exec', hook], {
+      env: environment(),
+    })
+    await expect.poll(() => readFile(begun ?? '', 'utf8').catch(() => undefined), { timeout: 60_000 }).toBe('')
+    running.child.kill('SIGKILL')
+    await running.end
+    const { fingerprint } = await stored()
+    const again = ['renew', '--all', '--if-due', '--exec', `echo $KYCONNECT_PROFILES > ${done ?? ''}`]
+    const repeated = await command(again)
+    expect(repeated.code, repeated.stderr).toBe(0)
+    expect(await readFile(done ?? '', 'utf8')).toBe('demo\n')
+    expect(await stored()).toMatchObject({ fingerprint, hookPending: false })
+    expect(renewals()).toBe(1)
+  })
+
   test('does not run when nothing was renewed', async () => {
     const run = await command(['renew', '--all', '--if-due', '--exec', 'exit 3'])
     expect(run.code, run.stderr).toBe(0)

@@ -50,23 +50,8 @@ export async function runDaemon(
   const warnings = new Warnings(emit)
   // Mistakes in the flags are reported now, and not with the first renewal.
   if ((await routeChoice(options, context)).insecure) emit({ type: 'warning', warning: 'insecure' })
-
-  let hookRuns = 0
-  let hookEndedMs = -Infinity
-  const { hook } = request
-  const countedHook: typeof hook =
-    hook &&
-    (async (profiles) => {
-      hookRuns += 1
-      try {
-        await hook(profiles)
-      } finally {
-        hookRuns -= 1
-        hookEndedMs = monotonic()
-      }
-    })
   const daemon = new Daemon(
-    { profile, rule, hasHook: hook !== undefined },
+    { profile, rule, hasHook: request.hook !== undefined },
     {
       now,
       monotonic,
@@ -77,13 +62,13 @@ export async function runDaemon(
       run: async (profiles, onResult) => {
         // The flags name files, which may have been replaced since the last run.
         const choice = await routeChoice(options, context)
-        const renewal = { ...request, hook: countedHook, profiles }
+        const { hook, isUnderWay } = observeHook(request.hook, monotonic)
+        const renewal = { ...request, hook, profiles }
         const running = kyconnect.renew(renewal, { choice, emit: warnings.emit, trace }, (result) => {
           if (result.outcome === 'renewed') warnings.forget()
           onResult(result)
         })
-        const isHookUnderWay = (): boolean => hookRuns > 0 || monotonic() - hookEndedMs < recordingMs
-        return orAbandon(running, isHookUnderWay, context)
+        return orAbandon(running, isUnderWay, context)
       },
       emit: report,
     },
@@ -125,6 +110,26 @@ function createLog(json: boolean, rule: DueRule, context: Context): (event: Daem
       : oneLine(kyconnect.showable(daemonLine(event, rule, now)))
     writing = writing.then(() => stdout.write(`${line}\n`)).catch(() => undefined)
   }
+}
+
+/** The hook of one run, and whether it is running, or has ended just now and its end is not recorded yet. */
+function observeHook(
+  hook: RenewalRun['hook'],
+  monotonic: () => number,
+): { readonly hook: RenewalRun['hook']; readonly isUnderWay: () => boolean } {
+  let [isRunning, endedMs] = [false, -Infinity]
+  const observed: RenewalRun['hook'] =
+    hook &&
+    (async (profiles) => {
+      isRunning = true
+      try {
+        await hook(profiles)
+      } finally {
+        isRunning = false
+        endedMs = monotonic()
+      }
+    })
+  return { hook: observed, isUnderWay: () => isRunning || monotonic() - endedMs < recordingMs }
 }
 
 /** Passes warnings on, each once until a renewal succeeds: a renewal that fails is tried again and again. */
