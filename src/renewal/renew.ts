@@ -30,14 +30,14 @@ import { certificateState, type DueRule, renewalDate } from './due.js'
 /** The key of the new certificate. */
 export type RenewalKey =
   | { readonly kind: 'reused' }
-  /** undefined: the announced algorithm, or one of the size of the present key. */
+  /** undefined: the announced algorithm, or else that of the present key. */
   | { readonly kind: 'generated'; readonly algorithm: KeyAlgorithm | undefined }
 
 export interface RenewalRequest {
   readonly key: RenewalKey
   /** Renew only what is due by this rule, and wait after a certificate was rejected; undefined: renew now. */
   readonly onlyDue: DueRule | undefined
-  /** Whether a command is to run after the renewal: until it has, the identity says so. */
+  /** Whether a command runs after the renewal: the identity is marked until that command has succeeded. */
   readonly hasHook: boolean
 }
 
@@ -87,13 +87,13 @@ function isNewer(present: Metadata, before: Metadata): boolean {
 }
 
 /**
- * An expired certificate does not pass the gateway, and a revoked one is not renewed (docs/contract.md §8): nothing is sent for either. After
- * a rejected certificate the service is not made to sign the next one at once, except by a person.
+ * The gateway refuses an expired certificate, and the service does not renew a revoked one (docs/contract.md §8): no request is sent for
+ * either. After a rejected certificate, only a person makes the service sign the next one at once.
  */
 function checkRenewable(metadata: Metadata, onlyDue: DueRule | undefined, now: Date): void {
   const { profile, notAfter, revokedAt, rejectedAt } = metadata
   if (notAfter <= now) throw expiredError(metadata)
-  if (revokedAt !== null) throw revoked(profile, `was revoked, as known since ${revokedAt.toISOString()}`)
+  if (revokedAt !== null) throw revoked(profile, `has been marked as revoked since ${revokedAt.toISOString()}`)
   if (onlyDue === undefined || rejectedAt === null) return
   const next = renewalDate(metadata, onlyDue)
   if (next <= now) return
@@ -128,7 +128,7 @@ async function renewLocked(
     const { metadata: about, info } = await learnEndpoints(present.metadata, gateway, noOtherHosts, emit)
     emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(about.urls).length })
     const url = renewalUrl(about)
-    if (request.key.kind === 'reused') await leaveSecond(present.metadata, deps)
+    if (request.key.kind === 'reused') await waitForNextSecond(present.metadata, deps)
     const subject = await subjectFor(present, info)
 
     emit({ type: 'started', step: 'private-key' })
@@ -167,7 +167,7 @@ async function renewLocked(
   }
 }
 
-/** Whether a signed certificate cannot be used; after an answer that was lost, or a network that is gone, the next one may be. */
+/** Whether the fault is in the signed certificate. After a lost answer or a failure of the network, the next one may be good. */
 function isRejection(error: unknown): boolean {
   return (
     error instanceof CertificateUnverifiedError ||
@@ -185,7 +185,7 @@ async function note(change: ProfileChange, facts: Partial<Pick<Metadata, 'revoke
   }
 }
 
-/** Checks that the new certificate is worth having, and that the gateway accepts it. */
+/** Checks that the new certificate is valid for longer than the present one, and that the gateway accepts it. */
 async function prove(candidate: Identity, present: Identity, deps: PairDeps): Promise<void> {
   const { metadata } = candidate
   checkLongerValid(metadata, present.metadata)
@@ -197,7 +197,7 @@ async function prove(candidate: Identity, present: Identity, deps: PairDeps): Pr
   } catch (error) {
     if (!(error instanceof ClientCertificateRefusedError)) throw error
     throw error.replaceHints(
-      'the gateway does not accept what the Connector signs: inform the administrator of the cluster, whose CA may have been replaced',
+      'inform the administrator of the cluster: the gateway does not accept what the Connector signs, perhaps because the CA was replaced',
     )
   } finally {
     await gateway.close()
@@ -216,8 +216,8 @@ function checkLongerValid(offered: Metadata, present: Metadata): void {
   )
 }
 
-/** The service gives every certificate the same serial number, so those for one key that are signed in one second are the same. */
-async function leaveSecond({ notBefore }: Metadata, { now, transport }: PairDeps): Promise<void> {
+/** The service gives every certificate the same serial number, so two for one key that are signed in the same second are identical. */
+async function waitForNextSecond({ notBefore }: Metadata, { now, transport }: PairDeps): Promise<void> {
   const ageMs = now().getTime() - notBefore.getTime()
   if (ageMs >= 0 && ageMs < 1000) await transport.sleep(1000 - ageMs, transport.signal)
 }
@@ -230,27 +230,27 @@ function renewalUrl({ urls, profile }: Metadata): URL {
   })
 }
 
-/** The subject as the service announces it now; early releases do not, and the certificate's own serves. */
+/** The subject that the service announces now. Early releases announce none: then it is that of the certificate. */
 async function subjectFor({ metadata, material }: Identity, { subject }: ManagementInfo): Promise<DistinguishedName> {
   if (subject === undefined) return readSubject(material.leaf)
   if (commonName(subject) === metadata.commonName) return subject
   throw new AnswerMalformedError(
-    `the management info announces the subject ${formatRfc4514(subject).slice(0, 300)}, and the certificate is for "${metadata.commonName}"`,
+    `the management info announces the subject ${formatRfc4514(subject).slice(0, 300)}, but the certificate is for "${metadata.commonName}"`,
     { hints: ['inform the administrator of the cluster'] },
   )
 }
 
 /**
- * The key of the new certificate: of the algorithm that was asked for, else of the announced one, else of the present key's. A new one takes
- * as long as everything else, so the one that is probably wanted is generated in another thread meanwhile.
- * @returns gives the key once the management info is known
+ * The key of the new certificate. Its algorithm is the requested one, else the announced one, else that of the present key. Generating a key
+ * takes as long as all other steps, so the key that will probably be needed is generated in another thread meanwhile.
+ * @returns a function that returns the key; it needs the management info
  */
 function beginKey({ material }: Identity, wanted: RenewalKey): (info: ManagementInfo) => Promise<KeyObject> {
   const present = createPrivateKey(material.key)
   if (wanted.kind === 'reused') return () => Promise.resolve(present)
   const begun = wanted.algorithm ?? algorithmOf(present)
   const key = generateKey(begun)
-  // It may never be used.
+  // The key may never be used, and then nothing handles its failure.
   key.catch(() => undefined)
   return ({ keyAlgorithm }) => {
     const announced = keyAlgorithm?.toLowerCase() ?? ''

@@ -32,7 +32,7 @@ export function describeStep(event: StepFinished, now: Date): string {
     case 'management-info':
       return event.urlCount === 1 ? '1 URL' : `${event.urlCount} URLs`
     case 'revocation':
-      return `accepted: the certificate works until ${event.notAfter.toISOString()}, and is not renewed any more`
+      return `accepted: the certificate works until ${event.notAfter.toISOString()}, and cannot be renewed`
   }
 }
 

@@ -46,7 +46,7 @@ function describe(event: DaemonEvent, rule: DueRule): string {
     case 'expired':
       return `expired on ${isoSeconds(event.metadata.notAfter)}: ${pairAgain(event.profile)}`
     case 'revoked':
-      return `revoked, works until ${isoSeconds(event.metadata.notAfter)} and cannot be renewed: ${pairAgain(event.profile)}`
+      return `revoked: it works until ${isoSeconds(event.metadata.notAfter)}, and cannot be renewed; ${pairAgain(event.profile)}`
     case 'unusable':
       return `cannot be used: ${event.error.message}`
     case 'recovered':

@@ -20,12 +20,12 @@ import type { RenewOptions } from './run.js'
 
 /** Milliseconds within which a renewal must end after the signal; then the process ends without it, as after a crash. */
 const abandonAfterMs = 500
-/** Milliseconds after a hook within which it is recorded that it has run: otherwise the next run repeats it. */
+/** Milliseconds after a hook for which the process does not end, so that its success is recorded: otherwise the next run repeats it. */
 const recordingMs = 10_000
 
 /**
  * Runs until the process is asked to end, and then throws what every other command would.
- * @param profile the only one to care for; undefined: all
+ * @param profile the only one to renew; undefined: all
  */
 export async function runDaemon(
   profile: string | undefined,
@@ -154,9 +154,8 @@ class Warnings {
 }
 
 /**
- * The result of a run, which ends by itself after the signal, as a rule at once. It is not waited for where it cannot end, as while a key
- * is generated: the process then ends by the signal itself, as in a crash, which leaves the old or the new identity. A hook has a time
- * limit itself.
+ * The result of a run. After the signal a run usually ends at once. Where it cannot, as while a key is generated, the signal ends the process
+ * without it, as a crash would, which leaves the old identity or the new one. A hook has a time limit itself.
  */
 function orAbandon<T>(running: Promise<T>, isHookUnderWay: () => boolean, { runtime, endNow }: Context): Promise<T> {
   const { signal } = runtime

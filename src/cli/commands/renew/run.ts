@@ -77,7 +77,7 @@ export function parseRequest(options: RenewOptions, context: Context): Omit<Rene
 export function parseExpiresIn(text: string): DueRule {
   const rule = parseDueRule(text)
   if (rule !== undefined) return rule
-  throw new UsageError(`--expires-in takes a time as 20d, 36h or 33%, not ${JSON.stringify(text.slice(0, 40))}`)
+  throw new UsageError(`--expires-in takes a time such as 20d, 36h or 33%, not ${JSON.stringify(text.slice(0, 40))}`)
 }
 
 function parseKey({ reuseKey, keyAlgorithm }: RenewOptions): RenewalKey {
@@ -139,7 +139,7 @@ function documentOf({ results, hookProfiles, hookError }: RunResult, rule: DueRu
   }
 }
 
-/** Exit codes by how much they need a person, most of all first: a certificate that is gone, then the machine, then what may pass. */
+/** Exit codes in the order of how much they need a person: first certificates, then this machine, then what may pass. */
 const bySeverity = [1, 4, 5, 9, 2, 12, 7, 6, 8]
 
 function worstOf(errors: readonly KyconnectError[]): KyconnectError | undefined {
