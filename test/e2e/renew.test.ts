@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { TLSSocket } from 'node:tls'
@@ -491,6 +491,20 @@ describe('--exec', () => {
     expect(await readFile(done ?? '', 'utf8')).toBe('demo\n')
     expect(await stored()).toMatchObject({ fingerprint, hookPending: false })
     expect(renewals()).toBe(1)
+  })
+
+  test('that fails is reported beside a renewal whose failure is worse', async () => {
+    await pair('other')
+    await writeFile(join(home, 'other', 'pointer.json'), 'damaged')
+    const run = await command(['renew', '--all', '--exec', 'exit 3'])
+    expect([run.code, renewals()]).toEqual([5, 1])
+    expect(run.stderr).toMatch(/other: not renewed: .*damaged/)
+    expect(run.stderr).toContain('the --exec command failed: it exited with code 3')
+  })
+
+  test('without a command is refused before anything is renewed', async () => {
+    for (const empty of ['', ' ']) expect((await command(['renew', '--exec', empty])).code).toBe(2)
+    expect(renewals()).toBe(0)
   })
 
   test('does not run when nothing was renewed', async () => {

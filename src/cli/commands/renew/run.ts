@@ -53,13 +53,19 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
   const result = await kyconnect.renew({ ...request, ...chosen }, { choice, emit, trace: progress.trace }, onResult)
   if (json) await stdout.write(`${kyconnect.redactJson(documentOf(result, request.onlyDue))}\n`)
   const failures = result.results.flatMap((each) => (each.outcome === 'failed' ? [each.error] : []))
-  const worst = worstOf([...failures, ...(result.hookError === undefined ? [] : [result.hookError])])
+  const { hookError } = result
+  const worst = worstOf([...failures, ...(hookError === undefined ? [] : [hookError])])
+  // The worst is reported when the program ends, and every failed renewal has its line.
+  if (!json && hookError !== undefined && hookError !== worst)
+    await stderr.write(`${kyconnect.showable(hookError.message)}\n`)
   if (worst !== undefined) throw worst
 }
 
 /** @throws UsageError */
 export function parseRequest(options: RenewOptions, context: Context): Omit<RenewalRun, 'profiles' | 'summaries'> {
   const { exec, expiresIn } = options
+  if (exec?.trim() === '')
+    throw new UsageError('--exec takes a command, not an empty text', { hints: ['leave --exec out to run nothing'] })
   const isOnlyDue = options.ifDue === true || options.daemon === true
   if (expiresIn !== undefined && !isOnlyDue) {
     throw new UsageError('--expires-in is for --if-due and --daemon only', {
