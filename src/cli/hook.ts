@@ -5,8 +5,8 @@ import type { Context } from './context.js'
 /** Milliseconds that a command may go on after this program was asked to end. */
 const graceMs = 60_000
 
-/** Variables that hold secrets: the hook does not get them. */
-const secret = /^KYCONNECT_(?:TOKEN_URL$|SECRET_)/
+/** Variables that hold secrets, which the command does not get. KYCONNECT_IDENTITY is a packed identity, as in the examples for CI. */
+const secret = /^KYCONNECT_(?:TOKEN_URL$|IDENTITY$|SECRET_)/
 
 /** How a command ended: its exit code, the name of a signal, or the error that kept it from starting. `late`: it was not waited for any longer. */
 type End =
@@ -20,11 +20,7 @@ type End =
  * standard error, because standard output is for the result of kyconnect itself.
  * @throws HookFailedError; the reason of the signal when the program was asked to end and the command did not end within a minute
  */
-export async function runHook(
-  command: string,
-  profiles: readonly string[],
-  { runtime }: Pick<Context, 'runtime'>,
-): Promise<void> {
+export async function runHook(command: string, profiles: readonly string[], { runtime }: HookContext): Promise<void> {
   const { environment, platform, signal } = runtime
   const { spawn } = await import('node:child_process')
   const end = await ended(
@@ -53,6 +49,11 @@ export async function runHook(
     case 'late':
       signal.throwIfAborted()
   }
+}
+
+/** What a hook takes from its surroundings. */
+interface HookContext {
+  readonly runtime: Pick<Context['runtime'], 'environment' | 'platform' | 'signal'>
 }
 
 /** Waits for a command. After the signal it may go on for a minute; then it gets a SIGTERM, and is not waited for, because it may ignore that. */

@@ -178,6 +178,15 @@ describe('--if-due', () => {
   })
 })
 
+test('a clock that is fast does not make timers, daemons and programs renew one certificate after another', async () => {
+  const timer = (days: number): Promise<Run> =>
+    command(['renew', '--all', '--if-due', '--json'], { env: clock(days * day) })
+  for (const days of [80, 80.1, 81, 84.5]) expect((await timer(days)).code).toBe(0)
+  expect(renewals()).toBe(1)
+  expect((await timer(84.7)).code).toBe(0)
+  expect(renewals()).toBe(2)
+})
+
 describe('of twenty that renew one identity at once', () => {
   test('one does, and the others say that it is renewed already', async () => {
     const limit = 200_000
@@ -288,6 +297,14 @@ describe('the present identity stays in use', () => {
     fake.faults = {}
     expect((await command(['renew'], { env: clock(66.8 * day) })).code).toBe(0)
     expect((await stored()).rejectedAt).toBeNull()
+  })
+
+  test('and a full disk is noticed before the service signs anything', async () => {
+    const limits = `ulimit -f 32; exec "${process.execPath}" "${join(root, 'bin', 'kyconnect.js')}" renew --json`
+    const run = await start('bash', ['-c', `trap '' XFSZ; ${limits}`], { env: environment() }).end
+    expect(jsonError(run)).toMatchObject({ code: 'ERR_FILES', exitCode: 9 })
+    expect(renewals()).toBe(0)
+    expect(await readdir(join(home, 'demo'))).not.toContainEqual(expect.stringMatching(/^reserved/))
   })
 
   test('when the gateway refuses the new certificate for longer than a minute', async () => {
