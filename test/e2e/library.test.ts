@@ -2,7 +2,7 @@ import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
-import { kyconnect, root, run, type Run } from '../support/kyconnect.js'
+import { kyconnect, program, root, run, type Run } from '../support/kyconnect.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
@@ -60,6 +60,29 @@ test('importing it, and calling with it, changes nothing in the program', async 
   expect([done.code, done.stdout], done.stderr).toEqual([0, 'true true false\n'])
 })
 
+test('after a renewal by another process, certificate and tls() are the new ones, and onRenewed is called once', async () => {
+  const done = await runProgram(
+    `
+    import { execFile } from 'node:child_process'
+    import { X509Certificate } from 'node:crypto'
+    import { promisify } from 'node:util'
+    import { openIdentity } from 'kyconnect'
+    const renewed = []
+    const identity = await openIdentity({ onRenewed: ({ fingerprint }) => renewed.push(fingerprint) })
+    const [before, { cert, key }] = [identity.certificate.fingerprint, identity.tls()]
+    await promisify(execFile)(process.execPath, [${JSON.stringify(program)}, 'renew'])
+    console.log(await identity.renewIfDue(), await identity.renewIfDue())
+    const { fingerprint } = identity.certificate
+    const now = identity.tls()
+    const tlsFingerprint = new X509Certificate(now.cert).fingerprint256.replaceAll(':', '').toLowerCase()
+    console.log(fingerprint !== before, now.cert !== cert, now.key !== key, tlsFingerprint === fingerprint)
+    console.log((await identity.fetch('info')).status, renewed.length === 1 && renewed[0] === fingerprint)
+    await identity.close()
+  `,
+  )
+  expect([done.code, done.stdout], done.stderr).toEqual([0, 'true false\ntrue true true true\n200 true\n'])
+})
+
 test('an identity that is left open does not keep the program running', async () => {
   const startMs = performance.now()
   const done = await runProgram(`
@@ -88,6 +111,7 @@ test('close ends what runs, and the signal closes', async () => {
     console.log(await running)
     await closed.close()
     console.log(await settle(closed.fetch('metadata')))
+    console.log(await settle(closed.renewIfDue()))
 
     const controller = new AbortController()
     const aborted = await openIdentity({ signal: controller.signal })
@@ -98,7 +122,10 @@ test('close ends what runs, and the signal closes', async () => {
     console.log(await settle(openIdentity({ signal: controller.signal })))
   `)
   const [closed, ended] = ['the identity has been closed', 'the program ends']
-  expect([done.code, done.stdout.trim().split('\n')], done.stderr).toEqual([0, [closed, closed, ended, ended, ended]])
+  expect([done.code, done.stdout.trim().split('\n')], done.stderr).toEqual([
+    0,
+    [closed, closed, closed, ended, ended, ended],
+  ])
 })
 
 test('a store is a folder or another object, and NODE_DEBUG prints nothing of a request', async () => {

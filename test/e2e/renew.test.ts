@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { TLSSocket } from 'node:tls'
@@ -178,6 +178,15 @@ describe('--if-due', () => {
   })
 })
 
+test('a clock that is fast does not make timers, daemons and programs renew one certificate after another', async () => {
+  const timer = (days: number): Promise<Run> =>
+    command(['renew', '--all', '--if-due', '--json'], { env: clock(days * day) })
+  for (const days of [80, 80.1, 81, 84.5]) expect((await timer(days)).code).toBe(0)
+  expect(renewals()).toBe(1)
+  expect((await timer(84.7)).code).toBe(0)
+  expect(renewals()).toBe(2)
+})
+
 describe('of twenty that renew one identity at once', () => {
   test('one does, and the others say that it is renewed already', async () => {
     const limit = 200_000
@@ -288,6 +297,14 @@ describe('the present identity stays in use', () => {
     fake.faults = {}
     expect((await command(['renew'], { env: clock(66.8 * day) })).code).toBe(0)
     expect((await stored()).rejectedAt).toBeNull()
+  })
+
+  test('and a full disk is noticed before the service signs anything', async () => {
+    const limits = `ulimit -f 32; exec "${process.execPath}" "${join(root, 'bin', 'kyconnect.js')}" renew --json`
+    const run = await start('bash', ['-c', `trap '' XFSZ; ${limits}`], { env: environment() }).end
+    expect(jsonError(run)).toMatchObject({ code: 'ERR_FILES', exitCode: 9 })
+    expect(renewals()).toBe(0)
+    expect(await readdir(join(home, 'demo'))).not.toContainEqual(expect.stringMatching(/^reserved/))
   })
 
   test('when the gateway refuses the new certificate for longer than a minute', async () => {
@@ -417,6 +434,35 @@ describe('an expired certificate', () => {
   })
 })
 
+describe('a run with several failures', () => {
+  test.each([
+    ['the first', 'demo', 'other'],
+    ['the last', 'other', 'demo'],
+  ])(
+    'ends with the worst one when it is %s, and runs the command for what was renewed',
+    async (_, revoked, failing) => {
+      await pair('other')
+      await pair('third')
+      const { fingerprint } = await stored('third')
+      const [{ fingerprint: revokedOne }] = [await stored(revoked)]
+      fake.faults = {
+        renewal: async (request, response, body) => {
+          if (!isOther(request, fingerprint)) json(response, 201, await fake.sign(body))
+          else if (isOther(request, revokedOne)) json(response, 500, { code: 500, error: 'Internal error.' })
+          else json(response, 403, { code: 403, error: 'Certificate has been revoked.' })
+        },
+      }
+      const out = join(home, 'hook.txt')
+      const run = await command(['renew', '--all', '--exec', `echo $KYCONNECT_PROFILES > ${out}`])
+      expect(run.code, run.stderr).toBe(4)
+      expect(run.stderr).toMatch(new RegExp(`^${failing}: not renewed: .*500`, 'm'))
+      expect(run.stderr).toMatch(new RegExp(`^${revoked}: not renewed: .*revoked`, 'm'))
+      expect(run.stdout).toMatch(/^third: renewed.*\n$/)
+      expect(await readFile(out, 'utf8')).toBe('third\n')
+    },
+  )
+})
+
 describe('--exec', () => {
   test('runs once, with the renewed profiles and without secrets', async () => {
     await pair('other')
@@ -435,7 +481,7 @@ describe('--exec', () => {
   test('that fails is remembered and repeated, without a second renewal', async () => {
     const failed = await command(['renew', '--exec', 'exit 3'])
     expect(failed.code).toBe(12)
-    expect(failed.stderr).toContain('it ended with 3')
+    expect(failed.stderr).toContain('it exited with code 3')
     expect((await stored()).hookPending).toBe(true)
     const { fingerprint } = await stored()
     const out = join(home, 'hook.txt')
@@ -444,6 +490,38 @@ describe('--exec', () => {
     expect(await readFile(out, 'utf8')).toBe('demo\n')
     expect(await stored()).toMatchObject({ fingerprint, hookPending: false })
     expect(renewals()).toBe(1)
+  })
+
+  test('that dies with kyconnect, by kill -9, is repeated without a second renewal', async () => {
+    const [begun, done] = ['begun', 'done'].map((name) => join(home, `${name}.txt`))
+    const hook = `touch ${begun ?? ''}; sleep 2`
+    const running = start(process.execPath, [join(root, 'bin', 'kyconnect.js'), 'renew', '--exec', hook], {
+      env: environment(),
+    })
+    await expect.poll(() => readFile(begun ?? '', 'utf8').catch(() => undefined), { timeout: 60_000 }).toBe('')
+    running.child.kill('SIGKILL')
+    await running.end
+    const { fingerprint } = await stored()
+    const again = ['renew', '--all', '--if-due', '--exec', `echo $KYCONNECT_PROFILES > ${done ?? ''}`]
+    const repeated = await command(again)
+    expect(repeated.code, repeated.stderr).toBe(0)
+    expect(await readFile(done ?? '', 'utf8')).toBe('demo\n')
+    expect(await stored()).toMatchObject({ fingerprint, hookPending: false })
+    expect(renewals()).toBe(1)
+  })
+
+  test('that fails is reported beside a renewal whose failure is worse', async () => {
+    await pair('other')
+    await writeFile(join(home, 'other', 'pointer.json'), 'damaged')
+    const run = await command(['renew', '--all', '--exec', 'exit 3'])
+    expect([run.code, renewals()]).toEqual([5, 1])
+    expect(run.stderr).toMatch(/other: not renewed: .*damaged/)
+    expect(run.stderr).toContain('the --exec command failed: it exited with code 3')
+  })
+
+  test('without a command is refused before anything is renewed', async () => {
+    for (const empty of ['', ' ']) expect((await command(['renew', '--exec', empty])).code).toBe(2)
+    expect(renewals()).toBe(0)
   })
 
   test('does not run when nothing was renewed', async () => {

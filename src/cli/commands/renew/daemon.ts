@@ -20,12 +20,14 @@ import type { RenewOptions } from './run.js'
 
 /** Milliseconds within which a renewal must end after the signal; then the process ends without it, as after a crash. */
 const abandonAfterMs = 500
-/** Milliseconds after a hook within which it is recorded that it has run: otherwise the next run repeats it. */
+/** Milliseconds after a hook for which the process does not end, so that its success is recorded: otherwise the next run repeats it. */
 const recordingMs = 10_000
+/** Milliseconds within which the log's reader must take the last lines. */
+const lastLinesMs = 300
 
 /**
  * Runs until the process is asked to end, and then throws what every other command would.
- * @param profile the only one to care for; undefined: all
+ * @param profile the only one to renew; undefined: all
  */
 export async function runDaemon(
   profile: string | undefined,
@@ -38,7 +40,8 @@ export async function runDaemon(
   if (profile !== undefined) checkProfileName(profile)
   const listenAddress = options.listen === undefined ? undefined : parseListenAddress(options.listen)
   const rule = request.onlyDue ?? usualDueRule
-  const report = createLog(options.json === true, rule, context)
+  const log = createLog(options.json === true, rule, context)
+  const { report } = log
   const alarm = new Alarm()
   context.onHangup(() => {
     alarm.ring()
@@ -50,23 +53,8 @@ export async function runDaemon(
   const warnings = new Warnings(emit)
   // Mistakes in the flags are reported now, and not with the first renewal.
   if ((await routeChoice(options, context)).insecure) emit({ type: 'warning', warning: 'insecure' })
-
-  let hookRuns = 0
-  let hookEndedMs = -Infinity
-  const { hook } = request
-  const countedHook: typeof hook =
-    hook &&
-    (async (profiles) => {
-      hookRuns += 1
-      try {
-        await hook(profiles)
-      } finally {
-        hookRuns -= 1
-        hookEndedMs = monotonic()
-      }
-    })
   const daemon = new Daemon(
-    { profile, rule, hasHook: hook !== undefined },
+    { profile, rule, hasHook: request.hook !== undefined },
     {
       now,
       monotonic,
@@ -77,13 +65,13 @@ export async function runDaemon(
       run: async (profiles, onResult) => {
         // The flags name files, which may have been replaced since the last run.
         const choice = await routeChoice(options, context)
-        const renewal = { ...request, hook: countedHook, profiles }
+        const { hook, isUnderWay } = observeHook(request.hook, monotonic)
+        const renewal = { ...request, hook, profiles }
         const running = kyconnect.renew(renewal, { choice, emit: warnings.emit, trace }, (result) => {
           if (result.outcome === 'renewed') warnings.forget()
           onResult(result)
         })
-        const isHookUnderWay = (): boolean => hookRuns > 0 || monotonic() - hookEndedMs < recordingMs
-        return orAbandon(running, isHookUnderWay, context)
+        return orAbandon(running, isUnderWay, context)
       },
       emit: report,
     },
@@ -102,6 +90,7 @@ export async function runDaemon(
     return await daemon.run()
   } finally {
     monitoring?.close()
+    await log.end()
   }
 }
 
@@ -111,20 +100,53 @@ export function checkDaemonOptions({ daemon, listen }: RenewOptions): void {
     throw new UsageError('--listen is for --daemon only', { hints: ['add --daemon, or leave --listen out'] })
 }
 
+/** The daemon's log. */
+interface Log {
+  readonly report: (event: DaemonEvent) => void
+  /** Waits for the last lines. If its reader has stopped reading, this ends the process by the signal that it received. */
+  readonly end: () => Promise<void>
+}
+
 /**
- * Writes a line per event to standard output. A line that cannot be written, because the disk is full or the log's reader has ended, is
- * lost: certificates are renewed all the same.
+ * Writes a line per event to standard output. A line that cannot be written, because the disk is full or the log's reader has ended or
+ * stopped reading, is lost or late: certificates are renewed all the same.
  */
-function createLog(json: boolean, rule: DueRule, context: Context): (event: DaemonEvent) => void {
-  const { kyconnect, runtime, stdout } = context
+function createLog(json: boolean, rule: DueRule, { kyconnect, runtime, stdout, endNow }: Context): Log {
   let writing = Promise.resolve()
-  return (event) => {
-    const now = runtime.now()
-    const line = json
-      ? kyconnect.redactJson(daemonDocument(event, rule, now))
-      : oneLine(kyconnect.showable(daemonLine(event, rule, now)))
-    writing = writing.then(() => stdout.write(`${line}\n`)).catch(() => undefined)
+  return {
+    report: (event) => {
+      const now = runtime.now()
+      const line = json
+        ? kyconnect.redactJson(daemonDocument(event, rule, now))
+        : oneLine(kyconnect.showable(daemonLine(event, rule, now)))
+      writing = writing.then(() => stdout.writeInBackground(`${line}\n`)).catch(() => undefined)
+    },
+    end: async () => {
+      const timer = setTimeout(endNow, lastLinesMs)
+      await writing
+      clearTimeout(timer)
+    },
   }
+}
+
+/** The hook of one run, and whether it is running, or has ended just now and its end is not recorded yet. */
+function observeHook(
+  hook: RenewalRun['hook'],
+  monotonic: () => number,
+): { readonly hook: RenewalRun['hook']; readonly isUnderWay: () => boolean } {
+  let [isRunning, endedMs] = [false, -Infinity]
+  const observed: RenewalRun['hook'] =
+    hook &&
+    (async (profiles) => {
+      isRunning = true
+      try {
+        await hook(profiles)
+      } finally {
+        isRunning = false
+        endedMs = monotonic()
+      }
+    })
+  return { hook: observed, isUnderWay: () => isRunning || monotonic() - endedMs < recordingMs }
 }
 
 /** Passes warnings on, each once until a renewal succeeds: a renewal that fails is tried again and again. */
@@ -149,9 +171,8 @@ class Warnings {
 }
 
 /**
- * The result of a run, which ends by itself after the signal, as a rule at once. It is not waited for where it cannot end, as while a key
- * is generated: the process then ends by the signal itself, as in a crash, which leaves the old or the new identity. A hook has a time
- * limit itself.
+ * The result of a run. After the signal a run usually ends at once. Where it cannot, as while a key is generated, the signal ends the process
+ * without it, as a crash would, which leaves the old identity or the new one. A hook has a time limit itself.
  */
 function orAbandon<T>(running: Promise<T>, isHookUnderWay: () => boolean, { runtime, endNow }: Context): Promise<T> {
   const { signal } = runtime

@@ -53,13 +53,19 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
   const result = await kyconnect.renew({ ...request, ...chosen }, { choice, emit, trace: progress.trace }, onResult)
   if (json) await stdout.write(`${kyconnect.redactJson(documentOf(result, request.onlyDue))}\n`)
   const failures = result.results.flatMap((each) => (each.outcome === 'failed' ? [each.error] : []))
-  const worst = worstOf([...failures, ...(result.hookError === undefined ? [] : [result.hookError])])
+  const { hookError } = result
+  const worst = worstOf([...failures, ...(hookError === undefined ? [] : [hookError])])
+  // The worst is reported when the program ends, and every failed renewal has its line.
+  if (!json && hookError !== undefined && hookError !== worst)
+    await stderr.write(`${kyconnect.showable(hookError.message)}\n`)
   if (worst !== undefined) throw worst
 }
 
 /** @throws UsageError */
 export function parseRequest(options: RenewOptions, context: Context): Omit<RenewalRun, 'profiles' | 'summaries'> {
   const { exec, expiresIn } = options
+  if (exec?.trim() === '')
+    throw new UsageError('--exec takes a command, not an empty text', { hints: ['leave --exec out to run nothing'] })
   const isOnlyDue = options.ifDue === true || options.daemon === true
   if (expiresIn !== undefined && !isOnlyDue) {
     throw new UsageError('--expires-in is for --if-due and --daemon only', {
@@ -77,7 +83,7 @@ export function parseRequest(options: RenewOptions, context: Context): Omit<Rene
 export function parseExpiresIn(text: string): DueRule {
   const rule = parseDueRule(text)
   if (rule !== undefined) return rule
-  throw new UsageError(`--expires-in takes a time as 20d, 36h or 33%, not ${JSON.stringify(text.slice(0, 40))}`)
+  throw new UsageError(`--expires-in takes a time such as 20d, 36h or 33%, not ${JSON.stringify(text.slice(0, 40))}`)
 }
 
 function parseKey({ reuseKey, keyAlgorithm }: RenewOptions): RenewalKey {
@@ -139,7 +145,7 @@ function documentOf({ results, hookProfiles, hookError }: RunResult, rule: DueRu
   }
 }
 
-/** Exit codes by how much they need a person, most of all first: a certificate that is gone, then the machine, then what may pass. */
+/** Exit codes in the order of how much they need a person: first certificates, then this machine, then what may pass. */
 const bySeverity = [1, 4, 5, 9, 2, 12, 7, 6, 8]
 
 function worstOf(errors: readonly KyconnectError[]): KyconnectError | undefined {
