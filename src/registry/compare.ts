@@ -5,7 +5,7 @@ import type { DesiredService } from './desired-service.js'
 import { fieldsOf, type JsonDifference, jsonDifferences, type Path } from './json-differences.js'
 import { fetchedFrom } from './parts.js'
 import type { Place } from './place.js'
-import { listedDifferences } from './plan.js'
+import { listedDifferences } from './listed-differences.js'
 import type { RegisteredService } from './registered-service.js'
 import { isSwagger, swaggerDifferences } from './swagger-differences.js'
 

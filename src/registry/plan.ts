@@ -1,9 +1,10 @@
 import { ServiceConflictError } from '../errors.js'
 import { referencesIn } from './body.js'
 import type { RegistryClient } from './client.js'
+import { compareStored } from './compare.js'
 import type { DesiredService } from './desired-service.js'
 import { contentDigest } from './digest.js'
-import { isReservedLabel, ownLabels } from './label.js'
+import { listedDifferences } from './listed-differences.js'
 import { type ListedService, rememberedOf, setOf } from './listed-service.js'
 import { inParallel } from './in-parallel.js'
 import { isWithoutParts, type Parts, partsOf } from './parts.js'
@@ -20,13 +21,15 @@ export interface PlanOptions {
   readonly prune: boolean
   /** Write all services with credentials again, because the secrets may have changed. */
   readonly refreshCredentials: boolean
+  /** Read every service that looks unchanged, and compare all that the Registry returns, not only what its list has. */
+  readonly full: boolean
 }
 
 /** Requests at a time, where nothing else is said. */
 export const defaultConcurrency = 8
 
 /**
- * Why a registered service is written again: the file changed since it was applied; a field in the list was changed by hand; it did not
+ * Why a registered service is written again: the file changed since it was applied; a field was changed by hand; it did not
  * belong to a set; its credentials are written again on request.
  */
 export type Reason = 'changed' | 'drifted' | 'adopted' | 'credentials'
@@ -44,7 +47,7 @@ export interface Rewrite {
   readonly service: DesiredService
   readonly listed: ListedService
   readonly reasons: readonly Reason[]
-  /** The fields in the list that differ from the file, as `name` or `labels.team`. */
+  /** The fields that differ from the file, as `name`, `labels.team` or `api.targetUrl`. */
   readonly drifted: readonly string[]
 }
 
@@ -62,7 +65,8 @@ export function hasChanges({ steps }: Plan): boolean {
 }
 
 /**
- * Compares the files with the Registry: one request, and one more for each service whose parts must be known and are not remembered.
+ * Compares the files with the Registry: one request, and one more for each service whose parts must be known and are not remembered;
+ * with `full`, one for each that looks unchanged.
  * @throws ServiceConflictError, and what RegistryClient throws
  */
 export async function planServices(
@@ -72,24 +76,39 @@ export async function planServices(
   concurrency = defaultConcurrency,
 ): Promise<Plan> {
   const listed = await client.list()
-  const stored = new Map<string, Parts>()
-  await inParallel(withUncertainParts(plan(desired, listed, options)), concurrency, async ({ id }) => {
+  const first = plan(desired, listed, options)
+  const known = new Map<string, Known>()
+  await inParallel(withUncertainParts(first), concurrency, async ({ id }) => {
     const found = await client.get(id)
-    if (found !== undefined) stored.set(id, storedParts(found))
+    if (found !== undefined) known.set(id, { parts: storedParts(found), differences: [] })
   })
-  return plan(desired, listed, options, stored)
+  const unchanged = options.full ? first.steps.filter((step) => step.action === 'unchanged') : []
+  await inParallel(unchanged, concurrency, async ({ service, listed: { id } }) => {
+    const found = await client.get(id)
+    if (found === undefined) return
+    const differences = compareStored(service, found).map(({ path }) => path.join('.'))
+    known.set(id, { parts: storedParts(found), differences })
+  })
+  return plan(desired, listed, options, known)
+}
+
+/** What is known of a service that was read. */
+export interface Known {
+  readonly parts: Parts
+  /** The fields that differ from the file; empty where nothing was compared. */
+  readonly differences: readonly string[]
 }
 
 /**
  * Compares the files with the Registry's list. Services are matched by their identifiers.
- * @param stored by id: parts that are known to be stored; those of other services are taken from their labels
+ * @param known services that were read, by id; of others, only what the list and their labels say is known
  * @throws ServiceConflictError with all conflicts
  */
 export function plan(
   desired: readonly DesiredService[],
   listed: readonly ListedService[],
   options: PlanOptions,
-  stored: ReadonlyMap<string, Parts> = new Map(),
+  known: ReadonlyMap<string, Known> = new Map(),
 ): Plan {
   const byIdentifier = new Map<string, ListedService[]>()
   for (const service of listed) {
@@ -108,7 +127,7 @@ export function plan(
       continue
     }
     const conflict = conflictOf(service, matches, options)
-    if (conflict === undefined) steps.push(compare(service, match, options, stored))
+    if (conflict === undefined) steps.push(compare(service, match, options, known.get(match.id)))
     else found.push(conflict)
   }
   if (found.length > 0) throw conflictError(found, options.set)
@@ -131,12 +150,12 @@ function compare(
   service: DesiredService,
   listed: ListedService,
   { refreshCredentials }: PlanOptions,
-  stored: ReadonlyMap<string, Parts>,
+  known: Known | undefined,
 ): Step {
   const isOurs = setOf(listed) !== undefined
   const remembered = rememberedOf(listed)
   const isChanged = remembered?.digest !== contentDigest(service)
-  const drifted = isOurs && isChanged ? [] : listedDifferences(service, listed)
+  const drifted = isOurs && isChanged ? [] : differencesOf(service, listed, known)
   const reasons: Reason[] = [
     ...(isOurs ? [] : (['adopted'] as const)),
     ...(isOurs && isChanged ? (['changed'] as const) : []),
@@ -145,10 +164,14 @@ function compare(
   ]
   if (reasons.length === 0) return { action: 'unchanged', service, listed }
   const rewrite = { service, listed, reasons, drifted }
-  const parts = stored.get(listed.id) ?? remembered?.parts
+  const parts = known?.parts ?? remembered?.parts
   if (parts === undefined || isWithoutParts(parts) || !isWithoutParts(partsOf(service)))
     return { action: 'update', ...rewrite }
   return { action: 'replace', lost: partNames.filter((name) => parts[name]), ...rewrite }
+}
+
+function differencesOf(service: DesiredService, listed: ListedService, known: Known | undefined): readonly string[] {
+  return [...new Set([...listedDifferences(service, listed), ...(known?.differences ?? [])])]
 }
 
 const partNames = ['spec', 'events', 'documentation'] as const
@@ -169,24 +192,6 @@ function withUncertainParts({ steps }: Plan): readonly ListedService[] {
       !step.reasons.includes('adopted')
     return isKnown ? [] : [step.listed]
   })
-}
-
-/** The fields in which a list's entry differs from what the file says. */
-export function listedDifferences(service: DesiredService, listed: ListedService): readonly string[] {
-  const fields = (['provider', 'name', 'description'] as const).filter(
-    (field) => asStored(service.content[field]) !== listed[field],
-  )
-  const wanted = new Map(Object.entries(service.labels).map(([name, value]) => [asStored(name), asStored(value)]))
-  const present = new Map(Object.entries(ownLabels(listed.labels)))
-  const labels = [...new Set([...wanted.keys(), ...present.keys()])].filter(
-    (name) => !isReservedLabel(name) && wanted.get(name) !== present.get(name),
-  )
-  return [...fields, ...labels.sort().map((name) => `labels.${name}`)]
-}
-
-/** A text as it comes back: Go reads half of a surrogate pair as U+FFFD. */
-function asStored(value: unknown): string {
-  return typeof value === 'string' ? value.replace(/\p{Surrogate}/gu, '\uFFFD') : ''
 }
 
 interface Conflict {

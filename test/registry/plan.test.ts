@@ -184,7 +184,7 @@ describe('the last of spec, events and documentation', () => {
     const before = listedAs(serviceOf('a', { api: { spec: openApi } }))
     const stored = { spec: false, events: false, documentation: false }
     const read = (parts: Parts): string[] =>
-      stepsOf(plan([serviceOf('a')], [before], usualPlan, new Map([[before.id, parts]])))
+      stepsOf(plan([serviceOf('a')], [before], usualPlan, new Map([[before.id, { parts, differences: [] }]])))
     expect(read(stored)).toEqual(['update a'])
     expect(read({ ...stored, documentation: true })).toEqual(['replace a'])
   })
@@ -277,6 +277,7 @@ const options = fc.record({
   adopt: fc.boolean(),
   prune: fc.boolean(),
   refreshCredentials: fc.boolean(),
+  full: fc.constant(false),
 })
 
 /** The plan, with the parts read as planServices reads them; undefined where there are conflicts. */
@@ -286,7 +287,7 @@ function planOrConflict(
   all: PlanOptions,
 ): Plan | undefined {
   try {
-    const stored = new Map(model.map(({ listed, parts }) => [listed.id, parts]))
+    const stored = new Map(model.map(({ listed, parts }) => [listed.id, { parts, differences: [] }]))
     return plan(
       desired,
       model.map(({ listed }) => listed),

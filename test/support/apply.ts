@@ -4,7 +4,13 @@ import { type Plan, planServices, type PlanOptions } from '../../src/registry/pl
 import type { Applied } from '../../src/registry/result.js'
 import type { OpenRegistry } from './registry.js'
 
-export const usualPlan: PlanOptions = { set: 'shop', adopt: false, prune: false, refreshCredentials: false }
+export const usualPlan: PlanOptions = {
+  set: 'shop',
+  adopt: false,
+  prune: false,
+  refreshCredentials: false,
+  full: false,
+}
 
 export function planWith(
   registry: OpenRegistry,

@@ -19,6 +19,7 @@ export interface ApplyOptions extends RegistryOptions {
   readonly file: readonly string[]
   readonly set?: string
   readonly prune?: true
+  readonly full?: true
   readonly dryRun?: true
   readonly yes?: true
   readonly adopt?: true
@@ -42,6 +43,7 @@ export async function runApply(options: ApplyOptions, context: Context): Promise
       adopt: options.adopt === true,
       prune: options.prune === true,
       refreshCredentials: options.refreshCredentials === true,
+      full: options.full === true,
     })
     if (!json) await stdout.write(formatPlan(plan, app, styleFor(stdout, runtime.environment)))
     const isForShow = options.dryRun === true || !hasChanges(plan)

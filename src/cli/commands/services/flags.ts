@@ -60,6 +60,7 @@ function addFileOptions(command: Command): Command {
       'the set that the services belong to (default: the one that the files name, else "default")',
     )
     .option('--prune', 'delete the services of the set that no file describes')
+    .option('--full', 'read every service, and compare all that the Registry returns, not only what its list has')
 }
 
 function defineApply(services: Command, run: Run): void {
@@ -93,7 +94,7 @@ function defineDiff(services: Command, run: Run): void {
     .description(
       'Compares the files with what is registered, and changes nothing. Ends with 0 when there is nothing to do, and with 10 when there is. No secret is needed.',
     )
-  addFileOptions(command).option('--full', 'read every service, and compare all that the Registry returns')
+  addFileOptions(command)
   addOutputOptions(addNetworkOptions(addProfileOption(command))).action((options: DiffOptions) =>
     run(async (context) => (await import('./run.js')).runDiff(options, context)),
   )
