@@ -1,0 +1,317 @@
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { temporaryFolder } from '../support/certificates.js'
+import { jsonError, kyconnect, root, type Run } from '../support/kyconnect.js'
+import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
+
+let sandbox: SandboxProcess
+let folder: Awaited<ReturnType<typeof temporaryFolder>>
+/** The requests that the sandbox has answered: `GET /demo/v1/metadata/services`. */
+let requests: string[] = []
+let files = ''
+let count = 0
+
+const secrets = {
+  KYCONNECT_SECRET_ORDERS_USERNAME: 'the-user-of-the-orders',
+  KYCONNECT_SECRET_STOCK_CLIENT_ID: 'the-client-of-the-stock',
+  KYCONNECT_SECRET_STOCK_CLIENT_SECRET: 'the-secret-of-the-stock',
+}
+
+beforeAll(async () => {
+  const takeLine = (line: string): void => {
+    const [request] = /[A-Z]+ \/demo\/v1\/metadata\/services\S*/.exec(line) ?? []
+    if (request !== undefined) requests.push(request)
+  }
+  ;[sandbox, folder] = await Promise.all([startSandboxProcess(['--log'], takeLine), temporaryFolder('services')])
+  const paired = await services([], { command: ['pair', '--url', '-'], input: await sandbox.tokenUrl() })
+  expect(paired.code, paired.stderr).toBe(0)
+})
+afterAll(async () => {
+  await sandbox.stop()
+  await folder.remove()
+})
+beforeEach(async () => {
+  files = join(folder.path, `files-${count++}`)
+  await cp(join(root, 'fixtures', 'services'), files, { recursive: true })
+  const listed = await list()
+  if (listed.length > 0) {
+    const deleted = await services(['delete', ...listed.map(({ id }) => id), '--yes'])
+    expect(deleted.code, deleted.stderr).toBe(0)
+  }
+  requests = []
+})
+
+interface Options {
+  readonly command?: readonly string[]
+  readonly input?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+function services(args: readonly string[], { command, input, env = secrets }: Options = {}): Promise<Run> {
+  return kyconnect(command ?? ['services', ...args], {
+    cwd: folder.path,
+    env: { ...sandbox.ready.env, KYCONNECT_HOME: join(folder.path, 'home'), ...env },
+    ...(input === undefined ? {} : { input }),
+  })
+}
+
+function apply(...more: readonly string[]): Promise<Run> {
+  return services(['apply', '-f', files, '--yes', ...more])
+}
+
+interface Listed {
+  readonly id: string
+  readonly identifier: string
+  readonly name: string
+  readonly set: string | null
+}
+
+async function list(): Promise<readonly Listed[]> {
+  const run = await services(['list', '--json'])
+  expect(run.code, run.stderr).toBe(0)
+  return (JSON.parse(run.stdout) as { services: Listed[] }).services
+}
+
+async function change(name: string, from: string, to: string): Promise<void> {
+  const text = await readFile(join(files, name), 'utf8')
+  expect(text).toContain(from)
+  await writeFile(join(files, name), text.replace(from, to))
+}
+
+/** Sends a request to the Registry, as a person would. */
+async function call(...args: readonly string[]): Promise<string> {
+  const run = await services([], { command: ['call', 'metadata', ...args] })
+  expect(run.code, run.stderr).toBe(0)
+  return run.stdout
+}
+
+describe('a folder of services', () => {
+  test('goes through its life: apply, unchanged, one change, drift, prune, empty', async () => {
+    const first = await apply()
+    expect(first.code, first.stderr).toBe(0)
+    expect(first.stdout).toContain('4 created')
+    expect((await list()).map(({ identifier }) => identifier).sort()).toEqual([
+      'order-events',
+      'orders-v1',
+      'stock',
+      'warehouse',
+    ])
+
+    requests = []
+    const second = await apply()
+    expect([second.code, second.stdout]).toEqual([0, 'App "demo", set "default": 4 unchanged\n'])
+    expect(requests).toEqual(['GET /demo/v1/metadata/services'])
+
+    await change('orders.yaml', 'Orders of the shop', 'All orders of the shop')
+    requests = []
+    expect((await apply()).stdout).toContain('1 updated')
+    expect(requests).toEqual([
+      'GET /demo/v1/metadata/services',
+      expect.stringMatching(/^PUT \/demo\/v1\/metadata\/services\/[\w-]+$/),
+    ])
+
+    const [stock] = (await list()).filter(({ identifier }) => identifier === 'stock')
+    const labels = JSON.parse(await call(`/${stock?.id ?? ''}`)) as { labels: Record<string, string> }
+    const byHand = { provider: 'Shop Ltd', name: 'By hand', description: 'x', api: { targetUrl: 'https://x.example' } }
+    await call(`/${stock?.id ?? ''}`, '-X', 'PUT', '-d', JSON.stringify({ ...byHand, labels: labels.labels }))
+    const drifted = await services(['diff', '-f', files])
+    expect(drifted.code).toBe(10)
+    expect(drifted.stdout).toContain('drifted: name, description')
+    expect((await apply()).stdout).toContain('1 updated')
+    expect((await services(['diff', '-f', files, '--full'])).code).toBe(0)
+
+    await rm(join(files, 'stock.json'))
+    expect((await apply()).stdout).not.toContain('delete')
+    expect((await services(['diff', '-f', files, '--prune'])).stdout).toMatch(/delete +stock/)
+    expect((await apply('--prune')).stdout).toContain('1 deleted')
+    expect((await list()).map(({ identifier }) => identifier)).not.toContain('stock')
+
+    await rm(files, { recursive: true })
+    await mkdir(files)
+    expect(jsonError(await apply('--prune', '--json'))).toMatchObject({ code: 'ERR_SERVICE_FILES', exitCode: 2 })
+    expect(await list()).toHaveLength(3)
+  }, 120_000)
+
+  test('arrives with its specs, its secrets resolved and its Markdown, and shows no secret anywhere', async () => {
+    const outputs = [await services(['apply', '-f', files, '--dry-run']), await apply('--verbose')]
+    const orders = await services(['get', 'orders-v1'])
+    outputs.push(orders, await services(['diff', '-f', files, '--full', '--json']), await services(['export', 'out-1']))
+    expect(outputs.map(({ code }) => code)).toEqual([0, 0, 0, 0, 0])
+    expect(JSON.parse(orders.stdout)).toMatchObject({
+      name: 'Orders',
+      identifier: 'orders-v1',
+      labels: { team: 'sales' },
+      api: { spec: { openapi: '3.0.3' }, credentials: { basic: { username: '********', password: '********' } } },
+      documentation: { docs: [{ source: expect.stringContaining('Ask for an order') as string }] },
+    })
+    const said = outputs.map(({ stdout, stderr }) => stdout + stderr).join('')
+    for (const secret of [...Object.values(secrets), 'a password of the shop']) expect(said).not.toContain(secret)
+  })
+
+  test('is found different by --full alone where the list shows no difference, and apply --full mends it', async () => {
+    await apply()
+    const [warehouse] = (await list()).filter(({ identifier }) => identifier === 'warehouse')
+    const path = `/${warehouse?.id ?? ''}`
+    const details = JSON.parse(await call(path)) as { api: { targetUrl: string } }
+    details.api.targetUrl = 'https://elsewhere.example.com'
+    await call(path, '-X', 'PUT', '-d', JSON.stringify(details))
+    expect((await services(['diff', '-f', files])).code).toBe(0)
+    const full = await services(['diff', '-f', files, '--full'])
+    expect([full.code, full.stdout]).toEqual([10, expect.stringMatching(/update +warehouse .*drifted: api\.targetUrl/)])
+    expect((await apply('--full')).stdout).toContain('1 updated')
+    expect((await services(['diff', '-f', files, '--full'])).code).toBe(0)
+  })
+
+  test('writes credentials again on request, and needs the secrets only then', async () => {
+    await apply()
+    const without = { env: {} }
+    expect((await services(['apply', '-f', files, '--yes'], without)).code).toBe(0)
+    const refresh = ['apply', '-f', files, '--yes', '--refresh-credentials']
+    const run = await services(refresh, without)
+    expect(run.code).toBe(2)
+    expect(run.stderr).toMatch(/orders\.yaml:\d+:\d+: .*KYCONNECT_SECRET_ORDERS_USERNAME.* is not set/)
+    expect(run.stderr).toMatch(/stock\.json:\d+:\d+: .*KYCONNECT_SECRET_STOCK_CLIENT_ID.* is not set/)
+    requests = []
+    expect((await services(refresh)).stdout).toContain('2 updated')
+    expect(requests.filter((request) => request.startsWith('PUT'))).toHaveLength(2)
+  })
+
+  test('is described on standard input as well', async () => {
+    const input = await readFile(join(files, 'warehouse.yaml'), 'utf8')
+    const run = await services(['apply', '-f', '-', '--yes'], { input })
+    expect([run.code, run.stdout], run.stderr).toEqual([0, expect.stringContaining('1 created')])
+  })
+})
+
+describe('sets', () => {
+  test('on one App never delete each other, and a service by hand is taken over with --adopt alone', async () => {
+    await apply('--set', 'one')
+    const other = join(folder.path, `other-${count}`)
+    await mkdir(other)
+    const text = (await readFile(join(files, 'warehouse.yaml'), 'utf8')).replace(
+      'identifier: warehouse',
+      'identifier: w2',
+    )
+    await writeFile(join(other, 'w2.yaml'), text)
+    const second = ['apply', '-f', other, '--set', 'two', '--prune', '--yes']
+    expect((await services(second)).stdout).toContain('1 created')
+    expect((await apply('--set', 'one', '--prune')).stdout).toContain('4 unchanged')
+    expect(await list()).toHaveLength(5)
+
+    const foreign = await services(['apply', '-f', files, '--set', 'two', '--adopt', '--yes', '--json'])
+    expect(jsonError(foreign)).toMatchObject({ code: 'ERR_SERVICE_CONFLICT', exitCode: 2 })
+
+    const byHand = {
+      provider: 'p',
+      name: 'n',
+      description: 'd',
+      identifier: 'by-hand',
+      api: { targetUrl: 'https://x.example' },
+    }
+    await call('-d', JSON.stringify(byHand))
+    await writeFile(join(other, 'w3.yaml'), text.replace('identifier: w2', 'identifier: by-hand'))
+    const refused = await services([...second, '--json'])
+    expect(jsonError(refused)).toMatchObject({
+      code: 'ERR_SERVICE_CONFLICT',
+      hint: expect.stringContaining('--adopt') as string,
+    })
+    expect((await services([...second, '--adopt'])).stdout).toContain('1 updated')
+    expect(
+      (await list())
+        .filter(({ set }) => set === 'two')
+        .map(({ identifier }) => identifier)
+        .sort(),
+    ).toEqual(['by-hand', 'w2'])
+  })
+})
+
+describe('a service that loses the last of spec, events and documentation', () => {
+  test('is replaced with --replace, and refused without', async () => {
+    const file = join(files, 'warehouse.yaml')
+    await services(['apply', '-f', file, '--yes'])
+    const [before] = await list()
+    const text = await readFile(file, 'utf8')
+    await writeFile(file, text.replace(/ {2}spec:\n(?: {4}.*\n)+/, ''))
+    const refused = await services(['apply', '-f', file, '--yes'])
+    expect([refused.code, refused.stdout]).toEqual([2, expect.stringMatching(/replace +warehouse/)])
+    expect(refused.stderr).toContain('--replace')
+    expect((await services(['apply', '-f', file, '--yes', '--replace'])).stdout).toContain('1 replaced')
+    const [after] = await list()
+    expect(after?.id).not.toBe(before?.id)
+  })
+})
+
+describe('problems', () => {
+  test('of all files are shown at once, with their places, and nothing is sent', async () => {
+    await change('orders.yaml', 'description: Orders of', 'descripton: Orders of')
+    await change('warehouse.yaml', 'identifier: warehouse', 'identifier: orders-v1')
+    const run = await apply()
+    expect([run.code, run.stdout]).toEqual([2, ''])
+    expect(run.stderr).toMatch(/orders\.yaml:4:1: descripton is not a field of a service; did you mean description\?/)
+    expect(run.stderr).toMatch(/warehouse\.yaml:1:1: .*orders-v1/)
+    expect(requests).toEqual([])
+  })
+
+  test('of single services do not stop the others; the summary names each with file, line and the answer', async () => {
+    const text = await readFile(join(files, 'warehouse.yaml'), 'utf8')
+    // Only the service itself finds out that it cannot fetch this.
+    await writeFile(
+      join(files, 'fetched.yaml'),
+      text
+        .replace('identifier: warehouse', 'identifier: fetched')
+        .replace(/ {2}spec:\n(?: {4}.*\n)+?(?= {2}cred)/, '  specificationUrl: http://127.0.0.1:1/api.json\n'),
+    )
+    const run = await apply('--prune')
+    expect([run.code, run.stdout]).toEqual([6, expect.stringContaining('4 created\n')])
+    expect(run.stderr).toMatch(/fetched\.yaml:\d+:\d+: fetched was not created: /)
+    expect(run.stderr).toContain('error: 1 of 5 changes failed')
+  })
+
+  test('without a terminal and without --yes nothing is changed', async () => {
+    const run = await services(['apply', '-f', files])
+    expect([run.code, run.stdout]).toEqual([2, expect.stringContaining('4 to create')])
+    expect(run.stderr).toContain('--yes')
+    expect(await list()).toEqual([])
+  })
+})
+
+describe('export and init', () => {
+  test('files that were exported describe what is registered: only the references to secrets change', async () => {
+    await apply()
+    const out = join(folder.path, `out-${count}`)
+    expect((await services(['export', out])).code).toBe(0)
+    expect((await readdir(out)).sort()).toContain('orders-v1.openapi.json')
+    const diff = await services(['diff', '-f', out, '--json'])
+    expect(diff.code).toBe(10)
+    const { plan } = JSON.parse(diff.stdout) as { plan: { action: string }[] }
+    expect(plan.map(({ action }) => action).every((action) => action === 'update')).toBe(true)
+    const again = await services(['export', out, '--json'])
+    expect(jsonError(again)).toMatchObject({ code: 'ERR_FILES', exitCode: 9 })
+  })
+
+  test('a specification becomes a service file that applies as it is', async () => {
+    const source = join(files, 'orders.openapi.yaml')
+    const run = await services(['init', '--from', source, '--json'])
+    expect(run.code, run.stderr).toBe(0)
+    const [file = ''] = (JSON.parse(run.stdout) as { files: string[] }).files
+    expect((await services(['apply', '-f', file, '--yes'])).stdout).toContain('1 created')
+    expect(jsonError(await services(['init', '--from', source, '--json']))).toMatchObject({ code: 'ERR_FILES' })
+  })
+})
+
+describe('list, get and delete', () => {
+  test('take an id, an identifier or a name, and delete nothing when one is unknown', async () => {
+    await apply()
+    const [first] = await list()
+    for (const name of [first?.id ?? '', first?.identifier ?? '', first?.name ?? ''])
+      expect(JSON.parse((await services(['get', name])).stdout)).toMatchObject({ id: first?.id })
+    expect((await services(['delete', 'stock', 'unknown', '--yes'])).code).toBe(2)
+    expect(await list()).toHaveLength(4)
+    expect((await services(['delete', 'stock'])).code).toBe(2)
+    expect((await services(['delete', 'stock', 'Warehouse', '--yes'])).code).toBe(0)
+    expect(await list()).toHaveLength(2)
+    const table = await services(['list'])
+    expect(table.stdout.split('\n')[0]).toMatch(/^IDENTIFIER +NAME +PROVIDER +SET +ID$/)
+  })
+})
