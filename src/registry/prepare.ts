@@ -1,6 +1,6 @@
 import { KyconnectError, ServiceFilesError } from '../errors.js'
 import type { Redactor } from '../redaction.js'
-import { maxBodyBytes, partSizes, referencesIn, requestBody, type Secrets } from './body.js'
+import { maxBodyBytes, partSizes, provisionalBody, referencesIn, requestBody, type Secrets } from './body.js'
 import type { SecretReference } from './content.js'
 import type { DesiredService } from './desired-service.js'
 import { formatPlace } from './place.js'
@@ -10,17 +10,24 @@ import type { Problem } from './result.js'
 /** Reads a secret. @throws KyconnectError when there is none, or it cannot be used */
 export type ResolveSecret = (reference: SecretReference) => string | Promise<string>
 
+/** Builds the bodies of a plan. */
+export interface Bodies {
+  /** Registers or updates a service. */
+  final(service: DesiredService): string
+  /** Leaves a service as one that the next run must still write. */
+  provisional(service: DesiredService): string
+}
+
 /**
  * Gets ready what does not need the Registry: reads the secrets of all services that will be written, and measures the bodies. From
  * here on, no output shows the secrets.
- * @returns the body of a service
  * @throws ServiceFilesError with all problems
  */
 export async function prepareBodies(
   { set, steps }: Plan,
   resolveSecret: ResolveSecret,
   redactor: Redactor,
-): Promise<(service: DesiredService) => string> {
+): Promise<Bodies> {
   const services = steps.flatMap((step) =>
     step.action === 'unchanged' || step.action === 'delete' ? [] : [step.service],
   )
@@ -45,11 +52,14 @@ export async function prepareBodies(
   }
   learn(secrets.values(), services, redactor)
   const secretOf: Secrets = (reference) => secrets.get(keyOf(reference)) ?? ''
-  const bodyOf = (service: DesiredService): string => requestBody(service, set, secretOf)
+  const bodies: Bodies = {
+    final: (service) => requestBody(service, set, secretOf),
+    provisional: (service) => provisionalBody(service, set, secretOf),
+  }
   // A body is built again when it is sent: several hundred of 5 MiB would not fit into memory.
-  for (const service of services) problems.push(...sizeProblems(service, Buffer.byteLength(bodyOf(service))))
+  for (const service of services) problems.push(...sizeProblems(service, Buffer.byteLength(bodies.final(service))))
   if (problems.length > 0) throw problemsError(problems)
-  return bodyOf
+  return bodies
 }
 
 function keyOf({ source }: SecretReference): string {
