@@ -14,7 +14,7 @@ import { inParallel } from './in-parallel.js'
 import { rememberedOf, setOf } from './listed-service.js'
 import { fetchedFrom } from './parts.js'
 import type { Plan, Step } from './plan.js'
-import { prepareBodies, type ResolveSecret } from './prepare.js'
+import { type Bodies, prepareBodies, type ResolveSecret } from './prepare.js'
 import { refusedFields } from './refused-fields.js'
 import type { Applied, ApplyEvent, Problem, ServiceResult } from './result.js'
 
@@ -41,8 +41,8 @@ const secondLookMs = 1000
  */
 export async function applyPlan(plan: Plan, deps: ApplyDeps): Promise<Applied> {
   checkReplacements(plan, deps.replace)
-  const bodyOf = await prepareBodies(plan, deps.resolveSecret, deps.redactor)
-  return new Run(plan, deps, bodyOf).carryOut()
+  const bodies = await prepareBodies(plan, deps.resolveSecret, deps.redactor)
+  return new Run(plan, deps, bodies).carryOut()
 }
 
 /** @throws ConfirmationNeededError when a plan replaces services, and that is not allowed */
@@ -66,15 +66,17 @@ type Ending =
 class Run {
   readonly #plan: Plan
   readonly #deps: ApplyDeps
-  readonly #bodyOf: (service: DesiredService) => string
+  readonly #bodies: Bodies
+  readonly #total: number
   readonly #results = new Map<Step, ServiceResult>()
   #ended: KyconnectError | undefined
   #finished = 0
 
-  constructor(plan: Plan, deps: ApplyDeps, bodyOf: (service: DesiredService) => string) {
+  constructor(plan: Plan, deps: ApplyDeps, bodies: Bodies) {
     this.#plan = plan
     this.#deps = deps
-    this.#bodyOf = bodyOf
+    this.#bodies = bodies
+    this.#total = plan.steps.filter(({ action }) => action !== 'unchanged').length
   }
 
   async carryOut(): Promise<Applied> {
@@ -96,22 +98,21 @@ class Run {
       if (this.#ended !== undefined) return
       const subject = subjectOf(step)
       this.#deps.report({ event: 'started', action: step.action, name: subject.identifier ?? subject.name })
-      const ending = await this.#guarded(step)
+      const ending = await this.#guarded(step, () => this.#carryOut(step))
       const result: ServiceResult =
         'problems' in ending
           ? { ...subject, outcome: 'failed', id: ending.id, problems: ending.problems }
           : { ...subject, outcome: 'done', id: ending.id, problems: [] }
       this.#results.set(step, result)
       this.#finished++
-      const total = this.#plan.steps.filter(({ action }) => action !== 'unchanged').length
-      this.#deps.report({ event: 'finished', result, finished: this.#finished, total })
+      this.#deps.report({ event: 'finished', result, finished: this.#finished, total: this.#total })
     })
   }
 
   /** A step whose errors end as its problems, and end the run where they would be the same for every step. */
-  async #guarded(step: Step): Promise<Ending> {
+  async #guarded(step: Step, work: () => Promise<Ending>): Promise<Ending> {
     try {
-      return await this.#carryOut(step)
+      return await work()
     } catch (error) {
       if (!(error instanceof KyconnectError)) throw error
       if (!isAboutOneRequest(error)) this.#ended ??= error
@@ -127,7 +128,7 @@ class Run {
         return this.#create(step.service)
       case 'update': {
         const { service, listed } = step
-        const answer = await this.#deps.client.replace(listed.id, this.#bodyOf(service))
+        const answer = await this.#deps.client.replace(listed.id, this.#bodies.final(service))
         switch (answer.outcome) {
           case 'replaced':
             return { id: listed.id }
@@ -150,18 +151,28 @@ class Run {
   }
 
   async #recreate(service: DesiredService, id: string): Promise<Ending> {
-    const deletion = await this.#deps.client.delete(id)
+    const { client } = this.#deps
+    // A service that the Registry would refuse must not cost the one that is there. A run that ends here is continued by the next one.
+    const rehearsal = await client.replace(id, this.#bodies.provisional(service))
+    if (rehearsal.outcome === 'refused') return { problems: refusalProblems(rehearsal, service), id }
+    const deletion = await client.delete(id)
     if (deletion.outcome === 'refused') return { problems: refusalProblems(deletion, service), id }
-    // The point of no return: the old service is gone, and its identifier is free. A run that ends here is finished by the next one.
-    const ending = await this.#create(service)
+    // The point of no return: the old service is gone, and its identifier is free. The next run creates what is missing.
+    const ending = await this.#guarded({ action: 'create', service }, () => this.#create(service))
     if (!('problems' in ending)) return ending
-    const hint = 'the old service is deleted already: apply the files again, so that the new one is registered'
-    return { ...ending, problems: ending.problems.map((problem) => ({ hint, ...problem })) }
+    const deleted = 'the old service is deleted already: apply the files again, so that the new one is registered'
+    return {
+      ...ending,
+      problems: ending.problems.map((problem) => ({
+        ...problem,
+        hint: problem.hint === undefined ? deleted : `${problem.hint}; ${deleted}`,
+      })),
+    }
   }
 
   async #create(service: DesiredService): Promise<Ending> {
     const { client, sleep } = this.#deps
-    const body = this.#bodyOf(service)
+    const body = this.#bodies.final(service)
     for (let attempt = 1; ; attempt++) {
       const creation = await client.create(body)
       if (creation.outcome === 'created') return { id: creation.id }

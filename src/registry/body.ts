@@ -1,17 +1,22 @@
 import { type Content, RawJson, SecretReference } from './content.js'
 import { isList, objectIn } from './content-fields.js'
 import type { DesiredService } from './desired-service.js'
-import { labelsToSend } from './label.js'
+import { labelsToSend, provisionalLabels } from './label.js'
 
 /** What the gateway takes at most (docs/contract.md §7). */
 export const maxBodyBytes = 5 * 1024 * 1024
 
-/** The secret of each reference, by the reference's text and the file it is resolved for. */
+/** Gives the secret that a reference names. */
 export type Secrets = (reference: SecretReference) => string
 
 /** The JSON that registers a service. Specs are in it byte by byte as they are. */
 export function requestBody(service: DesiredService, set: string, secretOf: Secrets): string {
   return json({ ...service.content, labels: labelsToSend(service, set) }, secretOf)
+}
+
+/** The same body for a service that is not as its file says yet. */
+export function provisionalBody(service: DesiredService, set: string, secretOf: Secrets): string {
+  return json({ ...service.content, labels: provisionalLabels(service, set) }, secretOf)
 }
 
 /** The sizes in bytes of the parts of a service that can be large, the largest first. */

@@ -54,7 +54,12 @@ export function parseRemembered(text: string): Remembered | undefined {
 
 /** All labels that a service is sent with. */
 export function labelsToSend(service: DesiredService, set: string): Readonly<Record<string, string>> {
-  return { ...service.labels, [setLabel]: set, [contentLabel]: formatRemembered(service) }
+  return { ...provisionalLabels(service, set), [contentLabel]: formatRemembered(service) }
+}
+
+/** The labels without what was applied: the next run finds the service changed, and writes it. */
+export function provisionalLabels(service: DesiredService, set: string): Readonly<Record<string, string>> {
+  return { ...service.labels, [setLabel]: set }
 }
 
 /** The labels of a registered service that a service file could give. */

@@ -1,26 +1,29 @@
 import { KyconnectError, ServiceFilesError } from '../errors.js'
 import type { Redactor } from '../redaction.js'
-import { maxBodyBytes, partSizes, referencesIn, requestBody, type Secrets } from './body.js'
+import { maxBodyBytes, partSizes, provisionalBody, referencesIn, requestBody, type Secrets } from './body.js'
 import type { SecretReference } from './content.js'
 import type { DesiredService } from './desired-service.js'
-import { formatPlace } from './place.js'
 import type { Plan } from './plan.js'
 import type { Problem } from './result.js'
 
 /** Reads a secret. @throws KyconnectError when there is none, or it cannot be used */
 export type ResolveSecret = (reference: SecretReference) => string | Promise<string>
 
+/** Builds the bodies of a plan. */
+export interface Bodies {
+  /** Registers or updates a service. */
+  final(service: DesiredService): string
+  /** Leaves a service as one that the next run must still write. */
+  provisional(service: DesiredService): string
+}
+
 /**
  * Gets ready what does not need the Registry: reads the secrets of all services that will be written, and measures the bodies. From
  * here on, no output shows the secrets.
- * @returns the body of a service
  * @throws ServiceFilesError with all problems
  */
-export async function prepareBodies(
-  { set, steps }: Plan,
-  resolveSecret: ResolveSecret,
-  redactor: Redactor,
-): Promise<(service: DesiredService) => string> {
+export async function prepareBodies(plan: Plan, resolveSecret: ResolveSecret, redactor: Redactor): Promise<Bodies> {
+  const { set, steps } = plan
   const services = steps.flatMap((step) =>
     step.action === 'unchanged' || step.action === 'delete' ? [] : [step.service],
   )
@@ -43,22 +46,29 @@ export async function prepareBodies(
       }
     }
   }
-  learn(secrets.values(), services, redactor)
+  learn(secrets.values(), plan, redactor)
   const secretOf: Secrets = (reference) => secrets.get(keyOf(reference)) ?? ''
-  const bodyOf = (service: DesiredService): string => requestBody(service, set, secretOf)
+  const bodies: Bodies = {
+    final: (service) => requestBody(service, set, secretOf),
+    provisional: (service) => provisionalBody(service, set, secretOf),
+  }
   // A body is built again when it is sent: several hundred of 5 MiB would not fit into memory.
-  for (const service of services) problems.push(...sizeProblems(service, Buffer.byteLength(bodyOf(service))))
+  for (const service of services) problems.push(...sizeProblems(service, Buffer.byteLength(bodies.final(service))))
   if (problems.length > 0) throw problemsError(problems)
-  return bodyOf
+  return bodies
 }
 
 function keyOf({ source }: SecretReference): string {
   return JSON.stringify(source)
 }
 
-/** A value that the files or the names of services hold as plain text is not learned: redacting it would only make the output unreadable. */
-function learn(secrets: Iterable<string>, services: readonly DesiredService[], redactor: Redactor): void {
-  const plain = services.map(({ identifier, name, place }) => `${identifier}\n${name}\n${place.file}`).join('\n')
+/** A value that the plan shows as plain text is not learned: redacting a user name that is a service's name, too, only garbles the output. */
+function learn(secrets: Iterable<string>, { set, steps }: Plan, redactor: Redactor): void {
+  const shown = steps.flatMap((step) => {
+    const { identifier = '', name } = step.action === 'delete' ? step.listed : step.service
+    return [identifier, name, step.action === 'delete' ? '' : step.service.place.file]
+  })
+  const plain = [set, ...shown].join('\n')
   for (const secret of secrets) if (!plain.includes(secret)) redactor.learnSecret(secret)
 }
 
@@ -86,13 +96,8 @@ function mebibytes(bytes: number): string {
 }
 
 function problemsError(problems: readonly Problem[]): ServiceFilesError {
-  const [first] = problems
-  const where = first?.place === undefined ? '' : `${formatPlace(first.place)}: `
-  const message =
-    problems.length === 1 && first !== undefined
-      ? `${where}${first.message}`
-      : `the service files have ${problems.length} problems`
-  return new ServiceFilesError(message, {
+  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`
+  return new ServiceFilesError(`the services have ${count}, so none was sent`, {
     details: {
       problems: problems.map(({ message, place, hint }) => ({
         message,
@@ -100,6 +105,6 @@ function problemsError(problems: readonly Problem[]): ServiceFilesError {
         ...(hint === undefined ? {} : { hint }),
       })),
     },
-    hints: ['nothing was sent; correct the problems, and run the command again'],
+    hints: ['correct the problems, and run the command again'],
   })
 }

@@ -65,6 +65,6 @@ export function errorOf({ results, ended }: Applied): KyconnectError | undefined
       })),
       skipped,
     },
-    hints: ['correct what is named above, and apply the files again: all other changes are done'],
+    hints: ['correct the problems, and apply the files again: what succeeded is not done twice'],
   })
 }

@@ -247,9 +247,18 @@ describe('before anything is sent', () => {
     const plan = await planWith(registry, [withSpecOf(bodyBytes)])
     const error: unknown = await applyWith(registry, plan).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(ServiceFilesError)
-    expect(String(error)).toContain(
-      `big.yaml:${lineOf('api.spec')}:3: the service has 5.01 MiB, and the gateway takes at most 5 MiB: api.spec has 5.01 MiB`,
-    )
+    expect(error).toMatchObject({
+      message: 'the services have a problem, so none was sent',
+      details: {
+        problems: [
+          {
+            message: 'the service has 5.01 MiB, and the gateway takes at most 5 MiB: api.spec has 5.01 MiB',
+            file: 'big.yaml',
+            line: lineOf('api.spec'),
+          },
+        ],
+      },
+    })
     const { requestBody } = await import('../../src/registry/body.js')
     const rest = Buffer.byteLength(requestBody(withSpecOf(0), 'shop', () => ''))
     const tooMuch = await planWith(registry, [withSpecOf(bodyBytes - rest + 1)])
