@@ -20,7 +20,7 @@ npx --no-install publint --strict
 npm pack --silent --pack-destination "$folder" >/dev/null
 tarball=$(echo "$folder"/kyconnect-*.tgz)
 contents=$(tar -tzf "$tarball")
-for file in bin/kyconnect.js dist/launch.js dist/index.js dist/types/index.d.ts dist/THIRD-PARTY.txt LICENSE README.md; do
+for file in bin/kyconnect.js dist/launch.js dist/index.js dist/types/index.d.ts dist/THIRD-PARTY.txt schema/service.schema.json LICENSE README.md; do
   grep -qx "package/$file" <<<"$contents" || { echo "the package lacks $file" >&2; exit 1; }
 done
 if grep -E '^package/(src|test|fixtures|\.ci)/' <<<"$contents"; then
