@@ -44,6 +44,7 @@ export function usageError(
   const outer = named(word, program)
   const command = outer && (named(second, outer) ?? outer)
   // commander shows the program's help for `help <unknown command>`, and counts it as a failure.
+  const isUnknownSubcommand = code === 'commander.excessArguments' && (command?.commands.length ?? 0) > 0
   const isUnknownCommand = code === 'commander.unknownCommand' || code === 'commander.help'
   const isUnknownOption = code === 'commander.unknownOption'
   const hint = isUnknownCommand ? hintOfWord(word) : isUnknownOption ? hintOfFlag(args, command ?? program) : undefined
@@ -51,9 +52,11 @@ export function usageError(
   const isOtherWord = isUnknownCommand && otherWords.has(word.toLowerCase())
   const problem = isOtherWord
     ? `unknown command '${word}'`
-    : code === 'commander.help'
-      ? 'unknown command'
-      : message.replace(/^error: /, '')
+    : isUnknownSubcommand
+      ? `unknown command '${word} ${second}'`
+      : code === 'commander.help'
+        ? 'unknown command'
+        : message.replace(/^error: /, '')
   return new UsageError(problem, {
     hints: [...(hint === undefined ? [] : [hint]), `see kyconnect ${pathOf(command, outer)}--help`],
   })

@@ -116,6 +116,7 @@ const variables: [string, string][] = [
   ],
   ['`KYCONNECT_PROFILE`', 'as `--profile`'],
   ['`KYCONNECT_TOKEN_URL`', 'as `--url` of `pair`'],
+  ['`KYCONNECT_SECRET_…`', 'a secret that service files refer to, with any name after the prefix'],
   ['`KYCONNECT_NODE_PORT`', 'as `--node-port`'],
   ['`KYCONNECT_RESOLVE`', 'as `--resolve`; several rules are separated by commas'],
   ['`KYCONNECT_CA_FILE`', 'as `--ca-file`'],
@@ -201,6 +202,15 @@ and \`unrevoked\`: \`fingerprint\` and \`notAfter\` of the certificate that \`ro
 failed before), \`expired\`, \`revoked\`, \`recovered\` (each with \`profile\`, \`app\`, \`fingerprint\`, \`notAfter\`, \`nextRenewal\`), \`failed\`,
 \`unusable\` (with \`profile\`, \`error\`), \`gone\`, \`hook-succeeded\`, \`hook-failed\` (with \`profiles\`), \`store-failed\`, \`store-recovered\` or
 \`stopping\`.
+
+\`services apply\` and \`services diff\`: \`set\`; \`plan\`, each with \`action\` (\`create\`, \`update\`, \`replace\`, \`delete\`), \`identifier\`, \`name\`, \`id\`
+(null for a new one), \`reasons\` (\`changed\`, \`drifted\`, \`adopted\`, \`credentials\`), \`drifted\` (fields) and \`place\` (\`file\`, \`line\`, \`column\`; null for
+a deletion); \`unchanged\`, a number. \`apply\` adds \`results\`, unless it was a dry run or there was nothing to do: \`action\`, \`identifier\`, \`name\`, \`id\`,
+\`outcome\` (\`done\`, \`failed\`, \`skipped\`) and \`problems\` (\`message\`, \`field\`, \`place\`, \`hint\`). The error for service files with problems has them in
+\`details.problems\`.
+
+\`services list\`: \`services\`, each with \`id\`, \`identifier\`, \`name\`, \`provider\`, \`description\`, \`set\` and \`labels\` (yours). \`services delete\`:
+\`deleted\`, the same. \`services export\` and \`services init\`: \`files\`, the paths written. \`services get\` prints the Registry's answer, with \`id\`.
 
 \`call\` prints the service's answer unchanged, whatever it is.
 

@@ -45,6 +45,14 @@ describe('the version', () => {
   })
 })
 
+test('a group of commands without one of them shows its help, and an unknown one is named', async () => {
+  const group = await kyconnect(['services'])
+  expect([group.code, group.stdout, group.stderr]).toEqual([0, expect.stringContaining('apply [options]'), ''])
+  const unknown = await kyconnect(['services', 'aply', '--json'])
+  expect([unknown.code, jsonError(unknown).message]).toEqual([2, "unknown command 'services aply'"])
+  expect(jsonError(unknown).hint).toContain('kyconnect services --help')
+})
+
 describe('a command or flag of another tool', () => {
   test.each([
     ['rotate', 'kyconnect renew'],
@@ -55,7 +63,9 @@ describe('a command or flag of another tool', () => {
     ['mv', 'kyconnect rename <from> <to>'],
     ['connect', 'kyconnect pair --url -'],
     ['curl', 'kyconnect call <endpoint>'],
-    ['services', 'kyconnect call metadata'],
+    ['service', 'kyconnect services list'],
+    ['metadata', 'kyconnect services list'],
+    ['apply', 'kyconnect services apply -f <file>'],
     ['events', 'kyconnect call events -d @event.json'],
     ['https://gateway.kyma.local/demo/v1/events', 'kyconnect call <url>'],
   ])('%s gets the name of the right one', async (word, command) => {

@@ -132,7 +132,7 @@ events:
     ).toBe('service')
   })
 
-  test('what is not a specification is refused', async () => {
+  test('a text that is not a specification is refused', async () => {
     const message = 'orders.openapi.yaml is not a specification: it has none of openapi, swagger and asyncapi'
     for (const text of [
       '',

@@ -42,6 +42,9 @@ export const servicesCommand: CommandDefinition = (program, run) => {
       "Registers the App's APIs and events from files, and keeps them as the files say. The files hold the Application Registry's own fields, in YAML or JSON; docs/services.md describes them.",
     )
     .addHelpText('after', examples)
+    .action(() => {
+      services.outputHelp()
+    })
   defineApply(services, run)
   defineDiff(services, run)
   defineList(services, run)
