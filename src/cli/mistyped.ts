@@ -43,11 +43,16 @@ export function usageError(
   const [word = '', second = ''] = words[0] === 'help' ? words.slice(1) : words
   const outer = named(word, program)
   const command = outer && (named(second, outer) ?? outer)
+  // commander names a flag or an argument that the group does not have; the wrong word is the name of the command.
+  const isUnknownSubcommand = outer !== undefined && outer.commands.length > 0 && second !== '' && command === outer
   // commander shows the program's help for `help <unknown command>`, and counts it as a failure.
-  const isUnknownSubcommand = code === 'commander.excessArguments' && (command?.commands.length ?? 0) > 0
   const isUnknownCommand = code === 'commander.unknownCommand' || code === 'commander.help'
   const isUnknownOption = code === 'commander.unknownOption'
-  const hint = isUnknownCommand ? hintOfWord(word) : isUnknownOption ? hintOfFlag(args, command ?? program) : undefined
+  const hint = isUnknownCommand
+    ? hintOfWord(word)
+    : isUnknownOption && !isUnknownSubcommand
+      ? hintOfFlag(args, command ?? program)
+      : undefined
   // Where we know what was meant, commander's own guess would name another command.
   const isOtherWord = isUnknownCommand && otherWords.has(word.toLowerCase())
   const problem = isOtherWord

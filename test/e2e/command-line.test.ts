@@ -48,7 +48,7 @@ describe('the version', () => {
 test('a group of commands without one of them shows its help, and an unknown one is named', async () => {
   const group = await kyconnect(['services'])
   expect([group.code, group.stdout, group.stderr]).toEqual([0, expect.stringContaining('apply [options]'), ''])
-  const unknown = await kyconnect(['services', 'aply', '--json'])
+  const unknown = await kyconnect(['services', 'aply', '-f', '.', '--json'])
   expect([unknown.code, jsonError(unknown).message]).toEqual([2, "unknown command 'services aply'"])
   expect(jsonError(unknown).hint).toContain('kyconnect services --help')
 })

@@ -100,7 +100,7 @@ describe('a problem is named with its place', () => {
       ['7:18: api.credentials.basic.password is missing'],
     ],
     [
-      'a name for a set that is no name',
+      'a name for a set that is not a name',
       api('set: a b\n'),
       ["7:6: set must consist of up to 63 letters, digits, '.', '_' and '-', and begin with a letter or a digit"],
     ],
