@@ -1,3 +1,4 @@
+import { nothingIn } from '../../identity/no-identity.js'
 import { pairAgain } from '../../identity/pair-again.js'
 import { daysLeft } from '../../identity/identity.js'
 import type { Notice, Step, StepFinished, Warning } from '../../progress.js'
@@ -77,6 +78,8 @@ export function describeWarning(event: Warning): string {
       return `the command of --exec succeeded for "${event.profile}", but that could not be stored, so the next run repeats it: ${event.cause}`
     case 'insecure':
       return "--insecure: THE SERVER'S CERTIFICATE IS NOT CHECKED; anyone who intercepts the connection can read everything and pose as the cluster"
+    case 'no-identity':
+      return `${nothingIn(event.place)}, so there is nothing to renew: pair first, as the same user and with the same KYCONNECT_HOME`
     case 'no-management-info':
       return `the Connector did not name a URL for the management info, as in releases before 1.0: the identity is stored with the other URLs`
     case 'not-durable':

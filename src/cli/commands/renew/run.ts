@@ -1,5 +1,6 @@
 import { type KyconnectError, UsageError } from '../../../errors.js'
 import type { RunOptions } from '../../../kyconnect.js'
+import { noIdentityIn } from '../../../identity/no-identity.js'
 import { parseKeyAlgorithm } from '../../../pairing/key-source.js'
 import { type DueRule, parseDueRule, renewalDate, usualDueRule } from '../../../renewal/due.js'
 import type { RenewalKey } from '../../../renewal/renew.js'
@@ -36,6 +37,8 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
   const chosen = await chooseProfiles(argument, options, context)
   const { profiles } = chosen
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
+  // A timer of another user than the one that paired would find nothing due for ever.
+  if (profiles.length === 0) progress.emit({ type: 'warning', warning: 'no-identity', place: kyconnect.store.place })
   const choice = await routeChoice(options, context)
   if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
   // For several identities, a line for each says more than the steps of all.
@@ -87,6 +90,7 @@ function parseKey({ reuseKey, keyAlgorithm }: RenewOptions): RenewalKey {
   throw new UsageError('--reuse-key and --key-algorithm exclude each other', { hints: ['give one of them'] })
 }
 
+/** @throws NoIdentityError; with --all --if-due, no profile at all is not a failure */
 async function chooseProfiles(
   argument: string | undefined,
   options: RenewOptions,
@@ -96,6 +100,7 @@ async function chooseProfiles(
   const named = namedOnly(argument, options, context)
   if (options.all === undefined) return { profiles: [await kyconnect.selectProfile(named)] }
   const summaries = await kyconnect.store.mendAll()
+  if (summaries.length === 0 && options.ifDue === undefined) throw noIdentityIn(kyconnect.store.place)
   return { profiles: summaries.map(({ profile }) => profile), summaries }
 }
 
