@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Kyconnect } from '../kyconnect.js'
 import type { Runtime } from '../runtime.js'
+import type { ExitCode } from './exit-codes.js'
 import type { Output } from './output/output.js'
 
 /** Standard input: typed or piped. */
@@ -22,6 +23,8 @@ export interface Context {
   readonly endNow: () => void
   /** Calls the listener at each SIGHUP from now on; without a listener, that signal ends the program. */
   readonly onHangup: (listener: () => void) => void
+  /** How the program ends after a command that throws nothing: 0 unless the command sets it. */
+  exitCode: ExitCode
   /** Hides the command line from other users of the machine. */
   readonly hideArguments: () => void
 }

@@ -32,6 +32,7 @@ export async function createContext(): Promise<Context> {
     onHangup: (listener) => {
       process.on('SIGHUP', listener)
     },
+    exitCode: 0,
     hideArguments: () => {
       process.title = 'kyconnect'
     },

@@ -103,7 +103,10 @@ const variables: [string, string][] = [
     '`KYCONNECT_HOME`',
     'the folder that holds the identities (default: `$XDG_DATA_HOME/kyconnect` or `~/.local/share/kyconnect`; on macOS `~/Library/Application Support/kyconnect`; on Windows `%LOCALAPPDATA%\\kyconnect`)',
   ],
-  ['`KYCONNECT_PROFILE`', 'as `--profile`'],
+  [
+    '`KYCONNECT_PROFILE`',
+    'as `--profile`; the commands about all identities, `status` and `renew --all`, ignore it, and `renew --daemon` cares for that identity only',
+  ],
   ['`KYCONNECT_TOKEN_URL`', 'as `--url` of `pair`'],
   ['`KYCONNECT_NODE_PORT`', 'as `--node-port`'],
   ['`KYCONNECT_RESOLVE`', 'as `--resolve`; several rules are separated by commas'],
@@ -186,7 +189,7 @@ and \`unrevoked\`: \`fingerprint\` and \`notAfter\` of the certificate that \`ro
 \`token\`: \`app\`, \`url\`.
 
 \`renew --daemon\` prints one document per line, for each change: \`time\`, \`event\`, and what the event is about. \`event\` is \`started\`
-(with \`url\`, where it listens, or null), \`appeared\`, \`changed\` (by another process), \`due\`, \`renewed\` (with \`failures\`, how often it had
+(with \`url\`, where it listens, or null, \`only\`, the profile it was given, or null, \`place\`, where the identities are, and \`empty\`), \`appeared\`, \`changed\` (by another process), \`due\`, \`renewed\` (with \`failures\`, how often it had
 failed before), \`expired\`, \`revoked\`, \`recovered\` (each with \`profile\`, \`app\`, \`fingerprint\`, \`notAfter\`, \`nextRenewal\`), \`failed\`,
 \`unusable\` (with \`profile\`, \`error\`), \`gone\`, \`hook-succeeded\`, \`hook-failed\` (with \`profiles\`), \`store-failed\`, \`store-recovered\` or
 \`stopping\`.

@@ -1,3 +1,4 @@
+import { nothingIn } from '../../../identity/no-identity.js'
 import { pairAgain } from '../../../identity/pair-again.js'
 import type { KyconnectError } from '../../../errors.js'
 import type { MetadataSummary } from '../../../identity/identity.js'
@@ -16,7 +17,9 @@ export function daemonDocument(event: DaemonEvent, rule: DueRule, now: Date): Re
   return {
     time: isoSeconds(now),
     event: event.event,
-    ...('url' in event ? { url: event.url ?? null } : {}),
+    ...(event.event === 'started'
+      ? { url: event.url ?? null, only: event.only ?? null, place: event.place, empty: event.isEmpty }
+      : {}),
     ...('profile' in event ? { profile: event.profile } : {}),
     ...('profiles' in event ? { profiles: event.profiles } : {}),
     ...('metadata' in event ? certificateOf(event.metadata, rule) : {}),
@@ -28,7 +31,7 @@ export function daemonDocument(event: DaemonEvent, rule: DueRule, now: Date): Re
 function describe(event: DaemonEvent, rule: DueRule): string {
   switch (event.event) {
     case 'started':
-      return event.url === undefined ? 'started' : `started, listening on ${event.url}`
+      return started(event)
     case 'stopping':
       return 'stopping'
     case 'appeared':
@@ -60,6 +63,15 @@ function describe(event: DaemonEvent, rule: DueRule): string {
     case 'store-recovered':
       return 'the stored identities can be read again'
   }
+}
+
+function started({ url, only, place, isEmpty }: DaemonEvent & { readonly event: 'started' }): string {
+  return [
+    'started',
+    ...(only === undefined ? [] : [` for the profile ${only} only`]),
+    ...(url === undefined ? [] : [`, listening on ${url}`]),
+    ...(isEmpty ? [`; ${nothingIn(place)}${only === undefined ? '' : ' under this name'} yet`] : []),
+  ].join('')
 }
 
 function failures(count: number): string {
