@@ -188,6 +188,12 @@ and \`unrevoked\`: \`fingerprint\` and \`notAfter\` of the certificate that \`ro
 
 \`token\`: \`app\`, \`url\`.
 
+\`renew\` prints \`results\`, one for each identity, each with \`profile\` and \`outcome\`: \`renewed\`, \`renewed-before\` (another process has
+renewed it meanwhile), \`not-due\` or \`failed\`. A failed one has \`error\` (\`code\`, \`message\`, \`hints\`, \`exitCode\`); any other has \`app\`,
+\`fingerprint\`, \`notAfter\` and \`nextRenewal\`. \`hook\` is null if the command of \`--exec\` was not run, else has \`profiles\` and \`outcome\`
+(\`done\` or \`failed\`). When several things failed, the error on stderr names them, and its code and exit code are those of the worst, in the order 1,
+4, 5, 9, 2, 12, 7, 6, 8; \`details.failed\` lists the profiles.
+
 \`renew --daemon\` prints one document per line, for each change: \`time\`, \`event\`, and what the event is about. \`event\` is \`started\`
 (with \`url\`, where it listens, or null, \`only\`, the profile it was given, or null, \`place\`, where the identities are, and \`empty\`), \`appeared\`, \`changed\` (by another process), \`due\`, \`renewed\` (with \`failures\`, how often it had
 failed before), \`expired\`, \`revoked\`, \`recovered\` (each with \`profile\`, \`app\`, \`fingerprint\`, \`notAfter\`, \`nextRenewal\`), \`failed\`,

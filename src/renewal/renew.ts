@@ -42,8 +42,8 @@ export interface RenewalRequest {
 }
 
 export interface Renewal {
-  /** `unwanted`: not due. `renewed-before`: another process has renewed it while this one waited. */
-  readonly outcome: 'renewed' | 'renewed-before' | 'unwanted'
+  /** `not-due`: not due. `renewed-before`: another process has renewed it while this one waited. */
+  readonly outcome: 'renewed' | 'renewed-before' | 'not-due'
   readonly identity: Identity
 }
 
@@ -63,7 +63,7 @@ export async function renewIdentity(profile: string, request: RenewalRequest, de
   const before = await store.load(profile)
   const { onlyDue } = request
   if (onlyDue !== undefined && certificateState(before.metadata, onlyDue, deps.now()) === 'fine')
-    return { outcome: 'unwanted', identity: before }
+    return { outcome: 'not-due', identity: before }
   checkRenewable(before.metadata, onlyDue, deps.now())
   return store.locked(
     profile,

@@ -107,11 +107,11 @@ describe('renew --all --if-due, with nothing due', () => {
     const home = await makeHome('json', ['one', 'two'])
     const done = await renewDue(home, '--json')
     expect(done.code, done.stderr).toBe(0)
-    const unwanted = { outcome: 'unwanted', app: 'demo', nextRenewal: expect.stringMatching(/^20.*Z$/) as unknown }
+    const notDue = { outcome: 'not-due', app: 'demo', nextRenewal: expect.stringMatching(/^20.*Z$/) as unknown }
     expect(JSON.parse(done.stdout)).toMatchObject({
       results: [
-        { ...unwanted, profile: 'one' },
-        { ...unwanted, profile: 'two' },
+        { ...notDue, profile: 'one' },
+        { ...notDue, profile: 'two' },
       ],
       hook: null,
     })

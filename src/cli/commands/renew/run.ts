@@ -1,4 +1,4 @@
-import { type KyconnectError, UsageError } from '../../../errors.js'
+import { ProfileAmbiguousError, UsageError } from '../../../errors.js'
 import type { RunOptions } from '../../../kyconnect.js'
 import { noIdentityIn } from '../../../identity/no-identity.js'
 import { parseKeyAlgorithm } from '../../../pairing/key-source.js'
@@ -13,6 +13,7 @@ import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
 import { type NetworkOptions, profileOf, routeChoice } from '../../route-choice.js'
 import { checkDaemonOptions, runDaemon } from './daemon.js'
+import { failureOf } from './several-failures.js'
 
 /** The flags of the command, as they are given. */
 export interface RenewOptions extends NetworkOptions, OutputOptions {
@@ -46,7 +47,7 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
     if (options.all === undefined || event.type === 'warning') progress.emit(event)
   }
   const isShown = ({ outcome }: RenewalResult): boolean =>
-    outcome === 'failed' ? profiles.length > 1 : outcome !== 'unwanted' || (options.all !== true && stderr.isTerminal)
+    outcome === 'failed' ? profiles.length > 1 : outcome !== 'not-due' || (options.all !== true && stderr.isTerminal)
   const onResult = (result: RenewalResult): void => {
     if (result.outcome === 'failed') progress.fail()
     if (json || !isShown(result)) return
@@ -55,9 +56,8 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
   }
   const result = await kyconnect.renew({ ...request, ...chosen }, { choice, emit, trace: progress.trace }, onResult)
   if (json) await stdout.write(`${kyconnect.redactJson(documentOf(result, request.onlyDue))}\n`)
-  const failures = result.results.flatMap((each) => (each.outcome === 'failed' ? [each.error] : []))
-  const worst = worstOf([...failures, ...(result.hookError === undefined ? [] : [result.hookError])])
-  if (worst !== undefined) throw worst
+  const failure = failureOf(result)
+  if (failure !== undefined) throw failure
 }
 
 /** @throws UsageError */
@@ -98,10 +98,20 @@ async function chooseProfiles(
 ): Promise<Pick<RenewalRun, 'profiles' | 'summaries'>> {
   const { kyconnect } = context
   const named = namedOnly(argument, options, context)
-  if (options.all === undefined) return { profiles: [await kyconnect.selectProfile(named)] }
+  if (options.all === undefined) return { profiles: [await selectOne(named, options, context)] }
   const summaries = await kyconnect.store.mendAll()
   if (summaries.length === 0 && options.ifDue === undefined) throw noIdentityIn(kyconnect.store.place)
   return { profiles: summaries.map(({ profile }) => profile), summaries }
+}
+
+/** @throws ProfileAmbiguousError, whose hints name --all too */
+async function selectOne(named: string | undefined, { ifDue }: RenewOptions, { kyconnect }: Context): Promise<string> {
+  try {
+    return await kyconnect.selectProfile(named)
+  } catch (error) {
+    if (!(error instanceof ProfileAmbiguousError)) throw error
+    throw error.addHint(`or renew all of them: kyconnect renew --all${ifDue === undefined ? '' : ' --if-due'}`)
+  }
 }
 
 /** The only profile that the run, or the daemon, cares for; undefined with --all, and where none is named. @throws UsageError */
@@ -120,7 +130,7 @@ function describe(result: RenewalResult, rule: DueRule | undefined): string {
       return `${profile}: renewed, ${until}`
     case 'renewed-before':
       return `${profile}: already renewed by another process, ${until}`
-    case 'unwanted':
+    case 'not-due':
       return `${profile}: not due before ${isoSeconds(renewalDate(metadata, rule ?? usualDueRule))}, ${until}`
   }
 }
@@ -142,12 +152,4 @@ function documentOf({ results, hookProfiles, hookError }: RunResult, rule: DueRu
         ? null
         : { profiles: hookProfiles, outcome: hookError === undefined ? 'done' : 'failed' },
   }
-}
-
-/** Exit codes by how much they need a person, most of all first: a certificate that is gone, then the machine, then what may pass. */
-const bySeverity = [1, 4, 5, 9, 2, 12, 7, 6, 8]
-
-function worstOf(errors: readonly KyconnectError[]): KyconnectError | undefined {
-  const rank = ({ code }: KyconnectError): number => bySeverity.indexOf(exitCodeOf(code))
-  return [...errors].sort((one, other) => rank(one) - rank(other))[0]
 }
