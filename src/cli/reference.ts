@@ -139,7 +139,11 @@ ${table(
     ],
     [
       '`gatewayHost`, `nodePort`',
-      'the host of the gateway, or null if the Connector named none; the NodePort as a number, or null',
+      'the host of the gateway, or null if the Connector named none; the NodePort that this run uses as a number, or null',
+    ],
+    [
+      '`route`',
+      'what is stored about reaching the services: `nodePort` (or null), `resolve` (the rules), `caFile` (whether there is one), `proxy` (without credentials, or null)',
     ],
     ['`insecure`', 'true if the identity was paired with `--insecure`'],
     ['`verified`', 'true if the gateway accepted the certificate in this run'],

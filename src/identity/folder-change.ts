@@ -92,7 +92,8 @@ export class FolderChange implements ProfileChange {
       if (previous === null) {
         throw new NoIdentityError(`the profile "${profile.profile}" has no previous identity`, {
           hints: [
-            'pair again with a new token URL: only "renew", "pair --force" and "import --force" keep the identity that they replace',
+            `keep the current identity, which is unchanged: kyconnect info --profile ${profile.profile}`,
+            'to have one to return to, renew: "renew", "pair --force" and "import --force" keep the identity that they replace',
           ],
         })
       }

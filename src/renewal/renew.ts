@@ -13,7 +13,7 @@ import {
   RenewalWaitsError,
 } from '../errors.js'
 import { IdentityGateway } from '../gateway/gateway.js'
-import type { Identity, Metadata } from '../identity/identity.js'
+import { type Identity, isoSeconds, type Metadata } from '../identity/identity.js'
 import { warnIfNotDurable } from '../identity/not-durable.js'
 import { pairAgain } from '../identity/pair-again.js'
 import type { ProfileChange } from '../identity/store.js'
@@ -86,19 +86,19 @@ export async function renewIdentity(profile: string, request: RenewalRequest, de
 function checkRenewable(metadata: Metadata, onlyDue: DueRule | undefined, now: Date): void {
   const { profile, notAfter, revokedAt, rejectedAt } = metadata
   if (notAfter <= now) throw expiredError(metadata)
-  if (revokedAt !== null) throw revoked(profile, `was revoked, as known since ${revokedAt.toISOString()}`)
+  if (revokedAt !== null) throw revoked(profile, `was revoked, as known since ${isoSeconds(revokedAt)}`)
   if (onlyDue === undefined || rejectedAt === null) return
   const next = renewalDate(metadata, onlyDue)
   if (next <= now) return
   throw new RenewalWaitsError(
-    `the renewal of "${profile}" waits until ${next.toISOString()}: the certificate signed on ${rejectedAt.toISOString()} was rejected`,
+    `the renewal of "${profile}" waits until ${isoSeconds(next)}: the certificate signed on ${isoSeconds(rejectedAt)} was rejected`,
     { hints: [`try it now: kyconnect renew --profile ${profile}`], details: { profile, rejectedAt, next } },
   )
 }
 
 /** The error for an expired certificate. @param cause why it was not renewed in time, if that is known */
 export function expiredError({ profile, notAfter }: Metadata, cause?: unknown): CertificateExpiredError {
-  return new CertificateExpiredError(`the certificate of "${profile}" expired on ${notAfter.toISOString()}`, {
+  return new CertificateExpiredError(`the certificate of "${profile}" expired on ${isoSeconds(notAfter)}`, {
     hints: [pairAgain(profile)],
     details: { profile },
     cause,
@@ -204,7 +204,7 @@ function checkLongerValid(offered: Metadata, present: Metadata): void {
   const isAsNew = offered.notAfter.getTime() === present.notAfter.getTime() && offered.notBefore >= present.notBefore
   if (isAsNew && offered.fingerprint !== present.fingerprint) return
   throw new CertificateUnverifiedError(
-    `the new certificate is valid until ${offered.notAfter.toISOString()}, no longer than the present one`,
+    `the new certificate is valid until ${isoSeconds(offered.notAfter)}, no longer than the current one`,
     { details: { present: present.notAfter, offered: offered.notAfter } },
   )
 }
@@ -270,6 +270,6 @@ function revoked(profile: string, what: string): CertificateRevokedError {
 function afterFailure(error: unknown, profile: string): unknown {
   if (!(error instanceof KyconnectError) || error instanceof CertificateRevokedError) return error
   const again = error instanceof AnswerLostError ? `renew it again: kyconnect renew --profile ${profile}` : undefined
-  const kept = 'the present identity stays in use'
+  const kept = 'the current identity stays in use'
   return error.addHint(again === undefined ? kept : `${kept}; ${again}`)
 }

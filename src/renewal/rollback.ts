@@ -1,5 +1,5 @@
 import { CertificateExpiredError, CertificateRevokedError } from '../errors.js'
-import type { Identity, Metadata } from '../identity/identity.js'
+import { type Identity, isoSeconds, type Metadata } from '../identity/identity.js'
 import type { IdentityStore, Written } from '../identity/store.js'
 
 export interface RollbackRequest {
@@ -31,13 +31,13 @@ function checkUsable({ profile, notAfter, revokedAt }: Metadata, now: Date): voi
   }
   if (notAfter <= now) {
     throw new CertificateExpiredError(
-      `the certificate before the present one of "${profile}" expired on ${notAfter.toISOString()}: no service accepts it`,
+      `the certificate before the current one of "${profile}" expired on ${isoSeconds(notAfter)}: no service accepts it`,
       context,
     )
   }
   if (revokedAt !== null) {
     throw new CertificateRevokedError(
-      `the certificate before the present one of "${profile}" was revoked, as known since ${revokedAt.toISOString()}: it cannot be renewed`,
+      `the certificate before the current one of "${profile}" was revoked, as known since ${isoSeconds(revokedAt)}: it cannot be renewed`,
       context,
     )
   }

@@ -19,14 +19,17 @@ export const renewCommand: CommandDefinition = (program, run) => {
     .command('renew')
     .summary('renew the certificate of an identity, or of all that are due')
     .description(
-      'Renews certificates: a new key, a new certificate, and a proof that the gateway accepts it, before it replaces the present one. "kyconnect rollback" restores the one before.',
+      'Renews certificates: a new key, a new certificate, and a proof that the gateway accepts it, before it replaces the current one. "kyconnect rollback" restores the one before.',
     )
     .argument('[profile]', 'as --profile')
   addProfileOption(command)
     .option('--all', 'every stored identity')
     .optionsGroup('When:')
     .option('--if-due', 'renew only what is due: by default when less than a third of its lifetime is left')
-    .option('--expires-in <time>', 'with --if-due or --daemon: due when less than this is left, as 20d, 36h or 33%')
+    .option(
+      '--expires-in <time>',
+      'with --if-due or --daemon: due when less than this is left, as 20d, 36h or 33%, but never in the first 1/20 of the lifetime',
+    )
     .option(
       '--daemon',
       'keep running, and renew what is due: all identities unless one is named; SIGHUP makes it look at once, SIGTERM ends it',
@@ -36,7 +39,7 @@ export const renewCommand: CommandDefinition = (program, run) => {
       'with --daemon: serve /healthz and /metrics there, as 9464 (for this machine only), 0.0.0.0:9464 or [::1]:9464',
     )
     .optionsGroup('Key:')
-    .option('--reuse-key', 'keep the present key instead of generating a new one')
+    .option('--reuse-key', 'keep the current key instead of generating a new one')
     .option('--key-algorithm <name>', 'rsa2048, rsa3072 or rsa4096 (default: what the service announces)')
     .optionsGroup('Afterwards:')
     .option(
