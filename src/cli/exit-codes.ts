@@ -14,7 +14,7 @@ export const exitCodeMeanings = {
   9: 'local files',
   10: 'something is due (status --check)',
   11: 'pair again: a certificate has expired or been revoked (status --check)',
-  12: 'the command of --exec failed',
+  12: 'the --exec command failed',
   130: 'interrupted (Ctrl-C)',
   143: 'terminated (SIGTERM)',
 } as const

@@ -28,7 +28,7 @@ export function clientTls({ metadata, material }: Identity, route: Route): Clien
   }
 }
 
-/** Rules for a port apply to the port that a URL of this host has on the route, because a lookup is not given the port. */
+/** A lookup is not given the port: a rule for a port applies if URLs of this host have that port on the route. */
 function lookupOn(route: Route): LookupFunction {
   return (hostname, options, callback) => {
     const { address } = resolveTarget(route, new URL(`https://${hostname}`))

@@ -13,11 +13,11 @@ const longestPauseMs = 3_600_000
 /** A pause is at most this share of the lifetime, so that it never outlasts the certificate. */
 const longestPauseShare = 1 / 20
 
-/** What the owner of a keeper hears. */
+/** How a keeper reports to its owner. */
 export interface KeeperEvents {
   /** Called with the identity that is used from now on. */
   readonly onChange: (identity: Identity) => void
-  /** A renewal failed, or the store could not be read; the present identity stays in use. */
+  /** A renewal failed, or the store could not be read; the current identity stays in use. */
   readonly onError: (error: KyconnectError) => void
 }
 
@@ -29,11 +29,11 @@ export class Keeper {
   readonly #deps: PairDeps
   readonly #events: KeeperEvents
   #identity: Identity
-  /** By the monotonic clock, as all times here but those of certificates. */
+  /** By the monotonic clock, as all times here except those of certificates. */
   #lookedMs: number
   #looking: Promise<void> | undefined
   #renewing: Promise<void> | undefined
-  /** The fingerprint of the expired certificate that a successor was looked for. */
+  /** The fingerprint of the expired certificate for which a successor has been looked for. */
   #expiredSeen: string | undefined
   #failures = 0
   #nextAttemptMs = -Infinity
@@ -52,7 +52,8 @@ export class Keeper {
   }
 
   /**
-   * The identity to use for a request. Looks and renewals run in the background; only an expired certificate waits, for a look at the store.
+   * The identity to use for a request. Looks and renewals run in the background; only when the certificate has expired does this wait, for a
+   * look at the store.
    * @throws CertificateExpiredError
    */
   async usable(): Promise<Identity> {
@@ -85,7 +86,7 @@ export class Keeper {
     return certificateState(this.#identity.metadata, usualDueRule, this.#deps.now())
   }
 
-  /** Whether neither a failure nor a rejected certificate asks for a pause. For a revoked one, an attempt only reports that it is. */
+  /** Whether a renewal may be tried now, and not only after a pause. For a revoked certificate, a try only reports the revocation. */
   #mayTry(state: CertificateState): boolean {
     const { now, transport } = this.#deps
     if (transport.now() < this.#nextAttemptMs) return false
@@ -103,7 +104,7 @@ export class Keeper {
     await this.#look()
   }
 
-  /** One look at a time, shared by all that wait for it. It never fails: the identity that is known stays in use. */
+  /** One look at a time, shared by all callers. It never fails: the known identity stays in use. */
   #look(): Promise<void> {
     this.#looking ??= this.#load().finally(() => {
       this.#looking = undefined
@@ -120,7 +121,7 @@ export class Keeper {
     }
   }
 
-  /** One renewal at a time, shared by all that wait for it. */
+  /** One renewal at a time, shared by all callers. */
   #renew(): Promise<void> {
     this.#renewing ??= this.#renewOnce().finally(() => {
       this.#renewing = undefined
@@ -140,7 +141,7 @@ export class Keeper {
       this.#forgetFailures()
     } catch (error) {
       this.#postpone()
-      // The store says now that it is revoked.
+      // The identity is marked as revoked now.
       if (error instanceof CertificateRevokedError) await this.#look()
       this.#report(error)
       throw error
@@ -168,7 +169,7 @@ export class Keeper {
   }
 
   #report(error: unknown): void {
-    // What ends because the identity was closed has not failed.
+    // Work that ended because the identity was closed has not failed.
     if (this.#deps.transport.signal.aborted) return
     this.#lastError = asKyconnectError(error)
     this.#events.onError(this.#lastError)

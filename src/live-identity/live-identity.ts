@@ -31,7 +31,7 @@ export interface LiveCertificate {
 export interface LiveIdentityEvents {
   /** Called after each change of the certificate, whether this process renewed it or another one did. */
   readonly onRenewed?: ((certificate: LiveCertificate) => void) | undefined
-  /** Called when a renewal failed or the store could not be read. Requests go on with the present certificate until it expires. */
+  /** Called when a renewal failed or the store could not be read. Requests go on with the current certificate until it expires. */
   readonly onError?: ((error: KyconnectError) => void) | undefined
 }
 
@@ -43,8 +43,8 @@ interface Connected {
 
 /**
  * An identity that renews itself while it is used. It has no timer and does not keep the process running: each `fetch` compares dates.
- * A third of the lifetime before the certificate expires, a `fetch` starts a renewal in the background; every 10 seconds at most, one
- * looks for what another process has changed in the store.
+ * When less than a third of the lifetime is left, a `fetch` starts a renewal in the background. At most every 10 seconds, a `fetch` checks in
+ * the background whether another process has changed the store.
  */
 export class LiveIdentity {
   readonly #deps: PairDeps
@@ -111,15 +111,16 @@ export class LiveIdentity {
   }
 
   /**
-   * The key and certificates for another client: `https.Agent`, axios, got, pg. Ask again after `onRenewed`. Call the URLs in `endpoints`,
-   * which have the NodePort; resolve rules reach clients on node:net through `lookup`, and any other client must be given the address.
+   * The key and certificates for another client: `https.Agent`, axios, got, pg. Call it again after `onRenewed`. Call the URLs in
+   * `endpoints`, which have the NodePort; resolve rules reach clients on node:net through `lookup`, and any other client needs the address
+   * itself.
    */
   tls(): ClientTls {
     return clientTls(this.#keeper.identity, this.#connected.route)
   }
 
   /**
-   * Renews the certificate now if it is due, even if a renewal failed just before. For programs that are idle for long.
+   * Renews the certificate now if it is due, even if a renewal failed just before. For programs that are idle for a long time.
    * @returns whether the certificate is a new one now; another process may have renewed it
    * @throws CertificateExpiredError, CertificateRevokedError, LockHeldError, and what the requests of a renewal throw
    */

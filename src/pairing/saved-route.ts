@@ -6,7 +6,7 @@ import { checkSameApp } from '../identity/same-app.js'
 import type { IdentityStore } from '../identity/store.js'
 import type { Emit } from '../progress.js'
 
-/** Refuses to store how a server was reached that was not verified: that would prove nothing. @throws UsageError */
+/** Refuses to store the route to a server that was not verified: that would prove nothing. @throws UsageError */
 export function checkSavable({ insecure }: Pick<RouteChoice, 'insecure'>): void {
   if (!insecure) return
   throw new UsageError('--save and --insecure exclude each other: only what a verified server has answered is stored', {

@@ -1,4 +1,4 @@
-/** A pause that can be cut short. A ring while nothing waits ends the next pause at once, so that none is lost. */
+/** A pause that can be cut short. A ring while nothing waits ends the next pause at once, so that no ring is lost. */
 export class Alarm {
   #isRung = false
   #end: (() => void) | undefined

@@ -3,7 +3,7 @@ import type { KyconnectError } from '../errors.js'
 /** The bounds of the pause between two looks at the store. */
 const shortestPollMs = 1000
 const longestPollMs = 60_000
-/** A pause is at most this share of a lifetime, so that a certificate of minutes is renewed in time too. */
+/** A pause is at most this share of a lifetime, so that a certificate that lives for minutes is renewed in time too. */
 const pollShare = 1 / 20
 /** The longest pause after failures, in polls: an hour for every certificate that is valid for 20 minutes or more. */
 const longestBackoffPolls = 60
@@ -13,7 +13,7 @@ export function pollMs(lifetimeMs: number): number {
   return Math.min(longestPollMs, Math.max(shortestPollMs, lifetimeMs * pollShare))
 }
 
-/** Failures of the same thing, one after the other. */
+/** Counts failures in a row, and computes the pause before the next try. */
 export class Backoff {
   #count = 0
   #retryAtMs = -Infinity
@@ -54,7 +54,7 @@ export class Backoff {
   }
 }
 
-/** Equal for errors that a person would call the same. Messages may hold times and other particulars of one try. */
+/** Equal for errors that a person would call the same. Messages may contain times and other details of one try. */
 export function keyOf({ code, reason, target, details }: KyconnectError): string {
   return JSON.stringify([code, reason, target, details?.['status'], details?.['end']])
 }

@@ -7,7 +7,7 @@ import { certificateState, dueDate, type DueRule, renewalDate } from './due.js'
 import type { RenewalResult, RunResult } from './run.js'
 
 export interface DaemonOptions {
-  /** The only profile to care for, which may not exist yet; undefined: all of them. */
+  /** The only profile to renew, which may not exist yet; undefined: all of them. */
   readonly profile: string | undefined
   readonly rule: DueRule
   /** Whether `run` runs a hook. */
@@ -26,19 +26,24 @@ export interface DaemonDeps {
   readonly signal: AbortSignal
   /** @throws KyconnectError when the store cannot be read */
   readonly summaries: () => Promise<readonly ProfileSummary[]>
-  /** `kyconnect renew --if-due` for these profiles. @throws KyconnectError, and the reason of an aborted signal */
+  /** Does what `kyconnect renew --if-due` does, for these profiles. @throws KyconnectError, and the reason of an aborted signal */
   readonly run: (profiles: readonly string[], onResult: (result: RenewalResult) => void) => Promise<RunResult>
   readonly emit: (event: DaemonEvent) => void
 }
 
 /** Milliseconds until a damaged identity is looked at again: it may have been read while another process removed it. */
 const suspicionMs = 1000
-/** The share of the lifetime in which the daemon does not renew an identity again, whatever the clocks of this machine and the service say. */
+/**
+ * The share of the lifetime during which the daemon does not renew an identity again, whatever the clocks of this machine and the service
+ * say.
+ */
 const restShare = 1 / 20
 /** An identity is overdue when less than this share of the time between the due date and the expiry is left. */
 const overdueShare = 1 / 2
 
-/** What is remembered about an identity: what was reported, failures, counters. The store and the clock say each time which are due. */
+/**
+ * What the daemon remembers about an identity: what it has reported, failures and counters. Whether one is due is computed anew each time.
+ */
 interface Watched {
   /** As last read; undefined while the identity cannot be used. */
   metadata: MetadataSummary | undefined
@@ -71,7 +76,7 @@ export class Daemon {
     this.#deps = deps
   }
 
-  /** Goes on until the signal is aborted. @throws its reason */
+  /** Runs until the signal is aborted. @throws its reason */
   async run(): Promise<never> {
     for (;;) {
       this.#deps.signal.throwIfAborted()
@@ -158,12 +163,12 @@ export class Daemon {
     const condition = state === 'expired' || state === 'revoked' ? state : 'usable'
     if (condition === watched.condition) return
     if (condition !== 'usable') emit({ event: condition, profile, metadata })
-    // Nothing was reported about a suspect.
+    // While it was only suspect, nothing was reported.
     else if (watched.condition !== 'suspect') emit({ event: 'recovered', profile, metadata })
     watched.condition = condition
   }
 
-  /** Reports a damaged identity when it is damaged at the second look too. */
+  /** Reports an identity that is still damaged at the second look. */
   #observeProblem(profile: string, error: KyconnectError): void {
     const watched = this.#watched.get(profile) ?? newlyWatched()
     this.#watched.set(profile, watched)
@@ -243,7 +248,7 @@ export class Daemon {
       const watched = this.#watched.get(profile)
       if (watched === undefined) continue
       if (hookError !== undefined) isNews = watched.hook.isNews(hookError) || isNews
-      // After a success that could not be recorded too, the hook is repeated; a warning has said so.
+      // A success that could not be recorded counts as a failure, because the hook is repeated. A warning has reported it.
       if (watched.metadata?.hookPending === true) this.#noteFailure(watched.hook, watched)
       else watched.hook.reset()
     }
@@ -272,7 +277,7 @@ export class Daemon {
       for (const remainingMs of [renewal.remainingMs(nowMs), hook.remainingMs(nowMs)])
         if (remainingMs > 0) pauseMs = Math.min(pauseMs, remainingMs)
     }
-    // A pause of less than the shortest poll would be one look after the other.
+    // With a shorter pause, the daemon would do nothing but look at the store.
     return Math.max(pollMs(0), pauseMs)
   }
 }
@@ -292,7 +297,7 @@ function newlyWatched(): Watched {
   }
 }
 
-/** Another certificate: what was remembered about the one before is void, the counters apart. */
+/** There is another certificate: what was remembered about the previous one no longer applies, except the counters. */
 function replace(watched: Watched): void {
   watched.condition = 'usable'
   watched.isDueReported = false

@@ -28,9 +28,9 @@ export function parseDueRule(text: string): DueRule | undefined {
 }
 
 /**
- * The instant from which a certificate is due. It is up to 1/20 of the lifetime earlier than the rule says, by a share that the
- * fingerprint determines: the renewals of many identities are spread, and every program computes the same instant without a memory. It is never
- * in the first 1/20 of the lifetime, so that no rule makes the service sign one certificate after the other.
+ * The instant from which a certificate is due: up to 1/20 of the lifetime earlier than the rule says. The fingerprint determines how much
+ * earlier, so that the renewals of many identities are spread, and every program computes the same instant without storing anything. It is
+ * never in the first 1/20 of the lifetime, so that no rule makes the service sign one certificate after another.
  */
 export function dueDate({ notBefore, notAfter, fingerprint }: Validity, rule: DueRule): Date {
   const lifetimeMs = notAfter.getTime() - notBefore.getTime()
@@ -39,14 +39,16 @@ export function dueDate({ notBefore, notAfter, fingerprint }: Validity, rule: Du
   return new Date(Math.max(notAfter.getTime() - leftMs - jitterMs, notBefore.getTime() + lifetimeMs * spread))
 }
 
-/** The instant from which a program renews a certificate: when it is due, but not within 1/20 of the lifetime after a new one was rejected. */
+/**
+ * The instant from which a program renews a certificate: when it is due, but not within 1/20 of the lifetime after a new one was rejected.
+ */
 export function renewalDate(metadata: Validity & Pick<Metadata, 'rejectedAt'>, rule: DueRule): Date {
   const { notBefore, notAfter, rejectedAt } = metadata
   const restMs = (notAfter.getTime() - notBefore.getTime()) * spread
   return new Date(Math.max(dueDate(metadata, rule).getTime(), rejectedAt === null ? 0 : rejectedAt.getTime() + restMs))
 }
 
-/** What a certificate needs at an instant. Revocation and expiry leave one way out, to pair again. */
+/** What a certificate needs at an instant. An expired or revoked one cannot be renewed: the App must be paired again. */
 export function certificateState(
   metadata: Validity & Pick<Metadata, 'revokedAt'>,
   rule: DueRule,

@@ -110,7 +110,7 @@ function listen(server: Server, address: string, port: number): Promise<AddressI
               ? 'not an address of this machine'
               : cause.message
       reject(
-        new NetworkError(`the address ${address}, port ${port} cannot be opened: ${reason}`, {
+        new NetworkError(`port ${port} of ${address} cannot be opened: ${reason}`, {
           cause,
           reason: code,
           requestSent: false,

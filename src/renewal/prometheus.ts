@@ -9,7 +9,7 @@ const prefix = 'kyconnect_'
 /**
  * The state of all identities in the text format of Prometheus, version 0.0.4: for the textfile collector of node_exporter, and for
  * /metrics. Every metric is a gauge with the labels `app` and `profile`; an instant is in seconds since 1970. An identity that cannot be
- * read has an empty app, and only `identity_usable`.
+ * read appears only in `identity_usable`, with an empty app.
  */
 export function formatMetrics(summaries: readonly ProfileSummary[], rule: DueRule, now: Date): string {
   const readable = summaries.flatMap(({ metadata }) => (metadata === undefined ? [] : [metadata]))
@@ -38,7 +38,7 @@ export function formatMetrics(summaries: readonly ProfileSummary[], rule: DueRul
     ),
     certificateGauge(
       'hook_pending',
-      'Whether the command of renew --exec has not succeeded since the last renewal: 1 if so.',
+      'Whether the --exec command is pending, because it has not succeeded since the last renewal: 1 if so.',
       (its) => (its.hookPending ? 1 : 0),
     ),
     gauge(

@@ -30,14 +30,14 @@ import { certificateState, type DueRule, renewalDate } from './due.js'
 /** The key of the new certificate. */
 export type RenewalKey =
   | { readonly kind: 'reused' }
-  /** undefined: the announced algorithm, or one of the size of the present key. */
+  /** undefined: the announced algorithm, or else that of the current key. */
   | { readonly kind: 'generated'; readonly algorithm: KeyAlgorithm | undefined }
 
 export interface RenewalRequest {
   readonly key: RenewalKey
   /** Renew only what is due by this rule, and wait after a certificate was rejected; undefined: renew now. */
   readonly onlyDue: DueRule | undefined
-  /** Whether a command is to run after the renewal: until it has, the identity says so. */
+  /** Whether a command runs after the renewal: the identity is marked until that command has succeeded. */
   readonly hasHook: boolean
 }
 
@@ -54,7 +54,7 @@ const proofPatienceMs = 60_000
 
 /**
  * Renews an identity: management info, CSR, signing, verification, then a proof that the gateway accepts the new certificate, and only then
- * the commit. Until the commit, which is the point of no return, the present identity stays in use whatever fails.
+ * the commit. Until the commit, which is the point of no return, the current identity stays in use whatever fails.
  * @throws CertificateExpiredError and CertificateRevokedError before any request; CertificateUnverifiedError, ClientCertificateRefusedError,
  *   LockHeldError, and what the transport and the store throw
  */
@@ -62,16 +62,15 @@ export async function renewIdentity(profile: string, request: RenewalRequest, de
   const { store } = deps
   const before = await store.load(profile)
   const { onlyDue } = request
-  if (onlyDue !== undefined && certificateState(before.metadata, onlyDue, deps.now()) === 'fine')
-    return { outcome: 'not-due', identity: before }
+  if (!isWanted(before.metadata, onlyDue, deps.now())) return { outcome: 'not-due', identity: before }
   checkRenewable(before.metadata, onlyDue, deps.now())
   return store.locked(
     profile,
     async (change) => {
       const present = await store.load(profile)
-      // Another process may have renewed it, or paired again, while this one waited.
-      if (present.metadata.fingerprint !== before.metadata.fingerprint)
-        return { outcome: 'renewed-before', identity: present }
+      // While this one waited, another process may have renewed it or paired again; or it has rolled back to an older one.
+      if (isNewer(present.metadata, before.metadata)) return { outcome: 'renewed-before', identity: present }
+      if (!isWanted(present.metadata, onlyDue, deps.now())) return { outcome: 'not-due', identity: present }
       checkRenewable(present.metadata, onlyDue, deps.now())
       return { outcome: 'renewed', identity: await renewLocked(present, request, change, deps) }
     },
@@ -79,14 +78,22 @@ export async function renewIdentity(profile: string, request: RenewalRequest, de
   )
 }
 
+function isWanted(metadata: Metadata, onlyDue: DueRule | undefined, now: Date): boolean {
+  return onlyDue === undefined || certificateState(metadata, onlyDue, now) !== 'fine'
+}
+
+function isNewer(present: Metadata, before: Metadata): boolean {
+  return present.fingerprint !== before.fingerprint && present.notBefore >= before.notBefore
+}
+
 /**
- * An expired certificate does not pass the gateway, and a revoked one is not renewed (docs/contract.md §8): nothing is sent for either. After
- * a rejected certificate the service is not made to sign the next one at once, except by a person.
+ * The gateway refuses an expired certificate, and the service does not renew a revoked one (docs/contract.md §8): no request is sent for
+ * either. After a rejected certificate, only a person makes the service sign the next one at once.
  */
 function checkRenewable(metadata: Metadata, onlyDue: DueRule | undefined, now: Date): void {
   const { profile, notAfter, revokedAt, rejectedAt } = metadata
   if (notAfter <= now) throw expiredError(metadata)
-  if (revokedAt !== null) throw revoked(profile, `was revoked, as known since ${isoSeconds(revokedAt)}`)
+  if (revokedAt !== null) throw revoked(profile, `has been marked as revoked since ${isoSeconds(revokedAt)}`)
   if (onlyDue === undefined || rejectedAt === null) return
   const next = renewalDate(metadata, onlyDue)
   if (next <= now) return
@@ -121,7 +128,7 @@ async function renewLocked(
     const { metadata: about, info } = await learnEndpoints(present.metadata, gateway, noOtherHosts, emit)
     emit({ type: 'finished', step: 'management-info', urlCount: Object.keys(about.urls).length })
     const url = renewalUrl(about)
-    if (request.key.kind === 'reused') await leaveSecond(present.metadata, deps)
+    if (request.key.kind === 'reused') await waitForNextSecond(present.metadata, deps)
     const subject = await subjectFor(present, info)
 
     emit({ type: 'started', step: 'private-key' })
@@ -145,7 +152,7 @@ async function renewLocked(
     )
     if (certified.outcome === 'refused') {
       if (!isRevokedRefusal(certified.answer)) throw refusalError(certified.answer, 'the renewal')
-      await change.amend((metadata) => ({ ...metadata, revokedAt: metadata.revokedAt ?? now() }))
+      await note(change, { revokedAt: now() })
       throw revoked(profile, 'has been revoked')
     }
     const { value } = certified.written
@@ -153,14 +160,14 @@ async function renewLocked(
     warnIfNotDurable(certified.written, emit)
     return value
   } catch (error) {
-    if (reached.signature && isRejection(error)) await noteRejection(change, now())
+    if (reached.signature && isRejection(error)) await note(change, { rejectedAt: now() })
     throw afterFailure(reached.proof ? error : gateway.explain(error), profile)
   } finally {
     await gateway.close()
   }
 }
 
-/** Whether a signed certificate cannot be used; after an answer that was lost, or a network that is gone, the next one may be. */
+/** Whether the fault is in the signed certificate. After a lost answer or a failure of the network, the next one may be good. */
 function isRejection(error: unknown): boolean {
   return (
     error instanceof CertificateUnverifiedError ||
@@ -169,16 +176,16 @@ function isRejection(error: unknown): boolean {
   )
 }
 
-/** Remembers a rejected certificate. Where that cannot be stored, the reason of the rejection is still the error to report. */
-async function noteRejection(change: ProfileChange, rejectedAt: Date): Promise<void> {
+/** Stores why an identity was not renewed. Where that fails, the reason is still the error to report, and the next run finds it again. */
+async function note(change: ProfileChange, facts: Partial<Pick<Metadata, 'revokedAt' | 'rejectedAt'>>): Promise<void> {
   try {
-    await change.amend((metadata) => ({ ...metadata, rejectedAt }))
+    await change.amend((metadata) => ({ ...metadata, ...facts }))
   } catch (error) {
     if (!(error instanceof KyconnectError)) throw error
   }
 }
 
-/** Checks that the new certificate is worth having, and that the gateway accepts it. */
+/** Checks that the new certificate is valid for longer than the current one, and that the gateway accepts it. */
 async function prove(candidate: Identity, present: Identity, deps: PairDeps): Promise<void> {
   const { metadata } = candidate
   checkLongerValid(metadata, present.metadata)
@@ -190,7 +197,7 @@ async function prove(candidate: Identity, present: Identity, deps: PairDeps): Pr
   } catch (error) {
     if (!(error instanceof ClientCertificateRefusedError)) throw error
     throw error.replaceHints(
-      'the gateway does not accept what the Connector signs: inform the administrator of the cluster, whose CA may have been replaced',
+      'inform the administrator of the cluster: the gateway does not accept what the Connector signs, perhaps because the CA was replaced',
     )
   } finally {
     await gateway.close()
@@ -209,8 +216,8 @@ function checkLongerValid(offered: Metadata, present: Metadata): void {
   )
 }
 
-/** The service gives every certificate the same serial number, so those for one key that are signed in one second are the same. */
-async function leaveSecond({ notBefore }: Metadata, { now, transport }: PairDeps): Promise<void> {
+/** The service gives every certificate the same serial number, so two for one key that are signed in the same second are identical. */
+async function waitForNextSecond({ notBefore }: Metadata, { now, transport }: PairDeps): Promise<void> {
   const ageMs = now().getTime() - notBefore.getTime()
   if (ageMs >= 0 && ageMs < 1000) await transport.sleep(1000 - ageMs, transport.signal)
 }
@@ -223,27 +230,27 @@ function renewalUrl({ urls, profile }: Metadata): URL {
   })
 }
 
-/** The subject as the service announces it now; early releases do not, and the certificate's own serves. */
+/** The subject that the service announces now. Early releases announce none: then it is that of the certificate. */
 async function subjectFor({ metadata, material }: Identity, { subject }: ManagementInfo): Promise<DistinguishedName> {
   if (subject === undefined) return readSubject(material.leaf)
   if (commonName(subject) === metadata.commonName) return subject
   throw new AnswerMalformedError(
-    `the management info announces the subject ${formatRfc4514(subject).slice(0, 300)}, and the certificate is for "${metadata.commonName}"`,
+    `the management info announces the subject ${formatRfc4514(subject).slice(0, 300)}, but the certificate is for "${metadata.commonName}"`,
     { hints: ['inform the administrator of the cluster'] },
   )
 }
 
 /**
- * The key of the new certificate: of the algorithm that was asked for, else of the announced one, else of the present key's. A new one takes
- * as long as everything else, so the one that is probably wanted is generated in another thread meanwhile.
- * @returns gives the key once the management info is known
+ * The key of the new certificate. Its algorithm is the requested one, else the announced one, else that of the current key. Generating a key
+ * takes as long as all other steps, so the key that will probably be needed is generated in another thread meanwhile.
+ * @returns a function that returns the key; it needs the management info
  */
 function beginKey({ material }: Identity, wanted: RenewalKey): (info: ManagementInfo) => Promise<KeyObject> {
   const present = createPrivateKey(material.key)
   if (wanted.kind === 'reused') return () => Promise.resolve(present)
   const begun = wanted.algorithm ?? algorithmOf(present)
   const key = generateKey(begun)
-  // It may never be used.
+  // The key may never be used, and then nothing handles its failure.
   key.catch(() => undefined)
   return ({ keyAlgorithm }) => {
     const announced = keyAlgorithm?.toLowerCase() ?? ''

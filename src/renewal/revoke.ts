@@ -26,7 +26,7 @@ export interface Revocation {
   readonly metadata: Metadata
   /** When an earlier revocation was recorded; undefined: this is the first. */
   readonly revokedBefore: Date | undefined
-  /** What `rollback` would restore: another certificate of the App, which works and was not revoked. */
+  /** What `rollback` would restore: another certificate of the App, which still works and was not revoked. */
   readonly unrevoked: Metadata | undefined
 }
 
@@ -34,8 +34,8 @@ export interface Revocation {
  * Revokes the certificate of an identity, and marks it. It works until it expires, and only its renewal is refused (docs/contract.md §8).
  * A certificate that is already marked is revoked again: the mark may be a mistake, and revoking twice does no harm.
  * @param before the identity that the user agreed to revoke; another process may have renewed it since then
- * @throws CertificateExpiredError before any request; IdentityUnusableError when no URL is known; LockHeldError; ClientCertificateRefusedError,
- *   RequestRefusedError, and what the transport and the store throw
+ * @throws CertificateExpiredError before any request; IdentityUnusableError when no URL is known; LockHeldError;
+ *   ClientCertificateRefusedError, RequestRefusedError, and what the transport and the store throw
  */
 export async function revokeIdentity({ metadata: before }: Identity, deps: PairDeps): Promise<Revocation> {
   const { store, now } = deps
@@ -53,11 +53,11 @@ export async function revokeIdentity({ metadata: before }: Identity, deps: PairD
   )
 }
 
-/** The gateway does not accept an expired certificate, so nothing is sent with one. */
+/** The gateway refuses an expired certificate, so no request is sent with one. */
 export function checkRevocable({ profile, notAfter }: Metadata, now: Date): void {
   if (notAfter > now) return
   throw new CertificateExpiredError(
-    `the certificate of "${profile}" expired on ${isoSeconds(notAfter)}: it works no longer, and there is nothing to revoke`,
+    `the certificate of "${profile}" expired on ${isoSeconds(notAfter)}: no service accepts it, so there is nothing to revoke`,
     {
       hints: [`delete it from this machine: kyconnect remove ${profile}`, pairAgain(profile)],
       details: { profile },
@@ -76,7 +76,7 @@ async function revokeLocked(present: Identity, change: ProfileChange, deps: Pair
     await requestRevocation(gateway.client, url).catch((error: unknown) => {
       throw afterRequest(error, profile)
     })
-    // The point of no return is behind us: a revocation cannot be taken back.
+    // This is after the point of no return: a revocation cannot be undone.
     emit({ type: 'finished', step: 'revocation', notAfter })
   } catch (error) {
     throw gateway.explain(error)
@@ -95,7 +95,7 @@ async function mark(change: ProfileChange, { now, emit }: PairDeps, profile: str
   } catch (error) {
     if (!(error instanceof KyconnectError)) throw error
     throw error.addHint(
-      `the certificate is revoked, and only the note of it is not stored; to store it, run it again: ${revokeCommand(profile)}`,
+      `the certificate is revoked, but not marked; to mark it, run it again: ${revokeCommand(profile)}`,
     )
   }
 }
@@ -120,21 +120,21 @@ async function revocationUrl(stored: Metadata, gateway: IdentityGateway, { emit 
   })
 }
 
-/** Whether the service answered, and its answer does not help. Any other failure would be that of the revocation too. */
+/** Whether the service answered, but with nothing usable. After any other failure, the revocation would fail too. */
 function isUnusableAnswer(error: unknown): error is KyconnectError {
   return [AnswerMalformedError, IdentityUnusableError, RequestRefusedError, ServiceFailedError, UntrustedUrlError].some(
     (known) => error instanceof known,
   )
 }
 
-/** A request whose answer is missing may have been carried out. */
+/** A request without an answer may have been carried out. */
 function afterRequest(error: unknown, profile: string): unknown {
   const isLost =
     error instanceof ServiceFailedError ||
     ((error instanceof NetworkError || error instanceof TimeoutError) && error.requestSent)
   if (!isLost) return error
   return error.addHint(
-    `the certificate may be revoked or not, and is not marked; revoking twice does no harm, so run it again: ${revokeCommand(profile)}`,
+    `the certificate may or may not be revoked, and is not marked; revoking twice does no harm, so run it again: ${revokeCommand(profile)}`,
   )
 }
 
@@ -142,7 +142,7 @@ function revokeCommand(profile: string): string {
   return `kyconnect revoke ${profile}`
 }
 
-/** The identity before this one, unless its certificate is of no use any more. */
+/** The identity before this one, unless its certificate has expired or been revoked. */
 async function unrevokedBefore(change: ProfileChange, now: Date): Promise<Metadata | undefined> {
   const previous = await change.previous().catch((error: unknown) => {
     if (error instanceof KyconnectError) return undefined

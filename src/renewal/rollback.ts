@@ -9,8 +9,8 @@ export interface RollbackRequest {
 }
 
 /**
- * Restores the identity that the last renewal or pairing replaced. It is checked while the profile is locked, so that it is the one that
- * is restored.
+ * Restores the identity that the last renewal or pairing replaced. The check takes place under the lock, so that the checked identity is the
+ * restored one.
  * @throws CertificateExpiredError and CertificateRevokedError before anything has changed; NoIdentityError when there is none
  */
 export function rollBack(
@@ -26,18 +26,18 @@ export function rollBack(
 
 function checkUsable({ profile, notAfter, revokedAt }: Metadata, now: Date): void {
   const context = {
-    hints: [`restore it nevertheless: kyconnect rollback ${profile} --yes`],
+    hints: [`restore it anyway: kyconnect rollback ${profile} --yes`],
     details: { profile, notAfter, revokedAt },
   }
   if (notAfter <= now) {
     throw new CertificateExpiredError(
-      `the certificate before the current one of "${profile}" expired on ${isoSeconds(notAfter)}: no service accepts it`,
+      `the previous certificate of "${profile}" expired on ${isoSeconds(notAfter)}: no service accepts it`,
       context,
     )
   }
   if (revokedAt !== null) {
     throw new CertificateRevokedError(
-      `the certificate before the current one of "${profile}" was revoked, as known since ${isoSeconds(revokedAt)}: it cannot be renewed`,
+      `the previous certificate of "${profile}" has been marked as revoked since ${isoSeconds(revokedAt)}: it cannot be renewed`,
       context,
     )
   }

@@ -8,7 +8,7 @@ import { renewIdentity, type RenewalKey } from './renew.js'
 /** One run over some identities: by a person, a timer or the daemon. */
 export interface RenewalRun {
   readonly profiles: readonly string[]
-  /** What the caller has read of the profiles just now, after mending them: then only identities that need something are loaded. */
+  /** The summaries that the caller has just read, after mending the profiles. With them, only identities that need something are loaded. */
   readonly summaries?: readonly ProfileSummary[]
   /** Renew only what is due by this rule; undefined: renew everything. */
   readonly onlyDue: DueRule | undefined
@@ -105,7 +105,7 @@ async function forgetHook({ profile, fingerprint }: MetadataSummary, { store, em
   try {
     await store.locked(profile, (change) =>
       change.amend((present) =>
-        // A renewal since then waits for its own run of the hook.
+        // A certificate renewed since then needs another run of the hook.
         present.fingerprint === fingerprint ? { ...present, hookPending: false } : present,
       ),
     )

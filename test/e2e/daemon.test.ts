@@ -9,11 +9,11 @@ import { jsonError, kyconnect, program, run, type Run, type RunOptions, start } 
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
 import { mountSmallDisk } from '../support/small-disk.js'
 
-/** Certificates of 20 seconds, and of 92 days. */
+/** Certificates of 60 seconds, and of 92 days. */
 let short: SandboxProcess
 let usual: SandboxProcess
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
-/** Milliseconds that a command takes which does next to nothing: how fast this machine is at the moment. */
+/** Milliseconds that a command takes when it has almost nothing to do: how fast this machine is at the moment. */
 let usualMs: number
 
 beforeAll(async () => {
@@ -218,6 +218,15 @@ test('without --json the lines are for a person, and nothing is printed while no
   await pause(500)
   child.kill('SIGTERM')
   const { code, stdout, stderr } = await end
+  // The daemon, a timer and status compute the same instant.
+  const nextOf = async (args: readonly string[], list: string): Promise<string | undefined> => {
+    const printed = (await kyconnect([...args, '--json'], { env: { KYCONNECT_HOME: home } })).stdout
+    return (JSON.parse(printed) as Record<string, { nextRenewal: string }[]>)[list]?.[0]?.nextRenewal
+  }
+  const next = /next renewal (\S+)/.exec(stdout)?.[1]
+  expect(next).toBeDefined()
+  expect(await nextOf(['status'], 'identities')).toBe(next)
+  expect(await nextOf(['renew', '--all', '--if-due'], 'results')).toBe(next)
   const time = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`
   expect([code, stderr]).toEqual([143, ''])
   expect(stdout).toMatch(
@@ -290,7 +299,23 @@ test('SIGTERM ends the generation of a large key within a second', async () => {
   expect((await kyconnect(['remove', 'demo', '--yes'], { env: { KYCONNECT_HOME: home } })).code).toBe(0)
 })
 
-test('SIGTERM waits for the command of --exec, and its success is recorded', async () => {
+test('SIGTERM ends it within a second too while it renews again, shortly after a command of an earlier renewal', async () => {
+  const home = join(folder.path, 'large-again')
+  await pair(short, home)
+  const daemon = startDaemon(['--expires-in', '100%', '--key-algorithm', 'rsa4096', '--exec', 'true', '--verbose'], {
+    ...short.ready.env,
+    KYCONNECT_HOME: home,
+    UV_THREADPOOL_SIZE: '1',
+  })
+  await daemon.next('hook-succeeded')
+  const { length } = daemon.stderr
+  await expect.poll(() => daemon.stderr.slice(length), { timeout: 60_000, interval: 5 }).toContain('< 200')
+  const end = await daemon.stop()
+  expect(end.code).toBe(143)
+  expect(end.ms).toBeLessThan(withinASecond())
+})
+
+test('SIGTERM waits for the --exec command, and its success is recorded', async () => {
   const home = join(folder.path, 'hook')
   const [begun, done] = [join(folder.path, 'begun'), join(folder.path, 'done')]
   await pair(short, home)

@@ -2,7 +2,7 @@ import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
-import { kyconnect, root, run, type Run } from '../support/kyconnect.js'
+import { kyconnect, program, root, run, type Run } from '../support/kyconnect.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
@@ -92,6 +92,29 @@ test('importing it, and calling with it, changes nothing in the program', async 
     console.log(before === imported, before === state(), before.includes('globalDispatcher'))
   `)
   expect([done.code, done.stdout], done.stderr).toEqual([0, 'true true false\n'])
+})
+
+test('after a renewal by another process, certificate and tls() are the new ones, and onRenewed is called once', async () => {
+  const done = await runProgram(
+    `
+    import { execFile } from 'node:child_process'
+    import { X509Certificate } from 'node:crypto'
+    import { promisify } from 'node:util'
+    import { openIdentity } from 'kyconnect'
+    const renewed = []
+    const identity = await openIdentity({ onRenewed: ({ fingerprint }) => renewed.push(fingerprint) })
+    const [before, { cert, key }] = [identity.certificate.fingerprint, identity.tls()]
+    await promisify(execFile)(process.execPath, [${JSON.stringify(program)}, 'renew'])
+    console.log(await identity.renewIfDue(), await identity.renewIfDue())
+    const { fingerprint } = identity.certificate
+    const now = identity.tls()
+    const tlsFingerprint = new X509Certificate(now.cert).fingerprint256.replaceAll(':', '').toLowerCase()
+    console.log(fingerprint !== before, now.cert !== cert, now.key !== key, tlsFingerprint === fingerprint)
+    console.log((await identity.fetch('info')).status, renewed.length === 1 && renewed[0] === fingerprint)
+    await identity.close()
+  `,
+  )
+  expect([done.code, done.stdout], done.stderr).toEqual([0, 'true false\ntrue true true true\n200 true\n'])
 })
 
 test('an identity that is left open does not keep the program running', async () => {

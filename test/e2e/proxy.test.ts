@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeAuthority, makeServerCertificate, temporaryFolder } from '../support/certificates.js'
 import { type FakeCluster, startFakeCluster } from '../support/fake-cluster.js'
 import { type FakeKyma, startFakeKyma } from '../support/fake-kyma.js'
-import { jsonError, kyconnect, type Run } from '../support/kyconnect.js'
+import { jsonError, kyconnect, root, run as runProcess, type Run } from '../support/kyconnect.js'
 import { startTinyproxy, type Tinyproxy } from '../support/tinyproxy.js'
 
 const [user, password] = ['shop', 'pa55-of-the-proxy'] as const
@@ -159,6 +159,21 @@ describe('a proxy of the command line', () => {
       expect(stdout + stderr).not.toContain(password)
       expect(stdout + stderr).not.toContain(Buffer.from(`${user}:${password}`).toString('base64'))
     }
+  })
+
+  test('that is stored carries the calls of a program', async () => {
+    const paired = await pair(['--proxy', `http://${user}:${password}@127.0.0.1:${guarded.port}`])
+    expect(paired.code, paired.stderr).toBe(0)
+    const before = (await guarded.tunnels()).length
+    const source = `
+      import { openIdentity } from ${JSON.stringify(join(root, 'dist', 'index.js'))}
+      const identity = await openIdentity({ store: ${JSON.stringify(home)} })
+      console.log((await identity.fetch('info')).status)
+      await identity.close()
+    `
+    const called = await runProcess(process.execPath, ['--input-type=module', '--eval', source])
+    expect([called.code, called.stdout], called.stderr).toEqual([0, '200\n'])
+    expect((await guarded.tunnels()).slice(before)).toEqual([`127.0.0.1:${fake.gatewayPort}`])
   })
 
   test('that is not a URL is refused without repeating it', async () => {

@@ -453,7 +453,7 @@ describe('several failures', () => {
     const run = await command(['renew', '--all', '--exec', 'exit 3'])
     expect([run.code, run.stderr.split('\n').at(-4)]).toEqual([
       5,
-      'error: 1 of 2 identities was not renewed: other; the command of --exec failed: it ended with 3',
+      'error: 1 of 2 identities was not renewed: other; the --exec command failed: it exited with code 3',
     ])
   })
 })
@@ -464,6 +464,35 @@ test('without --all, several identities are an error whose hints name --all', as
     code: 'ERR_PROFILE_AMBIGUOUS',
     hints: [expect.stringContaining('--profile demo'), 'or renew all of them: kyconnect renew --all --if-due'],
   })
+})
+
+describe('a run with several failures', () => {
+  test.each([
+    ['the first', 'demo', 'other'],
+    ['the last', 'other', 'demo'],
+  ])(
+    'ends with the worst one when it is %s, and runs the command for what was renewed',
+    async (_, revoked, failing) => {
+      await pair('other')
+      await pair('third')
+      const { fingerprint } = await stored('third')
+      const [{ fingerprint: revokedOne }] = [await stored(revoked)]
+      fake.faults = {
+        renewal: async (request, response, body) => {
+          if (!isOther(request, fingerprint)) json(response, 201, await fake.sign(body))
+          else if (isOther(request, revokedOne)) json(response, 500, { code: 500, error: 'Internal error.' })
+          else json(response, 403, { code: 403, error: 'Certificate has been revoked.' })
+        },
+      }
+      const out = join(home, 'hook.txt')
+      const run = await command(['renew', '--all', '--exec', `echo $KYCONNECT_PROFILES > ${out}`])
+      expect(run.code, run.stderr).toBe(4)
+      expect(run.stderr).toMatch(new RegExp(`^${failing}: not renewed: .*500`, 'm'))
+      expect(run.stderr).toMatch(new RegExp(`^${revoked}: not renewed: .*revoked`, 'm'))
+      expect(run.stdout).toMatch(/^third: renewed.*\n$/)
+      expect(await readFile(out, 'utf8')).toBe('third\n')
+    },
+  )
 })
 
 describe('--exec', () => {
@@ -484,7 +513,7 @@ describe('--exec', () => {
   test('that fails is remembered and repeated, without a second renewal', async () => {
     const failed = await command(['renew', '--exec', 'exit 3'])
     expect(failed.code).toBe(12)
-    expect(failed.stderr).toContain('it ended with 3')
+    expect(failed.stderr).toContain('it exited with code 3')
     expect((await stored()).hookPending).toBe(true)
     const { fingerprint } = await stored()
     const out = join(home, 'hook.txt')
@@ -504,6 +533,24 @@ describe('--exec', () => {
     expect((await stored()).fingerprint).not.toBe(fingerprint)
     const repeated = await command(['renew', '--if-due', '--exec', 'exit 0', '--json'])
     expect(JSON.parse(repeated.stdout)).toMatchObject({ hook: { profiles: ['demo'], outcome: 'done' } })
+  })
+
+  test('that dies with kyconnect, by kill -9, is repeated without a second renewal', async () => {
+    const [begun, done] = ['begun', 'done'].map((name) => join(home, `${name}.txt`))
+    const hook = `touch ${begun ?? ''}; sleep 2`
+    const running = start(process.execPath, [join(root, 'bin', 'kyconnect.js'), 'renew', '--exec', hook], {
+      env: environment(),
+    })
+    await expect.poll(() => readFile(begun ?? '', 'utf8').catch(() => undefined), { timeout: 60_000 }).toBe('')
+    running.child.kill('SIGKILL')
+    await running.end
+    const { fingerprint } = await stored()
+    const again = ['renew', '--all', '--if-due', '--exec', `echo $KYCONNECT_PROFILES > ${done ?? ''}`]
+    const repeated = await command(again)
+    expect(repeated.code, repeated.stderr).toBe(0)
+    expect(await readFile(done ?? '', 'utf8')).toBe('demo\n')
+    expect(await stored()).toMatchObject({ fingerprint, hookPending: false })
+    expect(renewals()).toBe(1)
   })
 
   test('does not run when nothing was renewed', async () => {

@@ -252,7 +252,7 @@ describe('--check', () => {
     await store('demo', 80 * dayMs, { hookPending: true })
     expect(await check()).toMatchObject({
       exitCode: 10,
-      message: 'the command of renew --exec has not succeeded for "demo"',
+      message: 'the --exec command has not succeeded for "demo"',
       hints: ['run it again: kyconnect renew --profile demo --if-due --exec <command>'],
     })
   })
@@ -267,7 +267,7 @@ describe('--check', () => {
       exitCode: 11,
       code: 'ERR_PAIR_AGAIN',
       message:
-        'the certificate of "old" has expired; the identity "broken" cannot be used; the certificate of "due" is due for renewal; the command of renew --exec has not succeeded for "due"',
+        'the certificate of "old" has expired; the identity "broken" cannot be used; the certificate of "due" is due for renewal; the --exec command has not succeeded for "due"',
       hints: [
         `pair ${pairAgain} old --url -`,
         `pair ${pairAgain} broken --url -`,

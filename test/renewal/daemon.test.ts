@@ -515,7 +515,7 @@ describe('the hook', () => {
   test('runs after a renewal; when it fails it is repeated with doubling pauses, without renewing again, and reported once', async () => {
     const world = new World({ hasHook: true })
     world.signDue('shop')
-    world.hookError = new HookFailedError('it ended with 1', { details: { end: 1 } })
+    world.hookError = new HookFailedError('it exited with code 1', { details: { end: 1 } })
     world.step = () => {
       if (world.hooks.length === 5) world.hookError = undefined
       return false

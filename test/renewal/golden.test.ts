@@ -7,10 +7,11 @@ import { exitCodeOf } from '../../src/cli/exit-codes.js'
 import { isRevokedRefusal } from '../../src/connector/revocation.js'
 import { fetchManagementInfo } from '../../src/connector/management-info.js'
 import { requestSigning } from '../../src/connector/signing.js'
-import { KyconnectError } from '../../src/errors.js'
+import { FilesError, KyconnectError } from '../../src/errors.js'
 import { IdentityGateway } from '../../src/gateway/gateway.js'
 import type { FolderStore } from '../../src/identity/folder-store.js'
 import type { Metadata } from '../../src/identity/identity.js'
+import type { ProfileChange } from '../../src/identity/store.js'
 import { parseResolveRule } from '../../src/identity/route.js'
 import type { PairDeps } from '../../src/pairing/policy.js'
 import { fingerprint, verifyChain } from '../../src/pki/chain.js'
@@ -38,7 +39,7 @@ const ofPath = (end: string): Exchange[] =>
 const renewals = ofPath('/renewals')
 const revocations = ofPath('/revocations')
 const managementInfos = ofPath('/management/info')
-/** Of a revoked certificate: a call passes them on as they are. */
+/** Calls of the App with a revoked certificate. */
 const calls = [...ofPath('/v1/events'), ...ofPath('/v1/metadata/services')]
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
@@ -128,6 +129,16 @@ async function revoke(answer: Recorded): Promise<{ error: KyconnectError | undef
   }
   const error = await failure(revokeIdentity(await store.load('demo'), deps()))
   return { error, stored: (await store.load('demo')).metadata }
+}
+
+/** An object whose methods are those of another one, but for one of them. */
+function withMethod<T extends object, N extends keyof T>(target: T, name: N, method: T[N]): T {
+  return new Proxy(target, {
+    get: (_, property) => {
+      const value: unknown = property === name ? method : Reflect.get(target, property)
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
+  })
 }
 
 /** What the recorded request asked for. */
@@ -225,6 +236,22 @@ describe('a recorded renewal', () => {
     },
   )
 
+  test('is reported as revoked even if that cannot be stored', async () => {
+    const recorded = exchanges.get('renew-after-revocation')?.response
+    if (recorded === undefined) throw new Error('the recording is missing')
+    fake.faults.renewal = (_, response) => {
+      replay(response, recorded)
+    }
+    const full: ProfileChange['amend'] = () => Promise.reject(new FilesError('no space left on the disk'))
+    const locked: FolderStore['locked'] = (profile, work, patienceMs) =>
+      store.locked(profile, (change) => work(withMethod(change, 'amend', full)), patienceMs)
+    const failing = withMethod(store, 'locked', locked)
+    const request = { key: { kind: 'reused' }, onlyDue: undefined, hasHook: false } as const
+    const error = await failure(renewIdentity('demo', request, { ...deps(), store: failing }))
+    expect(error?.code).toBe('ERR_CERTIFICATE_REVOKED')
+    expect((await store.load('demo')).metadata).toEqual(before)
+  })
+
   const html = { 'content-type': 'text/html' }
   const forbidden = exchanges.get('gateway-other-app-metadata')?.response ?? { status: 0, headers: {} }
   test.each<[string, Recorded]>([
@@ -296,8 +323,18 @@ describe('a recorded management info', () => {
 })
 
 test.each(calls.map((exchange) => [exchange.name, exchange] as const))(
-  '%s: a revoked certificate works for the App',
-  (_, { response: { status, body = '' } }) => {
-    expect([status, isRevokedRefusal({ status, body })]).toEqual([200, false])
+  '%s: a certificate that is marked as revoked calls the App, and the answer is passed on unchanged',
+  async (_, { request, response: recorded }) => {
+    let received: string | undefined
+    fake.faults.call = (_request, response, body) => {
+      received = body
+      replay(response, recorded)
+    }
+    await store.locked('demo', (change) => change.amend((metadata) => ({ ...metadata, revokedAt: new Date() })))
+    const endpoint = request.url.endsWith('/events') ? 'events' : 'metadata'
+    const env = { ...fake.env, KUBECONFIG: '', KYCONNECT_HOME: join(folder.path, `home-${homes - 1}`) }
+    const called = await kyconnect(['call', endpoint, '--data', request.body ?? ''], { env })
+    expect([called.code, called.stdout], called.stderr).toEqual([0, recorded.body])
+    expect(received).toBe(request.body)
   },
 )

@@ -106,7 +106,7 @@ test('a port that is in use is reported', async () => {
   await expect(serveMonitoring({ address: '127.0.0.1', port }, pages)).rejects.toMatchObject({
     code: 'ERR_NETWORK',
     reason: 'EADDRINUSE',
-    message: `the address 127.0.0.1, port ${port} cannot be opened: already in use`,
+    message: `port ${port} of 127.0.0.1 cannot be opened: already in use`,
   })
 })
 

@@ -46,7 +46,7 @@ kyconnect_certificate_renewal_due_seconds{app="demo",profile="demo"} 1798591680
 # HELP kyconnect_certificate_revoked Whether the certificate has been revoked: 1 if so.
 # TYPE kyconnect_certificate_revoked gauge
 kyconnect_certificate_revoked{app="demo",profile="demo"} 0
-# HELP kyconnect_hook_pending Whether the command of renew --exec has not succeeded since the last renewal: 1 if so.
+# HELP kyconnect_hook_pending Whether the --exec command is pending, because it has not succeeded since the last renewal: 1 if so.
 # TYPE kyconnect_hook_pending gauge
 kyconnect_hook_pending{app="demo",profile="demo"} 0
 # HELP kyconnect_identity_usable Whether the identity can be used: 0 if it is damaged or its certificate has expired.

@@ -21,6 +21,8 @@ export interface Faults {
   management?: Handler
   renewal?: Handler
   revocation?: Handler
+  /** The App's own endpoints. */
+  call?: Handler
 }
 
 /** A Connector and a gateway that do what a test asks for, including what no real one does. */
@@ -50,6 +52,8 @@ const gatewayEndpoints: readonly [string, keyof Faults][] = [
   ['management/info', 'management'],
   ['/renewals', 'renewal'],
   ['/revocations', 'revocation'],
+  ['/demo/v1/metadata/services', 'call'],
+  ['/demo/v1/events', 'call'],
 ]
 const certificatesPath = '/v1/applications/certificates'
 
@@ -82,6 +86,9 @@ export async function startFakeKyma(): Promise<FakeKyma> {
     },
     revocation: (_, response) => {
       response.writeHead(201, { 'content-type': 'application/json;charset=UTF-8' }).end()
+    },
+    call: (_, response) => {
+      json(response, 200, [])
     },
   }
   const serve =

@@ -33,7 +33,7 @@ export function describeStep(event: StepFinished, now: Date): string {
     case 'management-info':
       return event.urlCount === 1 ? '1 URL' : `${event.urlCount} URLs`
     case 'revocation':
-      return `accepted: the certificate works until ${isoSeconds(event.notAfter)}, and is not renewed any more`
+      return `accepted: the certificate works until ${isoSeconds(event.notAfter)}, and cannot be renewed`
   }
 }
 
@@ -75,7 +75,7 @@ export function describeWarning(event: Warning): string {
     case 'foreign-hosts-ignored':
       return `the gateway names URLs on another host (${event.hosts.join(', ')}): they are not stored and not called; if they are right, pair again with --force`
     case 'hook-not-recorded':
-      return `the command of --exec succeeded for "${event.profile}", but that could not be stored, so the next run repeats it: ${event.cause}`
+      return `the --exec command succeeded for "${event.profile}", but that could not be stored, so the next run repeats it: ${event.cause}`
     case 'insecure':
       return "--insecure: THE SERVER'S CERTIFICATE IS NOT CHECKED; anyone who intercepts the connection can read everything and pose as the cluster"
     case 'no-identity':

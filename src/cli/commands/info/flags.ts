@@ -5,7 +5,7 @@ import { addClusterOptions, addNetworkOptions, addOutputOptions, addProfileOptio
 const examples = `
 Examples:
   $ kyconnect info
-  # of one of several identities, without asking the gateway
+  # one of several identities, without asking the gateway
   $ kyconnect info shop --offline
   $ kyconnect info --json | jq .certificate.daysLeft
   # the gateway has another NodePort now, and no proxy is needed any more
@@ -19,12 +19,12 @@ export const infoCommand: CommandDefinition = (program, run) => {
     .description(
       'Shows what is stored: the App, the certificate, and the URLs as received and as called. Then asks the gateway whether it accepts the certificate, and stores new URLs.',
     )
-    .argument('[profile]', 'as --profile')
+    .argument('[profile]', 'same as --profile')
   addProfileOption(command)
     .option('--offline', 'show what is stored, and do not ask the gateway')
     .option(
       '--save',
-      'store the NodePort, resolve rules, CA file and proxy that this run is given, once the gateway has answered; "none" clears one: --node-port none',
+      'store the NodePort, resolve rules, CA file and proxy given to this run, once the gateway has answered; "none" clears one: --node-port none',
     )
     .addHelpText('after', examples)
   addOutputOptions(addClusterOptions(addNetworkOptions(command))).action(

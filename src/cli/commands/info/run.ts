@@ -76,13 +76,13 @@ export async function runInfo(argument: string | undefined, options: InfoOptions
 /** Checks, before anything is called, that there will be something to store. @throws UsageError */
 function checkSave(options: InfoOptions, choice: RunOptions['choice'], context: Context): void {
   if (options.offline === true) {
-    throw new UsageError('--save and --offline exclude each other: only what the gateway has answered to is stored', {
+    throw new UsageError('--save and --offline exclude each other: nothing is stored until the gateway has answered', {
       hints: ['leave one of them out'],
     })
   }
   checkSavable(choice)
   if (choosesRoute(options, context)) return
-  throw new UsageError('--save has nothing to store: this run is given no NodePort, resolve rule, CA file or proxy', {
+  throw new UsageError('--save has nothing to store: no NodePort, resolve rule, CA file or proxy is given', {
     hints: ['add --node-port, --resolve, --ca-file or --proxy; "none" clears what is stored'],
   })
 }

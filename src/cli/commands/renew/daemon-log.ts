@@ -48,15 +48,15 @@ function describe(event: DaemonEvent, rule: DueRule, now: Date): string {
     case 'expired':
       return `expired on ${isoSeconds(event.metadata.notAfter)}: ${pairAgain(event.profile)}`
     case 'revoked':
-      return `revoked, works until ${isoSeconds(event.metadata.notAfter)} and cannot be renewed: ${pairAgain(event.profile)}`
+      return `revoked: it works until ${isoSeconds(event.metadata.notAfter)}, and cannot be renewed; ${pairAgain(event.profile)}`
     case 'unusable':
       return `cannot be used: ${event.error.message}`
     case 'recovered':
       return `usable again, ${validity(event.metadata, rule, now)}`
     case 'hook-succeeded':
-      return `the command of --exec succeeded for ${event.profiles.join(', ')}`
+      return `the --exec command succeeded for ${event.profiles.join(', ')}`
     case 'hook-failed':
-      return `the command of --exec failed for ${event.profiles.join(', ')}, will be run again: ${event.error.message}`
+      return `the --exec command failed for ${event.profiles.join(', ')}, will be run again: ${event.error.message}`
     case 'store-failed':
       return `the stored identities cannot be read, will be tried again: ${event.error.message}`
     case 'store-recovered':

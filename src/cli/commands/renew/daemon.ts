@@ -21,12 +21,12 @@ import type { RenewOptions } from './run.js'
 
 /** Milliseconds within which a renewal must end after the signal; then the process ends without it, as after a crash. */
 const abandonAfterMs = 500
-/** Milliseconds after a hook within which it is recorded that it has run: otherwise the next run repeats it. */
+/** Milliseconds after a hook for which the process does not end, so that its success is recorded: otherwise the next run repeats it. */
 const recordingMs = 10_000
 
 /**
  * Runs until the process is asked to end, and ends with the exit code that every other command would.
- * @param profile the only one to care for; undefined: all
+ * @param profile the only one to renew; undefined: all
  */
 export async function runDaemon(
   profile: string | undefined,
@@ -51,23 +51,8 @@ export async function runDaemon(
   const warnings = new Warnings(emit)
   // Mistakes in the flags are reported now, and not with the first renewal.
   if ((await routeChoice(options, context)).insecure) emit({ type: 'warning', warning: 'insecure' })
-
-  let hookRuns = 0
-  let hookEndedMs = -Infinity
-  const { hook } = request
-  const countedHook: typeof hook =
-    hook &&
-    (async (profiles) => {
-      hookRuns += 1
-      try {
-        await hook(profiles)
-      } finally {
-        hookRuns -= 1
-        hookEndedMs = monotonic()
-      }
-    })
   const daemon = new Daemon(
-    { profile, rule, hasHook: hook !== undefined },
+    { profile, rule, hasHook: request.hook !== undefined },
     {
       now,
       monotonic,
@@ -78,13 +63,13 @@ export async function runDaemon(
       run: async (profiles, onResult) => {
         // The flags name files, which may have been replaced since the last run.
         const choice = await routeChoice(options, context)
-        const renewal = { ...request, hook: countedHook, profiles }
+        const { hook, isUnderWay } = observeHook(request.hook, monotonic)
+        const renewal = { ...request, hook, profiles }
         const running = kyconnect.renew(renewal, { choice, emit: warnings.emit, trace }, (result) => {
           if (result.outcome === 'renewed') warnings.forget()
           onResult(result)
         })
-        const isHookUnderWay = (): boolean => hookRuns > 0 || monotonic() - hookEndedMs < recordingMs
-        return orAbandon(running, isHookUnderWay, context)
+        return orAbandon(running, isUnderWay, context)
       },
       emit: report,
     },
@@ -144,6 +129,26 @@ function createLog(json: boolean, rule: DueRule, context: Context): (event: Daem
   }
 }
 
+/** The hook of one run, and whether it is running, or has ended just now and its end is not recorded yet. */
+function observeHook(
+  hook: RenewalRun['hook'],
+  monotonic: () => number,
+): { readonly hook: RenewalRun['hook']; readonly isUnderWay: () => boolean } {
+  let [isRunning, endedMs] = [false, -Infinity]
+  const observed: RenewalRun['hook'] =
+    hook &&
+    (async (profiles) => {
+      isRunning = true
+      try {
+        await hook(profiles)
+      } finally {
+        isRunning = false
+        endedMs = monotonic()
+      }
+    })
+  return { hook: observed, isUnderWay: () => isRunning || monotonic() - endedMs < recordingMs }
+}
+
 /** Passes warnings on, each once until a renewal succeeds: a renewal that fails is tried again and again. */
 class Warnings {
   readonly #said = new Set<string>()
@@ -166,9 +171,8 @@ class Warnings {
 }
 
 /**
- * The result of a run, which ends by itself after the signal, as a rule at once. It is not waited for where it cannot end, as while a key
- * is generated: the process then ends by the signal itself, as in a crash, which leaves the old or the new identity. A hook has a time
- * limit itself.
+ * The result of a run. After the signal a run usually ends at once. Where it cannot, as while a key is generated, the signal ends the process
+ * without it, as a crash would, which leaves the old identity or the new one. A hook has a time limit itself.
  */
 function orAbandon<T>(running: Promise<T>, isHookUnderWay: () => boolean, { runtime, endNow }: Context): Promise<T> {
   const { signal } = runtime

@@ -10,7 +10,7 @@ Examples:
   $ kyconnect renew --all --if-due
   # earlier than usual, and let a web server know
   $ kyconnect renew --all --if-due --expires-in 40d --exec 'systemctl reload nginx'
-  # for as long as it runs, with /healthz and /metrics on port 9464
+  # as a daemon, with /healthz and /metrics on port 9464
   $ kyconnect renew --daemon --listen 9464
 `
 
@@ -19,16 +19,16 @@ export const renewCommand: CommandDefinition = (program, run) => {
     .command('renew')
     .summary('renew the certificate of an identity, or of all that are due')
     .description(
-      'Renews certificates: a new key, a new certificate, and a proof that the gateway accepts it, before it replaces the current one. "kyconnect rollback" restores the one before.',
+      'Renews certificates: generates a key, requests a certificate, and replaces the current one once the gateway has accepted the new one. "kyconnect rollback" restores the previous one.',
     )
-    .argument('[profile]', 'as --profile')
+    .argument('[profile]', 'same as --profile')
   addProfileOption(command)
-    .option('--all', 'every stored identity')
+    .option('--all', 'renew every stored identity')
     .optionsGroup('When:')
     .option('--if-due', 'renew only what is due: by default when less than a third of its lifetime is left')
     .option(
       '--expires-in <time>',
-      'with --if-due or --daemon: due when less than this is left, as 20d, 36h or 33%, but never in the first 1/20 of the lifetime',
+      'with --if-due or --daemon: due when less than this is left, such as 20d, 36h or 33%, but never in the first 1/20 of the lifetime',
     )
     .option(
       '--daemon',
@@ -36,7 +36,7 @@ export const renewCommand: CommandDefinition = (program, run) => {
     )
     .option(
       '--listen <address:port>',
-      'with --daemon: serve /healthz and /metrics there, as 9464 (for this machine only), 0.0.0.0:9464 or [::1]:9464',
+      'with --daemon: serve /healthz and /metrics at this address, such as 9464 (for this machine only), 0.0.0.0:9464 or [::1]:9464',
     )
     .optionsGroup('Key:')
     .option('--reuse-key', 'keep the current key instead of generating a new one')

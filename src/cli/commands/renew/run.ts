@@ -80,7 +80,7 @@ export function parseRequest(options: RenewOptions, context: Context): Omit<Rene
 export function parseExpiresIn(text: string): DueRule {
   const rule = parseDueRule(text)
   if (rule !== undefined) return rule
-  throw new UsageError(`--expires-in takes a time as 20d, 36h or 33%, not ${JSON.stringify(text.slice(0, 40))}`)
+  throw new UsageError(`--expires-in takes a time such as 20d, 36h or 33%, not ${JSON.stringify(text.slice(0, 40))}`)
 }
 
 function parseKey({ reuseKey, keyAlgorithm }: RenewOptions): RenewalKey {

@@ -2,7 +2,7 @@ import { KyconnectError } from '../../../errors.js'
 import type { RunResult } from '../../../renewal/run.js'
 import { exitCodeOf } from '../../exit-codes.js'
 
-/** Exit codes by how much they need a person, most of all first: a certificate that is gone, then the machine, then what may pass. */
+/** Exit codes in the order of how much they need a person: first certificates, then this machine, then what may pass. */
 const bySeverity = [1, 4, 5, 9, 2, 12, 7, 6, 8]
 /** The number of profiles that a message names; the details of the error name all. */
 const maxNames = 10

@@ -15,9 +15,9 @@ export const revokeCommand: CommandDefinition = (program, run) => {
     .command('revoke')
     .summary('revoke the certificate of an identity, so that it cannot be renewed')
     .description(
-      'Revokes the certificate of an identity. It works until it expires: the services refuse only to renew it. This cannot be undone. A certificate that was revoked before is revoked again, which does no harm; so run it again when no answer arrives.',
+      'Revokes the certificate of an identity. It works until it expires: the services refuse only to renew it. This cannot be undone. Revoking a certificate twice does no harm, so run it again when no answer arrives.',
     )
-    .argument('[profile]', 'as --profile')
+    .argument('[profile]', 'same as --profile')
   addProfileOption(command)
     .option('-y, --yes', 'revoke without asking for the name of the App; needed where there is no terminal')
     .addHelpText('after', examples)

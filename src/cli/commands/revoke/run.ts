@@ -45,7 +45,7 @@ async function confirmRevocation(
 ): Promise<void> {
   if (yes === true) return
   const name = oneLine(app)
-  const question = `This cannot be undone: the certificate of "${profile}" works until ${isoSeconds(notAfter)}, and is not renewed any more. Type the name of the App, ${name}, to revoke it:`
+  const question = `This cannot be undone: the certificate of "${profile}" works until ${isoSeconds(notAfter)}, and cannot be renewed. Type the name of the App, ${name}, to revoke it:`
   if (await confirmByName(question, name, json === true, context)) return
   throw new ConfirmationNeededError(
     `the certificate of "${profile}" was not revoked: ${whyNotConfirmed(json === true, context)}`,
@@ -77,7 +77,7 @@ function revokedLines({ metadata: { profile, app, notAfter }, unrevoked }: Revoc
     ...(unrevoked === undefined
       ? []
       : [
-          `  not revoked  the certificate before it, valid until ${isoSeconds(unrevoked.notAfter)}: to revoke it too, run kyconnect rollback ${profile}, then revoke again`,
+          `  not revoked  the previous certificate, valid until ${isoSeconds(unrevoked.notAfter)}: to revoke it too, run kyconnect rollback ${profile}, then revoke again`,
         ]),
     `  next         kyconnect remove ${profile}    deletes the key and the certificate from this machine`,
     `               kyconnect pair --force --profile ${profile} --url -    pairs again, with a new token URL`,

@@ -4,7 +4,7 @@ import type { RollbackOptions } from './run.js'
 
 const examples = `
 Examples:
-  # after a renewal or "pair --force": return to the certificate before
+  # after a renewal or "pair --force": return to the previous certificate
   $ kyconnect rollback demo
 `
 
@@ -15,7 +15,7 @@ export const rollbackCommand: CommandDefinition = (program, run) => {
     .description(
       'Restores the identity that the last "renew", "pair --force" or "import --force" replaced; running it again returns to the other one. An identity whose certificate has expired or been revoked is restored only with --yes.',
     )
-    .argument('[profile]', 'as --profile')
+    .argument('[profile]', 'same as --profile')
   addProfileOption(command)
     .option('-y, --yes', 'restore the identity even if its certificate has expired or been revoked')
     .addHelpText('after', examples)

@@ -21,21 +21,21 @@ export const statusCommand: CommandDefinition = (program, run) => {
     .description(
       'Shows the stored identities: profile, App, the end of the validity, the time left, the next renewal, the gateway, and the state. Asks no service. For up to 20 identities the keys are checked too; for more, name one with --profile.',
     )
-    .argument('[profile]', 'as --profile')
+    .argument('[profile]', 'same as --profile')
     .optionsGroup('Identity:')
     .option('--profile <name>', 'show this identity only (default: all)')
     .option(
       '--expires-in <time>',
-      'due when less than this is left, as 20d, 36h or 33% (default: a third of the lifetime)',
+      'due when less than this is left, such as 20d, 36h or 33% (default: a third of the lifetime)',
     )
     .optionsGroup('Check:')
     .option(
       '--check',
-      'end with 10 when a renewal is due or a hook is pending, with 11 when a certificate has expired or been revoked, with 5 when there is no identity or one cannot be used',
+      'exit with 10 when a renewal is due or a hook is pending, with 11 when a certificate has expired or been revoked, with 5 when there is no identity or one cannot be used',
     )
     .addHelpText('after', examples)
   addOutputOptions(command)
-    .option('--prometheus', 'print the text format of Prometheus')
+    .option('--prometheus', 'print metrics in the text format of Prometheus')
     .action((profile: string | undefined, options: StatusOptions) =>
       run(async (context) => (await import('./run.js')).runStatus(profile, options, context)),
     )

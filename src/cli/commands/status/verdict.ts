@@ -44,7 +44,7 @@ export function verdict(assessments: readonly Assessment[], expiresIn: string | 
       (one) => `the certificate of ${one} is due for renewal`,
       (all) => `the certificates of ${all} are due for renewal`,
     ),
-    sentence(hookPending, (any) => `the command of renew --exec has not succeeded for ${any}`),
+    sentence(hookPending, (any) => `the --exec command has not succeeded for ${any}`),
   ]
     .flat()
     .join('; ')
