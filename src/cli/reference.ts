@@ -200,7 +200,7 @@ renewed it meanwhile), \`not-due\` or \`failed\`. A failed one has \`error\` (\`
 
 \`renew --daemon\` prints one document per line, for each change: \`time\`, \`event\`, and what the event is about. \`event\` is \`started\`
 (with \`url\`, where it listens, or null, \`only\`, the profile it was given, or null, \`place\`, where the identities are, and \`empty\`), \`appeared\`, \`changed\` (by another process), \`due\`, \`renewed\` (with \`failures\`, how often it had
-failed before), \`expired\`, \`revoked\`, \`recovered\` (each with \`profile\`, \`app\`, \`fingerprint\`, \`notAfter\`, \`nextRenewal\`), \`failed\`,
+failed before), \`expired\`, \`revoked\`, \`recovered\` (each with \`profile\`, \`app\`, \`fingerprint\`, \`notAfter\`, and \`nextRenewal\`, null if it cannot be renewed), \`failed\`,
 \`unusable\` (with \`profile\`, \`error\`), \`gone\`, \`hook-succeeded\`, \`hook-failed\` (with \`profiles\`), \`store-failed\`, \`store-recovered\` or
 \`stopping\`.
 
