@@ -5,7 +5,7 @@ import { errorCodeOf, FilesError, InterruptedError, type KyconnectError, Termina
 import { Kyconnect } from '../kyconnect.js'
 import { readRuntime } from '../runtime.js'
 import type { Context } from './context.js'
-import { isClosedPipe, type Output, writeAll } from './output/output.js'
+import { isClosedPipe, type Output, writeAll, writeInThread } from './output/output.js'
 
 /** Reads everything that is needed from the process, once; no code below reads `process`. */
 export async function createContext(): Promise<Context> {
@@ -116,5 +116,6 @@ function outputOf(fd: number, stream: () => NodeJS.WriteStream): Output {
         })
       }
     },
+    writeInBackground: (text) => writeAll(fd, text, writeInThread),
   }
 }

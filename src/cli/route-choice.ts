@@ -16,6 +16,8 @@ export interface NetworkOptions {
 }
 
 const defaultTimeoutSeconds = 30
+/** Bytes of a CA file: it may be stored with the identity, where no file is larger. */
+const maxCaBytes = 1024 * 1024
 
 /** The profile that the flag names, otherwise the environment. */
 export function namedProfile(option: string | undefined, context: Context): string | undefined {
@@ -159,6 +161,11 @@ export function parseProxy(text: string): URL | null {
 
 async function readCaFile(path: string, name: string, context: Context): Promise<string> {
   const pem = await readGivenFile(path, name, context)
+  if (Buffer.byteLength(pem) > maxCaBytes) {
+    throw new UsageError(`${name}: ${quoted(path)} is larger than ${maxCaBytes / 1024} KiB`, {
+      hints: ["name a file that holds only the CA of the cluster: the system's own CAs are trusted anyway"],
+    })
+  }
   if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(pem)) return pem
   throw new UsageError(`${name}: ${quoted(path)} does not contain a PEM certificate`, {
     hints: ['convert a DER file to PEM: openssl x509 -inform der -in ca.der -out ca.pem'],

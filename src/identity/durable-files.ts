@@ -2,6 +2,7 @@ import { chmod, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errorCodeOf, FilesError, hasErrorCode, KyconnectError } from '../errors.js'
 import type { EncodedFiles } from './identity-codec.js'
+import { checkReadable } from './own-files.js'
 
 /** Writes a new file that only we can read, whatever the umask, and returns when it is on disk. */
 export async function writeOwnFile(path: string, content: string | Uint8Array): Promise<void> {
@@ -24,12 +25,14 @@ export async function makeFolder(path: string): Promise<void> {
 /**
  * Creates a folder with these files in one step: it gets its name once all of it is on disk. The caller syncs the parent folder.
  * @param temporary the path under which the folder is written first, in the same parent
+ * @throws IdentityUnusableError when a file would be too large to be read back
  */
 export async function writeFolder(
   path: string,
   temporary: string,
   files: Readonly<Record<string, string | Uint8Array>> | EncodedFiles,
 ): Promise<void> {
+  for (const [name, content] of Object.entries(files)) checkReadable(join(path, name), content)
   await makeFolder(temporary)
   try {
     await Promise.all(Object.entries(files).map(([name, content]) => writeOwnFile(join(temporary, name), content)))
@@ -44,9 +47,10 @@ export async function writeFolder(
 /**
  * Replaces a file in one step: readers see all of the old content or all of the new.
  * @returns what failed after the rename: the file is replaced, but may not survive a power failure
- * @throws what failed before: nothing has changed
+ * @throws what failed before: nothing has changed; IdentityUnusableError when the file would be too large to be read back
  */
 export async function replaceOwnFile(path: string, content: string, temporary: string): Promise<unknown> {
+  checkReadable(path, content)
   try {
     await writeOwnFile(temporary, content)
     await rename(temporary, path)

@@ -2,13 +2,13 @@ import { readdir, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hasErrorCode, IdentityUnusableError, type KyconnectError, NoIdentityError } from '../errors.js'
 import { currentLags, linkedVersion, type MakeLink, pointCurrent } from './current-link.js'
-import { filesError, onFiles, replaceOwnFile, syncFolder } from './durable-files.js'
+import { filesError, onFiles, replaceOwnFile, syncFolder, writeOwnFile } from './durable-files.js'
 import { encodeMetadata } from './identity-codec.js'
 import type { Identity, Material, Metadata, Pending } from './identity.js'
 import type { HeldLock } from './lock.js'
 import { deleteUnfinished, tidy } from './mending.js'
 import { noIdentityOf } from './no-identity.js'
-import { deletePending, releaseReserved, writePending } from './pending-folder.js'
+import { deletePending, releaseReserved, reservedBytes, writePending } from './pending-folder.js'
 import { isVersion, type Pointer, readPointer, replacePointer } from './pointer.js'
 import { currentPath, type ProfileFolder, versionPath } from './profile-folder.js'
 import type { ProfileChange, Written } from './store.js'
@@ -31,6 +31,14 @@ export class FolderChange implements ProfileChange {
 
   async begin(pending: Pending): Promise<void> {
     await onFiles(`write to ${this.#profile.path}`, () => writePending(this.#profile, pending))
+  }
+
+  async checkSpace(): Promise<void> {
+    const { path, randomHex } = this.#profile
+    const file = join(path, `reserved.${randomHex(4)}`)
+    await onFiles(`write to ${path}`, () =>
+      writeOwnFile(file, Buffer.alloc(reservedBytes, 0x20)).finally(() => rm(file, { force: true })),
+    )
   }
 
   async discard(): Promise<void> {

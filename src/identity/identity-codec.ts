@@ -33,12 +33,13 @@ export function encodeIdentity(metadata: Metadata, { key, leaf, chain, ca }: Mat
 
 /** The text of identity.json alone. */
 export function encodeMetadata(metadata: Metadata): string {
-  const { route, notBefore, notAfter, pairedAt, revokedAt, rejectedAt, ...plain } = metadata
+  const { route, notBefore, notAfter, pairedAt, obtainedAt, revokedAt, rejectedAt, ...plain } = metadata
   return toJson({
     ...plain,
     notBefore: notBefore.toISOString(),
     notAfter: notAfter.toISOString(),
     pairedAt: pairedAt.toISOString(),
+    obtainedAt: obtainedAt.toISOString(),
     revokedAt: revokedAt?.toISOString() ?? null,
     rejectedAt: rejectedAt?.toISOString() ?? null,
     ...encodeRoute(route),
@@ -90,6 +91,7 @@ export function decodeMetadata(json: string, profile: string, place: string): Me
     insecure: read.flag('insecure'),
     pairedAt: read.date('pairedAt'),
     // Identities that were stored before renewals existed have none of these.
+    obtainedAt: read.optionalDate('obtainedAt') ?? read.date('pairedAt'),
     revokedAt: read.optionalDate('revokedAt'),
     rejectedAt: read.optionalDate('rejectedAt'),
     hookPending: read.optionalFlag('hookPending'),

@@ -38,6 +38,8 @@ export interface Metadata {
   /** Paired without checking the server's certificate. */
   readonly insecure: boolean
   readonly pairedAt: Date
+  /** When this machine got the certificate, by its own clock. */
+  readonly obtainedAt: Date
   /** When the service was asked to revoke this certificate, or said that it is revoked: it works until it expires, and cannot be renewed. */
   readonly revokedAt: Date | null
   /** When a new certificate was last rejected, by our checks or by the gateway, after the service had signed it for a renewal. */

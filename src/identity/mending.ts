@@ -41,7 +41,7 @@ export async function tidy(profile: ProfileFolder, pointer: Pointer | undefined)
 export async function deleteUnfinished(profile: ProfileFolder): Promise<void> {
   const entries = await readdir(profile.path)
   const unfinished = entries.filter((name) =>
-    /^(?:(?:pending|current|pointer\.json)\.[0-9a-f]{8}|current\.stale-[0-9a-f]{8}|current\.[0-9a-f]{8}\.stale)$/.test(
+    /^(?:(?:pending|current|reserved|pointer\.json)\.[0-9a-f]{8}|current\.stale-[0-9a-f]{8}|current\.[0-9a-f]{8}\.stale)$/.test(
       name,
     ),
   )

@@ -9,6 +9,16 @@ import { shellWord } from '../shell-word.js'
 
 /** A whole identity takes less than a tenth of this. */
 const maxFileBytes = 1024 * 1024
+
+/** Refuses to write what would not be read back. @throws IdentityUnusableError */
+export function checkReadable(path: string, content: string | Uint8Array): void {
+  if (Buffer.byteLength(content) <= maxFileBytes) return
+  throw new IdentityUnusableError(
+    `${path} would be too large: kyconnect reads no file larger than ${maxFileBytes / 1024} KiB`,
+    { hints: ['inform the administrator of the cluster: its services name URLs or a subject that are much too long'] },
+  )
+}
+
 /** A link is not followed, and a FIFO does not make us wait for a writer. Windows has neither flag: undefined counts as 0 here. */
 const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 

@@ -11,7 +11,7 @@ import { pendingPath, type ProfileFolder } from './profile-folder.js'
 /** Milliseconds for which the token of a csrUrl is valid (docs/contract.md §4); after that it must not stay on disk. */
 const lifetimeMs = 5 * 60_000
 /** Bytes reserved before the CSR is sent, so that the certificate can be stored even if the disk fills up meanwhile. */
-const reservedBytes = 64 * 1024
+export const reservedBytes = 64 * 1024
 
 /** Stores a pending pairing, completely or not at all, after deleting the one that was pending before. */
 export async function writePending(profile: ProfileFolder, pending: Pending): Promise<void> {

@@ -46,6 +46,8 @@ export interface ProfileChange {
    * @throws FilesError
    */
   begin(pending: Pending): Promise<void>
+  /** Checks that there is space for an identity. @throws FilesError */
+  checkSpace(): Promise<void>
   /** Deletes the pending pairing, if there is one. */
   discard(): Promise<void>
   /**

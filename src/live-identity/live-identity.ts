@@ -124,7 +124,7 @@ export class LiveIdentity {
    * @returns whether the certificate is a new one now; another process may have renewed it
    * @throws CertificateExpiredError, CertificateRevokedError, LockHeldError, and what the requests of a renewal throw
    */
-  renewIfDue(): Promise<boolean> {
+  async renewIfDue(): Promise<boolean> {
     this.#deps.transport.signal.throwIfAborted()
     return this.#keeper.renewIfDue()
   }

@@ -97,10 +97,12 @@ async function sign(
 ): Promise<Written<Identity>> {
   const { csrUrl, subject, key, profile, app, commonName, gatewayHost, connectorHost, urls, route, insecure } = pending
   const known = { profile, app, commonName, gatewayHost, connectorHost, urls, route, insecure }
+  const now = deps.now()
   const about = {
     ...known,
     acceptedHosts: [],
-    pairedAt: deps.now(),
+    pairedAt: now,
+    obtainedAt: now,
     revokedAt: null,
     rejectedAt: null,
     hookPending: await isHookPending(profile, deps),

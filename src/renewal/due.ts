@@ -14,6 +14,7 @@ const spread = 1 / 20
 export type CertificateState = 'fine' | 'due' | 'expired' | 'revoked'
 
 type Validity = Pick<Metadata, 'notBefore' | 'notAfter' | 'fingerprint'>
+type Rests = Pick<Metadata, 'obtainedAt' | 'rejectedAt'>
 
 const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
 
@@ -40,12 +41,28 @@ export function dueDate({ notBefore, notAfter, fingerprint }: Validity, rule: Du
 }
 
 /**
- * The instant from which a program renews a certificate: when it is due, but not within 1/20 of the lifetime after a new one was rejected.
+ * The instant from which a program renews a certificate: when it is due, but not within 1/20 of its lifetime after this machine got it, or
+ * after a new one was rejected.
  */
-export function renewalDate(metadata: Validity & Pick<Metadata, 'rejectedAt'>, rule: DueRule): Date {
-  const { notBefore, notAfter, rejectedAt } = metadata
-  const restMs = (notAfter.getTime() - notBefore.getTime()) * spread
-  return new Date(Math.max(dueDate(metadata, rule).getTime(), rejectedAt === null ? 0 : rejectedAt.getTime() + restMs))
+export function renewalDate(metadata: Validity & Rests, rule: DueRule): Date {
+  const { rejectedAt } = metadata
+  const rejectionMs = rejectedAt === null ? 0 : rejectedAt.getTime() + restMs(metadata)
+  return new Date(Math.max(dueDate(metadata, rule).getTime(), newUntilMs(metadata), rejectionMs))
+}
+
+/** Whether this machine got the certificate so recently that no program renews it, although by a wrong clock it looks due at once. */
+export function isNew(metadata: Validity & Rests, now: Date): boolean {
+  return newUntilMs(metadata) > now.getTime()
+}
+
+/** Before the last 1/20 of the lifetime in any case: the clock may have been set back since this machine got the certificate. */
+function newUntilMs(metadata: Validity & Rests): number {
+  const { obtainedAt, notAfter } = metadata
+  return Math.min(obtainedAt.getTime() + restMs(metadata), notAfter.getTime() - restMs(metadata))
+}
+
+function restMs({ notBefore, notAfter }: Validity): number {
+  return (notAfter.getTime() - notBefore.getTime()) * spread
 }
 
 /** What a certificate needs at an instant. An expired or revoked one cannot be renewed: the App must be paired again. */

@@ -11,6 +11,7 @@ import {
   IdentityUnusableError,
   KyconnectError,
   RenewalWaitsError,
+  RequestRefusedError,
 } from '../errors.js'
 import { IdentityGateway } from '../gateway/gateway.js'
 import { type Identity, isoSeconds, type Metadata } from '../identity/identity.js'
@@ -25,7 +26,7 @@ import { readSubject } from '../pki/chain.js'
 import { commonName, type DistinguishedName, formatRfc4514 } from '../pki/distinguished-name.js'
 import { generateKey, isKeyAlgorithm, type KeyAlgorithm } from '../pki/key.js'
 import { refusalError } from '../transport/refusal.js'
-import { certificateState, type DueRule, renewalDate } from './due.js'
+import { certificateState, type DueRule, isNew, renewalDate } from './due.js'
 
 /** The key of the new certificate. */
 export type RenewalKey =
@@ -79,7 +80,9 @@ export async function renewIdentity(profile: string, request: RenewalRequest, de
 }
 
 function isWanted(metadata: Metadata, onlyDue: DueRule | undefined, now: Date): boolean {
-  return onlyDue === undefined || certificateState(metadata, onlyDue, now) !== 'fine'
+  if (onlyDue === undefined) return true
+  const state = certificateState(metadata, onlyDue, now)
+  return state === 'due' ? !isNew(metadata, now) : state !== 'fine'
 }
 
 function isNewer(present: Metadata, before: Metadata): boolean {
@@ -137,9 +140,16 @@ async function renewLocked(
     emit({ type: 'finished', step: 'private-key', source: request.key.kind, bits })
 
     emit({ type: 'started', step: 'certificate' })
+    // A certificate that is signed and cannot be stored would be signed again and again.
+    await change.checkSpace()
     const certified = await certify(
       gateway.client,
-      { url, key, subject, about: { ...about, hookPending: request.hasHook || about.hookPending, rejectedAt: null } },
+      {
+        url,
+        key,
+        subject,
+        about: { ...about, hookPending: request.hasHook || about.hookPending, obtainedAt: now(), rejectedAt: null },
+      },
       change,
       {
         onSigned: () => (reached.signature = true),
@@ -172,7 +182,8 @@ function isRejection(error: unknown): boolean {
   return (
     error instanceof CertificateUnverifiedError ||
     error instanceof AnswerMalformedError ||
-    error instanceof ClientCertificateRefusedError
+    error instanceof ClientCertificateRefusedError ||
+    error instanceof RequestRefusedError
   )
 }
 
@@ -195,7 +206,7 @@ async function prove(candidate: Identity, present: Identity, deps: PairDeps): Pr
   try {
     await retryWhileRefused(proofPatienceMs, deps, () => fetchManagementInfo(gateway.client, infoUrl))
   } catch (error) {
-    if (!(error instanceof ClientCertificateRefusedError)) throw error
+    if (!(error instanceof ClientCertificateRefusedError || error instanceof RequestRefusedError)) throw error
     throw error.replaceHints(
       'inform the administrator of the cluster: the gateway does not accept what the Connector signs, perhaps because the CA was replaced',
     )

@@ -17,6 +17,7 @@ async function written(
       output.push(Buffer.from(text))
       return Promise.resolve()
     },
+    writeInBackground: () => Promise.resolve(),
   }
   const body = (async function* () {
     await Promise.resolve()

@@ -48,7 +48,8 @@ test('a command that cannot be started fails with the code of the error', async 
   const error: unknown = await run(`: ${'x'.repeat(200_000)}`).catch((thrown: unknown) => thrown)
   expect(error).toBeInstanceOf(HookFailedError)
   expect(error).toMatchObject({
-    message: 'the --exec command failed: it could not be started (E2BIG)',
+    message:
+      'the --exec command failed: it could not be started: the names of the profiles and the environment are too long for this system',
     details: { end: 'E2BIG' },
   })
 })

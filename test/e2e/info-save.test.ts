@@ -168,6 +168,19 @@ test.each([
   expect(await route()).toEqual(before)
 })
 
+test('a CA file that is too large to be read back is refused with 2, and the identity stays usable', async () => {
+  const large = join(folder.path, 'large.pem')
+  await writeFile(large, (await readFile(twoCas, 'utf8')).repeat(1000))
+  fake.requests.length = 0
+  for (const args of [
+    ['info', '--save'],
+    ['pair', '--force', '--url', '-'],
+  ])
+    expect((await go([...args, '--ca-file', large], {}, fake.tokenUrl)).code).toBe(2)
+  expect(fake.requests).toEqual([])
+  expect((await go(['info', ...moved()])).code).toBe(0)
+})
+
 test('"none" is a port, a rule and a file as any other without --save', async () => {
   expect((await go(['info', '--node-port', 'none'])).code).toBe(2)
   expect((await go(['info', '--resolve', 'none'])).code).toBe(2)

@@ -147,6 +147,7 @@ test('close ends what runs, and the signal closes', async () => {
     console.log(await running)
     await closed.close()
     console.log(await settle(closed.fetch('metadata')))
+    console.log(await settle(closed.renewIfDue()))
 
     const controller = new AbortController()
     const aborted = await openIdentity({ signal: controller.signal })
@@ -157,7 +158,10 @@ test('close ends what runs, and the signal closes', async () => {
     console.log(await settle(openIdentity({ signal: controller.signal })))
   `)
   const [closed, ended] = ['the identity has been closed', 'the program ends']
-  expect([done.code, done.stdout.trim().split('\n')], done.stderr).toEqual([0, [closed, closed, ended, ended, ended]])
+  expect([done.code, done.stdout.trim().split('\n')], done.stderr).toEqual([
+    0,
+    [closed, closed, closed, ended, ended, ended],
+  ])
 })
 
 test('a store is a folder or another object, and NODE_DEBUG prints nothing of a request', async () => {

@@ -178,6 +178,15 @@ describe('--if-due', () => {
   })
 })
 
+test('a clock that is fast does not make timers, daemons and programs renew one certificate after another', async () => {
+  const timer = (days: number): Promise<Run> =>
+    command(['renew', '--all', '--if-due', '--json'], { env: clock(days * day) })
+  for (const days of [80, 80.1, 81, 84.5]) expect((await timer(days)).code).toBe(0)
+  expect(renewals()).toBe(1)
+  expect((await timer(84.7)).code).toBe(0)
+  expect(renewals()).toBe(2)
+})
+
 describe('of twenty that renew one identity at once', () => {
   test('one does, and the others say that it is renewed already', async () => {
     const limit = 200_000
@@ -288,6 +297,14 @@ describe('the present identity stays in use', () => {
     fake.faults = {}
     expect((await command(['renew'], { env: clock(66.8 * day) })).code).toBe(0)
     expect((await stored()).rejectedAt).toBeNull()
+  })
+
+  test('and a full disk is noticed before the service signs anything', async () => {
+    const limits = `ulimit -f 32; exec "${process.execPath}" "${join(root, 'bin', 'kyconnect.js')}" renew --json`
+    const run = await start('bash', ['-c', `trap '' XFSZ; ${limits}`], { env: environment() }).end
+    expect(jsonError(run)).toMatchObject({ code: 'ERR_FILES', exitCode: 9 })
+    expect(renewals()).toBe(0)
+    expect(await readdir(join(home, 'demo'))).not.toContainEqual(expect.stringMatching(/^reserved/))
   })
 
   test('when the gateway refuses the new certificate for longer than a minute', async () => {
@@ -551,6 +568,20 @@ describe('--exec', () => {
     expect(await readFile(done ?? '', 'utf8')).toBe('demo\n')
     expect(await stored()).toMatchObject({ fingerprint, hookPending: false })
     expect(renewals()).toBe(1)
+  })
+
+  test('that fails is reported beside a renewal whose failure is worse', async () => {
+    await pair('other')
+    await writeFile(join(home, 'other', 'pointer.json'), 'damaged')
+    const run = await command(['renew', '--all', '--exec', 'exit 3'])
+    expect([run.code, renewals()]).toEqual([5, 1])
+    expect(run.stderr).toMatch(/other: not renewed: .*damaged/)
+    expect(run.stderr).toContain('the --exec command failed: it exited with code 3')
+  })
+
+  test('without a command is refused before anything is renewed', async () => {
+    for (const empty of ['', ' ']) expect((await command(['renew', '--exec', empty])).code).toBe(2)
+    expect(renewals()).toBe(0)
   })
 
   test('does not run when nothing was renewed', async () => {

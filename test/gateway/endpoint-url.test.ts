@@ -27,6 +27,7 @@ const identity = (more: Partial<Identity['metadata']> = {}): Identity => ({
     route: { nodePort: 30443, resolve: [], serverCa: null, proxy: null },
     insecure: false,
     pairedAt: new Date(0),
+    obtainedAt: new Date(0),
     revokedAt: null,
     rejectedAt: null,
     hookPending: false,

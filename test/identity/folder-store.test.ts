@@ -132,6 +132,23 @@ describe('an identity', () => {
     expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(1)
   })
 
+  test('stays as it is when a file of it would become too large to be read back', async () => {
+    const store = storeAt(home)
+    const { metadata } = await commit(store, one)
+    const before = await store.load('demo')
+    const urls = { infoUrl: `https://gateway.kyma.local/${'x'.repeat(1024 * 1024)}` }
+    const serverCa = two.ca.repeat(1000)
+    for (const larger of [{ urls }, { route: { ...metadata.route, serverCa } }]) {
+      const amended = store.locked('demo', (change) => change.amend((present) => ({ ...present, ...larger })))
+      await expect(amended).rejects.toThrow(IdentityUnusableError)
+      await expect(
+        store.locked('demo', (change) => change.commit({ ...metadata, ...larger }, two, 'keep')),
+      ).rejects.toThrow(/\/(identity\.json|server-ca\.pem) would be too large/)
+    }
+    expect(await store.load('demo')).toEqual(before)
+    expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(1)
+  })
+
   test('gets new metadata and another CA in one step, and what a rollback restores stays the same', async () => {
     const store = storeAt(home)
     await commit(store, one)

@@ -22,6 +22,7 @@ const metadata: Metadata = {
   route: { nodePort: null, resolve: [], serverCa: null, proxy: null },
   insecure: false,
   pairedAt: new Date(0),
+  obtainedAt: new Date(0),
   revokedAt: null,
   rejectedAt: null,
   hookPending: false,

@@ -80,6 +80,7 @@ class World {
       route: { nodePort: null, resolve: [], serverCa: null, proxy: null },
       insecure: false,
       pairedAt: notBefore,
+      obtainedAt: new Date(0),
       revokedAt: null,
       rejectedAt: null,
       hookPending: false,

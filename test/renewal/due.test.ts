@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { certificateState, dueDate, parseDueRule, renewalDate, usualDueRule } from '../../src/renewal/due.js'
+import { certificateState, dueDate, isNew, parseDueRule, renewalDate, usualDueRule } from '../../src/renewal/due.js'
 
 const day = 86_400_000
 const notBefore = new Date('2026-11-25T00:00:00Z')
@@ -38,11 +38,22 @@ describe('a certificate of 92 days', () => {
     'is not renewed within a twentieth of its lifetime after a new one was rejected on day %s',
     (days) => {
       const rejectedAt = new Date(notBefore.getTime() + days * day)
-      const metadata = { notBefore, notAfter, fingerprint: '0'.repeat(64), rejectedAt }
+      const metadata = { notBefore, notAfter, fingerprint: '0'.repeat(64), obtainedAt: notBefore, rejectedAt }
       expect(daysAfterStart(renewalDate(metadata, usualDueRule))).toBeCloseTo(Math.max((92 * 2) / 3, days + 92 / 20), 6)
       expect(renewalDate({ ...metadata, rejectedAt: null }, usualDueRule)).toEqual(dueDate(metadata, usualDueRule))
     },
   )
+
+  test.each([
+    [80, 80 + 92 / 20],
+    [90, 92 - 92 / 20],
+  ])('is not renewed soon after a machine whose clock is fast got it on day %s', (days, renewed) => {
+    const obtainedAt = new Date(notBefore.getTime() + days * day)
+    const metadata = { notBefore, notAfter, fingerprint: '0'.repeat(64), obtainedAt, rejectedAt: null }
+    expect(daysAfterStart(renewalDate(metadata, usualDueRule))).toBeCloseTo(renewed, 6)
+    expect(isNew(metadata, new Date(notBefore.getTime() + 82 * day))).toBe(true)
+    expect(isNew(metadata, new Date(notBefore.getTime() + 88 * day))).toBe(false)
+  })
 
   test.each([
     ['fine', 0, null],

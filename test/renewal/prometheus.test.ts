@@ -23,6 +23,7 @@ const demo: Metadata = {
   route: { nodePort: null, resolve: [], serverCa: null, proxy: null },
   insecure: false,
   pairedAt: now,
+  obtainedAt: new Date(0),
   revokedAt: null,
   rejectedAt: null,
   hookPending: false,

@@ -53,6 +53,7 @@ export function metadataOf(profile: string, material: Material): Metadata {
     },
     insecure: false,
     pairedAt: new Date('2026-11-24T00:00:00Z'),
+    obtainedAt: new Date(0),
     revokedAt: null,
     rejectedAt: null,
     hookPending: false,

@@ -23,6 +23,8 @@ import type { RenewOptions } from './run.js'
 const abandonAfterMs = 500
 /** Milliseconds after a hook for which the process does not end, so that its success is recorded: otherwise the next run repeats it. */
 const recordingMs = 10_000
+/** Milliseconds within which the log's reader must take the last lines. */
+const lastLinesMs = 300
 
 /**
  * Runs until the process is asked to end, and ends with the exit code that every other command would.
@@ -39,7 +41,8 @@ export async function runDaemon(
   if (profile !== undefined) checkProfileName(profile)
   const listenAddress = options.listen === undefined ? undefined : parseListenAddress(options.listen)
   const rule = request.onlyDue ?? usualDueRule
-  const report = createLog(options.json === true, rule, context)
+  const log = createLog(options.json === true, rule, context)
+  const { report } = log
   const alarm = new Alarm()
   context.onHangup(() => {
     alarm.ring()
@@ -93,6 +96,7 @@ export async function runDaemon(
     context.exitCode = exitCodeOf(error.code)
   } finally {
     monitoring?.close()
+    await log.end()
   }
 }
 
@@ -113,19 +117,32 @@ export function checkDaemonOptions({ daemon, listen }: RenewOptions): void {
     throw new UsageError('--listen is for --daemon only', { hints: ['add --daemon, or leave --listen out'] })
 }
 
+/** The daemon's log. */
+interface Log {
+  readonly report: (event: DaemonEvent) => void
+  /** Waits for the last lines. If its reader has stopped reading, this ends the process by the signal that it received. */
+  readonly end: () => Promise<void>
+}
+
 /**
- * Writes a line per event to standard output. A line that cannot be written, because the disk is full or the log's reader has ended, is
- * lost: certificates are renewed all the same.
+ * Writes a line per event to standard output. A line that cannot be written, because the disk is full or the log's reader has ended or
+ * stopped reading, is lost or late: certificates are renewed all the same.
  */
-function createLog(json: boolean, rule: DueRule, context: Context): (event: DaemonEvent) => void {
-  const { kyconnect, runtime, stdout } = context
+function createLog(json: boolean, rule: DueRule, { kyconnect, runtime, stdout, endNow }: Context): Log {
   let writing = Promise.resolve()
-  return (event) => {
-    const now = runtime.now()
-    const line = json
-      ? kyconnect.redactJson(daemonDocument(event, rule, now))
-      : oneLine(kyconnect.showable(daemonLine(event, rule, now)))
-    writing = writing.then(() => stdout.write(`${line}\n`)).catch(() => undefined)
+  return {
+    report: (event) => {
+      const now = runtime.now()
+      const line = json
+        ? kyconnect.redactJson(daemonDocument(event, rule, now))
+        : oneLine(kyconnect.showable(daemonLine(event, rule, now)))
+      writing = writing.then(() => stdout.writeInBackground(`${line}\n`)).catch(() => undefined)
+    },
+    end: async () => {
+      const timer = setTimeout(endNow, lastLinesMs)
+      await writing
+      clearTimeout(timer)
+    },
   }
 }
 

@@ -63,6 +63,8 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
 /** @throws UsageError */
 export function parseRequest(options: RenewOptions, context: Context): Omit<RenewalRun, 'profiles' | 'summaries'> {
   const { exec, expiresIn } = options
+  if (exec?.trim() === '')
+    throw new UsageError('--exec takes a command, not an empty text', { hints: ['leave --exec out to run nothing'] })
   const isOnlyDue = options.ifDue === true || options.daemon === true
   if (expiresIn !== undefined && !isOnlyDue) {
     throw new UsageError('--expires-in is for --if-due and --daemon only', {
