@@ -18,5 +18,10 @@ folder=$1
 temporary=$(mktemp "$folder/.kyconnect.XXXXXX")
 trap 'rm -f "$temporary"' EXIT
 kyconnect status --prometheus >"$temporary"
+# The metrics of an empty home would look as if there had never been an identity, and an alert on them would end.
+if ! [ -s "$temporary" ]; then
+  echo "$folder/kyconnect.prom is left as it is: delete it if the identities were removed on purpose" >&2
+  exit 1
+fi
 chmod 644 "$temporary"
 mv "$temporary" "$folder/kyconnect.prom"

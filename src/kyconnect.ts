@@ -7,6 +7,7 @@ import { explainRefusal } from './gateway/refused-certificate.js'
 import { FolderStore } from './identity/folder-store.js'
 import { defaultHome } from './identity/home.js'
 import type { Identity, Urls } from './identity/identity.js'
+import { noIdentityIn } from './identity/no-identity.js'
 import { findOccupant, type Occupant } from './identity/occupant.js'
 import { completeRoute, readProxyUrl, type RouteChoice, type RouteEnvironment } from './identity/route.js'
 import type { IdentityStore, Written } from './identity/store.js'
@@ -115,14 +116,7 @@ export class Kyconnect {
   async selectProfile(named: string | undefined): Promise<string> {
     if (named !== undefined) return named
     const [only, ...others] = (await this.store.summaries()).map(({ profile }) => profile)
-    if (only === undefined) {
-      throw new NoIdentityError('no identity is stored on this machine', {
-        hints: [
-          'get a token URL from the administrator of the cluster, then run: kyconnect pair --url -',
-          'to try it without a cluster, run: kyconnect sandbox',
-        ],
-      })
-    }
+    if (only === undefined) throw noIdentityIn(this.store.place)
     if (others.length === 0) return only
     throw ambiguous([only, ...others], 'identities are stored')
   }
@@ -402,13 +396,13 @@ function transportDeps({ signal, monotonic }: Runtime, redactor: Redactor, { tra
 const noEnvironment: RouteEnvironment = { proxy: undefined, noProxy: [], rootFiles: [], systemRootFiles: [] }
 
 /** Opens the store on this machine. @param folder the home; by default the one that the environment names */
-export function openStore(
-  runtime: Runtime,
-  folder: string = runtime.environment['KYCONNECT_HOME'] ?? '',
-): Promise<IdentityStore> {
+export function openStore(runtime: Runtime, folder?: string): Promise<IdentityStore> {
+  const named = runtime.environment['KYCONNECT_HOME'] ?? ''
+  const home = folder ?? named
   return Promise.resolve(
     new FolderStore({
-      home: folder === '' ? defaultHome(runtime) : absolute(folder),
+      home: home === '' ? defaultHome(runtime) : absolute(home),
+      homeVariable: folder === undefined && named !== '' ? 'KYCONNECT_HOME' : undefined,
       userId: runtime.userId,
       pid: runtime.pid,
       hostname: runtime.hostname,

@@ -59,6 +59,8 @@ export type Warning = { readonly type: 'warning' } & (
   | { readonly warning: 'foreign-hosts-ignored'; readonly hosts: readonly string[] }
   | { readonly warning: 'hook-not-recorded'; readonly profile: string; readonly cause: string }
   | { readonly warning: 'insecure' }
+  /** `place`: where identities are looked for. */
+  | { readonly warning: 'no-identity'; readonly place: string }
   | { readonly warning: 'no-management-info'; readonly app: string }
   | { readonly warning: 'not-durable'; readonly cause: string }
   | { readonly warning: 'not-yet-valid-by-our-clock'; readonly notBefore: Date }

@@ -23,7 +23,21 @@ find_program() {
 kyconnect=$(find_program kyconnect)
 node=$(find_program node)
 
-# systemd does not read the files of your shell, so that it knows neither your PATH nor your variables. In a unit, % begins a specifier.
+# A timer that finds no identity would find nothing due, run after run.
+status=0
+problem=$(kyconnect status --check 2>&1 >/dev/null) || status=$?
+if [ "$status" = 5 ]; then
+  printf '%s\n' "$problem" 'nothing was installed: pair first (kyconnect pair), then run this again' >&2
+  exit 1
+fi
+if ! systemctl --user show-environment >/dev/null 2>&1; then
+  echo "nothing was installed: systemd runs no session for $(id -un)" >&2
+  echo '  log in as this user, with ssh or on the console, not with su or sudo, and run this again' >&2
+  echo '  or use cron: examples/crontab says how' >&2
+  exit 1
+fi
+
+# systemd does not read the files of your shell, so it knows neither your PATH nor your variables. In a unit, % begins a specifier.
 assign() {
   printf 'Environment="%s"\n' "$(printf '%s=%s' "$1" "$2" | sed 's/[\\"]/\\&/g; s/%/%%/g')"
 }

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Kyconnect } from '../kyconnect.js'
 import type { Runtime } from '../runtime.js'
+import type { ExitCode } from './exit-codes.js'
 import type { Output } from './output/output.js'
 
 /** Standard input: typed or piped. */
@@ -24,6 +25,8 @@ export interface Context {
   readonly onHangup: (listener: () => void) => void
   /** The path of the JSON Schema that the package has for service files. */
   readonly schemaFile: () => string
+  /** How the program ends after a command that throws nothing: 0 unless the command sets it. */
+  exitCode: ExitCode
   /** Hides the command line from other users of the machine. */
   readonly hideArguments: () => void
 }

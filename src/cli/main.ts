@@ -42,7 +42,7 @@ export async function main(
   try {
     await program.parseAsync([...args], { from: 'user' })
     await show(help)
-    return 0
+    return context?.exitCode ?? 0
   } catch (error) {
     if (isClosedPipe(error)) throw error
     if (error instanceof CommanderError && (error.exitCode === 0 || args.length === 0)) {

@@ -25,6 +25,12 @@ export async function confirmByName(message: string, name: string, json: boolean
   return true
 }
 
+/** Why a question was not asked, or how it was answered, to follow a colon. */
+export function whyNotConfirmed(json: boolean, context: Context): string {
+  if (json) return '--json asks no questions'
+  return canAsk(context) ? 'the answer was no' : 'there is no terminal to ask on'
+}
+
 /** Whether a person can be asked. Questions go to stderr, so that stdout may be redirected. */
 export function canAsk({ stdin, stderr }: Context): boolean {
   return stdin.isTerminal && stderr.isTerminal

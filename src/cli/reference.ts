@@ -114,7 +114,10 @@ const variables: [string, string][] = [
     '`KYCONNECT_HOME`',
     'the folder that holds the identities (default: `$XDG_DATA_HOME/kyconnect` or `~/.local/share/kyconnect`; on macOS `~/Library/Application Support/kyconnect`; on Windows `%LOCALAPPDATA%\\kyconnect`)',
   ],
-  ['`KYCONNECT_PROFILE`', 'as `--profile`'],
+  [
+    '`KYCONNECT_PROFILE`',
+    'as `--profile`; the commands about all identities, `status` and `renew --all`, ignore it, and `renew --daemon` cares for that identity only',
+  ],
   ['`KYCONNECT_TOKEN_URL`', 'as `--url` of `pair`'],
   ['`KYCONNECT_SECRET_…`', 'a secret that service files refer to, with any name after the prefix'],
   ['`KYCONNECT_NODE_PORT`', 'as `--node-port`'],
@@ -148,7 +151,11 @@ ${table(
     ],
     [
       '`gatewayHost`, `nodePort`',
-      'the host of the gateway, or null if the Connector named none; the NodePort as a number, or null',
+      'the host of the gateway, or null if the Connector named none; the NodePort that this run uses as a number, or null',
+    ],
+    [
+      '`route`',
+      'what is stored about reaching the services: `nodePort` (or null), `resolve` (the rules), `caFile` (whether there is one), `proxy` (without credentials, or null)',
     ],
     ['`insecure`', 'true if the identity was paired with `--insecure`'],
     ['`verified`', 'true if the gateway accepted the certificate in this run'],
@@ -197,9 +204,15 @@ and \`unrevoked\`: \`fingerprint\` and \`notAfter\` of the certificate that \`ro
 
 \`token\`: \`app\`, \`url\`.
 
+\`renew\` prints \`results\`, one for each identity, each with \`profile\` and \`outcome\`: \`renewed\`, \`renewed-before\` (another process has
+renewed it meanwhile), \`not-due\` or \`failed\`. A failed one has \`error\` (\`code\`, \`message\`, \`hints\`, \`exitCode\`); any other has \`app\`,
+\`fingerprint\`, \`notAfter\` and \`nextRenewal\`. \`hook\` is null if the command of \`--exec\` was not run, else has \`profiles\` and \`outcome\`
+(\`done\` or \`failed\`). When several things failed, the error on stderr names them, and its code and exit code are those of the worst, in the order 1,
+4, 5, 9, 2, 12, 7, 6, 8; \`details.failed\` lists the profiles.
+
 \`renew --daemon\` prints one document per line, for each change: \`time\`, \`event\`, and what the event is about. \`event\` is \`started\`
-(with \`url\`, where it listens, or null), \`appeared\`, \`changed\` (by another process), \`due\`, \`renewed\` (with \`failures\`, how often it had
-failed before), \`expired\`, \`revoked\`, \`recovered\` (each with \`profile\`, \`app\`, \`fingerprint\`, \`notAfter\`, \`nextRenewal\`), \`failed\`,
+(with \`url\`, where it listens, or null, \`only\`, the profile it was given, or null, \`place\`, where the identities are, and \`empty\`), \`appeared\`, \`changed\` (by another process), \`due\`, \`renewed\` (with \`failures\`, how often it had
+failed before), \`expired\`, \`revoked\`, \`recovered\` (each with \`profile\`, \`app\`, \`fingerprint\`, \`notAfter\`, and \`nextRenewal\`, null if it cannot be renewed), \`failed\`,
 \`unusable\` (with \`profile\`, \`error\`), \`gone\`, \`hook-succeeded\`, \`hook-failed\` (with \`profiles\`), \`store-failed\`, \`store-recovered\` or
 \`stopping\`.
 

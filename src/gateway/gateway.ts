@@ -4,6 +4,7 @@ import type { Request, StreamedAnswer } from '../transport/answer.js'
 import { HttpClient, type TransportDeps } from '../transport/client.js'
 import { resolveTarget, type Route } from '../transport/route.js'
 import { type Endpoint, endpointUrl } from './endpoint-url.js'
+import { explainNodePort } from './moved-node-port.js'
 import { explainRefusal } from './refused-certificate.js'
 
 export type { StreamedAnswer }
@@ -54,7 +55,8 @@ export class IdentityGateway implements Gateway {
 
   /** Adds to an error what is known about the identity: for instance, that its certificate has expired. */
   explain(error: unknown): unknown {
-    return explainRefusal(error, this.#identity.metadata, this.#now())
+    const { metadata } = this.#identity
+    return explainNodePort(explainRefusal(error, metadata, this.#now()), metadata)
   }
 
   close(): Promise<void> {

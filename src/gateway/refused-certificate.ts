@@ -1,5 +1,5 @@
 import { ClientCertificateRefusedError, NetworkError } from '../errors.js'
-import type { Metadata } from '../identity/identity.js'
+import { isoSeconds, type Metadata } from '../identity/identity.js'
 import { pairAgain } from '../identity/pair-again.js'
 import { brokenConnection } from '../transport/retry.js'
 
@@ -13,10 +13,10 @@ export function explainRefusal(error: unknown, { notBefore, notAfter, profile }:
   if (!closed && !(error instanceof ClientCertificateRefusedError)) return error
   const dates =
     notAfter < now
-      ? `the client certificate expired on ${notAfter.toISOString()}`
+      ? `the client certificate expired on ${isoSeconds(notAfter)}`
       : notBefore > now
-        ? `by this machine's clock the client certificate is valid only from ${notBefore.toISOString()}`
-        : `the client certificate is valid until ${notAfter.toISOString()}: check that it is from this cluster, and that the cluster's CA has not changed`
+        ? `by this machine's clock the client certificate is valid only from ${isoSeconds(notBefore)}`
+        : `the client certificate is valid until ${isoSeconds(notAfter)}: check that it is from this cluster, and that the cluster's CA has not changed`
   if (closed) return error.addHint(dates)
   return error.replaceHints(dates, pairAgain(profile))
 }

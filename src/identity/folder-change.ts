@@ -7,6 +7,7 @@ import { encodeMetadata } from './identity-codec.js'
 import type { Identity, Material, Metadata, Pending } from './identity.js'
 import type { HeldLock } from './lock.js'
 import { deleteUnfinished, tidy } from './mending.js'
+import { noIdentityOf } from './no-identity.js'
 import { deletePending, releaseReserved, reservedBytes, writePending } from './pending-folder.js'
 import { isVersion, type Pointer, readPointer, replacePointer } from './pointer.js'
 import { currentPath, type ProfileFolder, versionPath } from './profile-folder.js'
@@ -70,7 +71,7 @@ export class FolderChange implements ProfileChange {
     const profile = this.#profile
     return onFiles(`store the metadata in ${profile.path}`, async () => {
       const pointer = await readPointer(profile)
-      if (pointer === undefined) throw noIdentity(profile.profile)
+      if (pointer === undefined) throw noIdentityOf(profile.profile)
       const present = await readVersion(profile, pointer.current)
       const metadata = change(present.metadata)
       if (metadata.route.serverCa !== present.metadata.route.serverCa) {
@@ -94,12 +95,13 @@ export class FolderChange implements ProfileChange {
     const profile = this.#profile
     return onFiles(`restore the identity in ${profile.path}`, async () => {
       const pointer = await readPointer(profile)
-      if (pointer === undefined) throw noIdentity(profile.profile)
+      if (pointer === undefined) throw noIdentityOf(profile.profile)
       const { current, previous } = pointer
       if (previous === null) {
         throw new NoIdentityError(`the profile "${profile.profile}" has no previous identity`, {
           hints: [
-            'pair again with a new token URL: only "renew", "pair --force" and "import --force" keep the identity that they replace',
+            `keep the current identity, which is unchanged: kyconnect info --profile ${profile.profile}`,
+            'to have one to return to, renew: "renew", "pair --force" and "import --force" keep the identity that they replace',
           ],
         })
       }
@@ -205,15 +207,6 @@ export class FolderChange implements ProfileChange {
     }
     return problem === undefined ? undefined : filesError(problem, `finish writing to ${this.#profile.path}`)
   }
-}
-
-export function noIdentity(profile: string): NoIdentityError {
-  return new NoIdentityError(`no identity is stored under the profile "${profile}"`, {
-    hints: [
-      `get a token URL from the administrator of the cluster, then run: kyconnect pair --profile ${profile} --url -`,
-    ],
-    details: { profile },
-  })
 }
 
 function ignoreMissing(error: unknown): void {

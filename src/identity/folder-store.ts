@@ -1,17 +1,18 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { access, constants, readdir, rmdir } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { IdentityUnusableError, KyconnectError } from '../errors.js'
 import { readCopiedIdentity } from './copied-identity.js'
 import { currentIsForeign, type MakeLink } from './current-link.js'
 import { filesError, onFiles } from './durable-files.js'
-import { FolderChange, noIdentity } from './folder-change.js'
+import { FolderChange } from './folder-change.js'
 import { checkOwnFolder, makeOwnFolder } from './home.js'
 import { decodeMetadata } from './identity-codec.js'
 import type { Identity, Pending } from './identity.js'
 import { type HeldLock, type LockDeps, lockTimeoutMs, takeLock } from './lock.js'
 import { lockFilesIn } from './lock-files.js'
 import { mayNeedMending, mendProfile, needsMending } from './mending.js'
+import { noIdentityOf } from './no-identity.js'
 import { checkInnerFolder, readOwnFileSync } from './own-files.js'
 import { readPending } from './pending-folder.js'
 import { pairAgain } from './pair-again.js'
@@ -24,6 +25,8 @@ import { shellWord } from '../shell-word.js'
 
 export interface FolderStoreDeps extends LockDeps {
   readonly home: string
+  /** The variable that names the home; undefined where it is the default, or a program chose it. */
+  readonly homeVariable?: string | undefined
   /** undefined where the platform has no user ids. */
   readonly userId: number | undefined
   readonly makeLink: MakeLink
@@ -38,6 +41,11 @@ export class FolderStore implements IdentityStore {
 
   constructor(deps: FolderStoreDeps) {
     this.#deps = deps
+  }
+
+  get place(): string {
+    const { home, homeVariable } = this.#deps
+    return homeVariable === undefined ? home : `${home} (${homeVariable})`
   }
 
   async ready(): Promise<void> {
@@ -77,7 +85,10 @@ export class FolderStore implements IdentityStore {
         ? error.addHint(pairAgain(profile))
         : error
     }
-    throw (await this.#foreignCopy(folder)) ?? noIdentity(profile)
+    throw (
+      (await this.#foreignCopy(folder)) ??
+      noIdentityOf(profile, { place: this.place, profiles: await this.#storedProfiles() })
+    )
   }
 
   async loadCopy(folder: string, profile: string): Promise<Identity> {
@@ -175,6 +186,12 @@ export class FolderStore implements IdentityStore {
     } catch (error) {
       throw filesError(error, `read ${home}`)
     }
+  }
+
+  /** The names of the profiles that hold an identity; none if they cannot be read. */
+  async #storedProfiles(): Promise<string[]> {
+    const names = await this.#profileNames().catch(() => [])
+    return names.filter((name) => existsSync(join(this.#deps.home, name, 'pointer.json')))
   }
 
   #homeExists(): Promise<boolean> {

@@ -87,6 +87,11 @@ export interface Pending {
   readonly key: KeyObject
 }
 
+/** ISO 8601 in UTC, without milliseconds: certificates hold whole seconds. */
+export function isoSeconds(date: Date): string {
+  return date.toISOString().replace(/\.\d{3}Z$/, 'Z')
+}
+
 /** Whole days left; negative once the certificate has expired. */
 export function daysLeft(notAfter: Date, now: Date): number {
   return Math.floor((notAfter.getTime() - now.getTime()) / 86_400_000)

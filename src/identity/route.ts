@@ -47,6 +47,25 @@ export function completeRoute(choice: RouteChoice, stored: StoredRoute): StoredR
   }
 }
 
+/** A stored route as it may be shown: without the text of the CA, and without the proxy's credentials. */
+export interface ShownRoute {
+  readonly nodePort: number | null
+  readonly resolve: readonly string[]
+  /** Whether the certificates of a CA file are stored. */
+  readonly caFile: boolean
+  readonly proxy: string | null
+}
+
+export function showRoute({ nodePort, resolve, serverCa, proxy }: StoredRoute): ShownRoute {
+  const url = proxy === null ? undefined : parseProxyUrl(proxy)
+  return {
+    nodePort,
+    resolve: resolve.map(formatResolveRule),
+    caFile: serverCa !== null,
+    proxy: url === undefined ? null : showProxy(url),
+  }
+}
+
 const defaultConnections = 8
 
 /** The route to a Connector Service: without a client certificate, and to no gateway. */

@@ -6,6 +6,8 @@ import type { Identity, Material, Metadata, MetadataSummary, Pending } from './i
  * profile, and reading never writes.
  */
 export interface IdentityStore {
+  /** Where it keeps the identities, for messages: the folder, and the variable that named it. */
+  readonly place: string
   /** Checks that an identity can be stored; called before a token is consumed. @throws FilesError, HomeUnsafeError */
   ready(): Promise<void>
   /** What is known about every profile, sorted by name, from metadata alone. A damaged profile has a problem instead. */

@@ -9,6 +9,12 @@ import type { Metadata } from '../identity/identity.js'
  *   IdentityUnusableError when the endpoint, or the gateway, is not known
  */
 export function callableUrl(metadata: Metadata, pathOrUrl: string | URL): URL {
+  // A program in plain JavaScript may pass anything, and as text a Request would be "[object Request]".
+  if (typeof pathOrUrl !== 'string' && !(pathOrUrl instanceof URL)) {
+    throw new UsageError('fetch takes a path or a URL, and then the options: it was given something else', {
+      hints: ['take a Request apart: identity.fetch(request.url, { method, headers, body, signal })'],
+    })
+  }
   const text = String(pathOrUrl)
   const [, name = '', rest = ''] = /^([a-z]+)($|[/?][^]*$)/.exec(text) ?? []
   if (isEndpoint(name)) return endpointUrl(metadata, name, rest)

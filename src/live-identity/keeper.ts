@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { CertificateRevokedError } from '../errors.js'
+import { CertificateRevokedError, KyconnectError, UnexpectedError } from '../errors.js'
 import type { Identity } from '../identity/identity.js'
 import type { PairDeps } from '../pairing/policy.js'
 import { certificateState, type CertificateState, renewalDate, usualDueRule } from '../renewal/due.js'
@@ -17,8 +17,8 @@ const longestPauseShare = 1 / 20
 export interface KeeperEvents {
   /** Called with the identity that is used from now on. */
   readonly onChange: (identity: Identity) => void
-  /** A renewal failed, or the store could not be read; the present identity stays in use. */
-  readonly onError: (error: Error) => void
+  /** A renewal failed, or the store could not be read; the current identity stays in use. */
+  readonly onError: (error: KyconnectError) => void
 }
 
 /**
@@ -37,7 +37,7 @@ export class Keeper {
   #expiredSeen: string | undefined
   #failures = 0
   #nextAttemptMs = -Infinity
-  #lastError: Error | undefined
+  #lastError: KyconnectError | undefined
 
   constructor(identity: Identity, deps: PairDeps, events: KeeperEvents) {
     this.#identity = identity
@@ -171,9 +171,15 @@ export class Keeper {
   #report(error: unknown): void {
     // Work that ended because the identity was closed has not failed.
     if (this.#deps.transport.signal.aborted) return
-    this.#lastError = error instanceof Error ? error : new Error(String(error))
+    this.#lastError = asKyconnectError(error)
     this.#events.onError(this.#lastError)
   }
+}
+
+/** A store that a program brings along may throw anything. */
+function asKyconnectError(error: unknown): KyconnectError {
+  if (error instanceof KyconnectError) return error
+  return new UnexpectedError(error instanceof Error ? error.message : String(error), { cause: error })
 }
 
 function sameIdentity(one: Identity, other: Identity): boolean {

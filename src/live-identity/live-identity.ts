@@ -1,3 +1,4 @@
+import type { KyconnectError } from '../errors.js'
 import { endpoints } from '../gateway/endpoint-url.js'
 import { explainRefusal } from '../gateway/refused-certificate.js'
 import type { Identity } from '../identity/identity.js'
@@ -30,8 +31,8 @@ export interface LiveCertificate {
 export interface LiveIdentityEvents {
   /** Called after each change of the certificate, whether this process renewed it or another one did. */
   readonly onRenewed?: ((certificate: LiveCertificate) => void) | undefined
-  /** Called when a renewal failed or the store could not be read. Requests go on with the present certificate until it expires. */
-  readonly onError?: ((error: Error) => void) | undefined
+  /** Called when a renewal failed or the store could not be read. Requests go on with the current certificate until it expires. */
+  readonly onError?: ((error: KyconnectError) => void) | undefined
 }
 
 /** The connections of one certificate. */
@@ -133,6 +134,11 @@ export class LiveIdentity {
     this.#controller.abort(new DOMException('the identity has been closed', 'AbortError'))
     await Promise.all([...this.#retiring, this.#connected.client].map((client) => client.close()))
     await this.#keeper.settle()
+  }
+
+  /** Closes the identity at the end of a block that declares it with `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   #connect(identity: Identity): Connected {

@@ -105,7 +105,7 @@ async function sign(
     obtainedAt: now,
     revokedAt: null,
     rejectedAt: null,
-    hookPending: false,
+    hookPending: await isHookPending(profile, deps),
   }
   const token = { consumed: false }
   try {
@@ -117,6 +117,17 @@ async function sign(
     return certified.written
   } catch (error) {
     throw await afterFailure(error, token.consumed, pending.profile, pendingChange)
+  }
+}
+
+/** Whether a command of `renew --exec` waits to be run again for the identity that is replaced: it needs to hear of the new one too. */
+async function isHookPending(profile: string, { store }: PairDeps): Promise<boolean> {
+  try {
+    return (await store.load(profile)).metadata.hookPending
+  } catch (error) {
+    // None is stored yet, or it is damaged and this pairing replaces it.
+    if (!(error instanceof KyconnectError)) throw error
+    return false
   }
 }
 

@@ -3,8 +3,17 @@ import type { MetadataSummary } from '../identity/identity.js'
 
 /** What the daemon reports: changes of state, each once. */
 export type DaemonEvent =
-  /** `url` is where /healthz and /metrics are; undefined without --listen. */
-  | { readonly event: 'started'; readonly url: string | undefined }
+  | {
+      readonly event: 'started'
+      /** Where /healthz and /metrics are; undefined without --listen. */
+      readonly url: string | undefined
+      /** The only profile that the daemon cares for; undefined: all of them. */
+      readonly only: string | undefined
+      /** Where the identities are stored. */
+      readonly place: string
+      /** Whether there is nothing to care for yet. */
+      readonly isEmpty: boolean
+    }
   | { readonly event: 'stopping' }
   /** `changed`: paired again, rolled back, or renewed by another process. */
   | {

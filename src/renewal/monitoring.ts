@@ -28,7 +28,7 @@ const answerTimeoutMs = 10_000
 const checkEveryMs = 1000
 
 /**
- * Serves `GET /healthz` (200 "ok", or 503 with a line for each problem) and `GET /metrics`. It reads nothing of a request but method and
+ * Serves GET and HEAD of `/healthz` (200 "ok", or 503 with a line for each problem) and `/metrics`. It reads nothing of a request but method and
  * path, and ends every connection after one answer. The pages hold no secret, but they name Apps and dates.
  * @throws NetworkError when the port cannot be opened
  */
@@ -64,7 +64,8 @@ export async function serveMonitoring(
 
 function answer(method: string | undefined, path: string, response: ServerResponse, pages: Pages): void {
   const page = path === '/healthz' ? healthPage : path === '/metrics' ? metricsPage : undefined
-  const { status, text, headers } = page === undefined ? missingPage : method === 'GET' ? page(pages) : wrongMethodPage
+  const { status, text, headers } =
+    page === undefined ? missingPage : method === 'GET' || method === 'HEAD' ? page(pages) : wrongMethodPage
   response.writeHead(status, {
     'content-type': 'text/plain; charset=utf-8',
     'content-length': Buffer.byteLength(text),
@@ -72,6 +73,7 @@ function answer(method: string | undefined, path: string, response: ServerRespon
     connection: 'close',
     ...headers,
   })
+  // Node.js leaves the body out of the answer to HEAD.
   response.end(text)
 }
 
@@ -82,7 +84,7 @@ interface Page {
 }
 
 const missingPage: Page = { status: 404, text: 'not found: see /healthz and /metrics\n' }
-const wrongMethodPage: Page = { status: 405, text: 'only GET is allowed\n', headers: { allow: 'GET' } }
+const wrongMethodPage: Page = { status: 405, text: 'only GET and HEAD are allowed\n', headers: { allow: 'GET, HEAD' } }
 
 function healthPage({ problems }: Pages): Page {
   const found = problems()

@@ -14,7 +14,7 @@ import {
   RequestRefusedError,
 } from '../errors.js'
 import { IdentityGateway } from '../gateway/gateway.js'
-import type { Identity, Metadata } from '../identity/identity.js'
+import { type Identity, isoSeconds, type Metadata } from '../identity/identity.js'
 import { warnIfNotDurable } from '../identity/not-durable.js'
 import { pairAgain } from '../identity/pair-again.js'
 import type { ProfileChange } from '../identity/store.js'
@@ -31,7 +31,7 @@ import { certificateState, type DueRule, isNew, renewalDate } from './due.js'
 /** The key of the new certificate. */
 export type RenewalKey =
   | { readonly kind: 'reused' }
-  /** undefined: the announced algorithm, or else that of the present key. */
+  /** undefined: the announced algorithm, or else that of the current key. */
   | { readonly kind: 'generated'; readonly algorithm: KeyAlgorithm | undefined }
 
 export interface RenewalRequest {
@@ -43,8 +43,8 @@ export interface RenewalRequest {
 }
 
 export interface Renewal {
-  /** `unwanted`: not due. `renewed-before`: another process has renewed it while this one waited. */
-  readonly outcome: 'renewed' | 'renewed-before' | 'unwanted'
+  /** `not-due`: not due. `renewed-before`: another process has renewed it while this one waited. */
+  readonly outcome: 'renewed' | 'renewed-before' | 'not-due'
   readonly identity: Identity
 }
 
@@ -55,7 +55,7 @@ const proofPatienceMs = 60_000
 
 /**
  * Renews an identity: management info, CSR, signing, verification, then a proof that the gateway accepts the new certificate, and only then
- * the commit. Until the commit, which is the point of no return, the present identity stays in use whatever fails.
+ * the commit. Until the commit, which is the point of no return, the current identity stays in use whatever fails.
  * @throws CertificateExpiredError and CertificateRevokedError before any request; CertificateUnverifiedError, ClientCertificateRefusedError,
  *   LockHeldError, and what the transport and the store throw
  */
@@ -63,7 +63,7 @@ export async function renewIdentity(profile: string, request: RenewalRequest, de
   const { store } = deps
   const before = await store.load(profile)
   const { onlyDue } = request
-  if (!isWanted(before.metadata, onlyDue, deps.now())) return { outcome: 'unwanted', identity: before }
+  if (!isWanted(before.metadata, onlyDue, deps.now())) return { outcome: 'not-due', identity: before }
   checkRenewable(before.metadata, onlyDue, deps.now())
   return store.locked(
     profile,
@@ -71,7 +71,7 @@ export async function renewIdentity(profile: string, request: RenewalRequest, de
       const present = await store.load(profile)
       // While this one waited, another process may have renewed it or paired again; or it has rolled back to an older one.
       if (isNewer(present.metadata, before.metadata)) return { outcome: 'renewed-before', identity: present }
-      if (!isWanted(present.metadata, onlyDue, deps.now())) return { outcome: 'unwanted', identity: present }
+      if (!isWanted(present.metadata, onlyDue, deps.now())) return { outcome: 'not-due', identity: present }
       checkRenewable(present.metadata, onlyDue, deps.now())
       return { outcome: 'renewed', identity: await renewLocked(present, request, change, deps) }
     },
@@ -96,19 +96,19 @@ function isNewer(present: Metadata, before: Metadata): boolean {
 function checkRenewable(metadata: Metadata, onlyDue: DueRule | undefined, now: Date): void {
   const { profile, notAfter, revokedAt, rejectedAt } = metadata
   if (notAfter <= now) throw expiredError(metadata)
-  if (revokedAt !== null) throw revoked(profile, `has been marked as revoked since ${revokedAt.toISOString()}`)
+  if (revokedAt !== null) throw revoked(profile, `has been marked as revoked since ${isoSeconds(revokedAt)}`)
   if (onlyDue === undefined || rejectedAt === null) return
   const next = renewalDate(metadata, onlyDue)
   if (next <= now) return
   throw new RenewalWaitsError(
-    `the renewal of "${profile}" waits until ${next.toISOString()}: the certificate signed on ${rejectedAt.toISOString()} was rejected`,
+    `the renewal of "${profile}" waits until ${isoSeconds(next)}: the certificate signed on ${isoSeconds(rejectedAt)} was rejected`,
     { hints: [`try it now: kyconnect renew --profile ${profile}`], details: { profile, rejectedAt, next } },
   )
 }
 
 /** The error for an expired certificate. @param cause why it was not renewed in time, if that is known */
 export function expiredError({ profile, notAfter }: Metadata, cause?: unknown): CertificateExpiredError {
-  return new CertificateExpiredError(`the certificate of "${profile}" expired on ${notAfter.toISOString()}`, {
+  return new CertificateExpiredError(`the certificate of "${profile}" expired on ${isoSeconds(notAfter)}`, {
     hints: [pairAgain(profile)],
     details: { profile },
     cause,
@@ -196,7 +196,7 @@ async function note(change: ProfileChange, facts: Partial<Pick<Metadata, 'revoke
   }
 }
 
-/** Checks that the new certificate is valid for longer than the present one, and that the gateway accepts it. */
+/** Checks that the new certificate is valid for longer than the current one, and that the gateway accepts it. */
 async function prove(candidate: Identity, present: Identity, deps: PairDeps): Promise<void> {
   const { metadata } = candidate
   checkLongerValid(metadata, present.metadata)
@@ -222,7 +222,7 @@ function checkLongerValid(offered: Metadata, present: Metadata): void {
   const isAsNew = offered.notAfter.getTime() === present.notAfter.getTime() && offered.notBefore >= present.notBefore
   if (isAsNew && offered.fingerprint !== present.fingerprint) return
   throw new CertificateUnverifiedError(
-    `the new certificate is valid until ${offered.notAfter.toISOString()}, no longer than the present one`,
+    `the new certificate is valid until ${isoSeconds(offered.notAfter)}, no longer than the current one`,
     { details: { present: present.notAfter, offered: offered.notAfter } },
   )
 }
@@ -252,7 +252,7 @@ async function subjectFor({ metadata, material }: Identity, { subject }: Managem
 }
 
 /**
- * The key of the new certificate. Its algorithm is the requested one, else the announced one, else that of the present key. Generating a key
+ * The key of the new certificate. Its algorithm is the requested one, else the announced one, else that of the current key. Generating a key
  * takes as long as all other steps, so the key that will probably be needed is generated in another thread meanwhile.
  * @returns a function that returns the key; it needs the management info
  */
@@ -288,6 +288,6 @@ function revoked(profile: string, what: string): CertificateRevokedError {
 function afterFailure(error: unknown, profile: string): unknown {
   if (!(error instanceof KyconnectError) || error instanceof CertificateRevokedError) return error
   const again = error instanceof AnswerLostError ? `renew it again: kyconnect renew --profile ${profile}` : undefined
-  const kept = 'the present identity stays in use'
+  const kept = 'the current identity stays in use'
   return error.addHint(again === undefined ? kept : `${kept}; ${again}`)
 }

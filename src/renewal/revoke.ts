@@ -11,7 +11,7 @@ import {
   UntrustedUrlError,
 } from '../errors.js'
 import { IdentityGateway } from '../gateway/gateway.js'
-import type { Identity, Metadata } from '../identity/identity.js'
+import { type Identity, isoSeconds, type Metadata } from '../identity/identity.js'
 import { warnIfNotDurable } from '../identity/not-durable.js'
 import { pairAgain } from '../identity/pair-again.js'
 import { checkSameApp } from '../identity/same-app.js'
@@ -57,7 +57,7 @@ export async function revokeIdentity({ metadata: before }: Identity, deps: PairD
 export function checkRevocable({ profile, notAfter }: Metadata, now: Date): void {
   if (notAfter > now) return
   throw new CertificateExpiredError(
-    `the certificate of "${profile}" expired on ${notAfter.toISOString()}: no service accepts it, so there is nothing to revoke`,
+    `the certificate of "${profile}" expired on ${isoSeconds(notAfter)}: no service accepts it, so there is nothing to revoke`,
     {
       hints: [`delete it from this machine: kyconnect remove ${profile}`, pairAgain(profile)],
       details: { profile },

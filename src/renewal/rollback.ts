@@ -1,5 +1,5 @@
 import { CertificateExpiredError, CertificateRevokedError } from '../errors.js'
-import type { Identity, Metadata } from '../identity/identity.js'
+import { type Identity, isoSeconds, type Metadata } from '../identity/identity.js'
 import type { IdentityStore, Written } from '../identity/store.js'
 
 export interface RollbackRequest {
@@ -31,13 +31,13 @@ function checkUsable({ profile, notAfter, revokedAt }: Metadata, now: Date): voi
   }
   if (notAfter <= now) {
     throw new CertificateExpiredError(
-      `the previous certificate of "${profile}" expired on ${notAfter.toISOString()}: no service accepts it`,
+      `the previous certificate of "${profile}" expired on ${isoSeconds(notAfter)}: no service accepts it`,
       context,
     )
   }
   if (revokedAt !== null) {
     throw new CertificateRevokedError(
-      `the previous certificate of "${profile}" has been marked as revoked since ${revokedAt.toISOString()}: it cannot be renewed`,
+      `the previous certificate of "${profile}" has been marked as revoked since ${isoSeconds(revokedAt)}: it cannot be renewed`,
       context,
     )
   }

@@ -20,7 +20,7 @@ export interface RenewalRun {
 export type RenewalResult =
   | {
       readonly profile: string
-      readonly outcome: 'renewed' | 'renewed-before' | 'unwanted'
+      readonly outcome: 'renewed' | 'renewed-before' | 'not-due'
       readonly metadata: MetadataSummary
     }
   | { readonly profile: string; readonly outcome: 'failed'; readonly error: KyconnectError }
@@ -48,7 +48,7 @@ export async function renewAll(
   for (const profile of run.profiles) {
     const metadata = fine.get(profile)
     const result: RenewalResult =
-      metadata === undefined ? await renewOne(profile, run, deps) : { profile, outcome: 'unwanted', metadata }
+      metadata === undefined ? await renewOne(profile, run, deps) : { profile, outcome: 'not-due', metadata }
     results.push(result)
     onResult(result)
   }

@@ -1,6 +1,6 @@
 import * as net from 'node:net'
 import * as tls from 'node:tls'
-import { NetworkError } from '../errors.js'
+import { errorCodeOf, NetworkError } from '../errors.js'
 import { stripControl } from '../redaction.js'
 import { proxyAuthorization, proxyPort, showProxy } from './proxy.js'
 import { type Target, withoutBrackets } from './route.js'
@@ -101,9 +101,21 @@ function readHead(proxy: URL, socket: net.Socket, signal: AbortSignal): Promise<
   })
 }
 
+/** By the code of the failure. */
+const unreachableReasons: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'it closed the connection',
+  EHOSTUNREACH: 'this machine has no route to it',
+  ENETUNREACH: 'this machine has no route to it',
+  ENOTFOUND: 'its name does not resolve',
+  EAI_AGAIN: 'its name does not resolve',
+  ETIMEDOUT: 'the operating system timed out',
+}
+
 function unreachable(proxy: URL, error: Error): NetworkError {
-  const reason = 'code' in error && typeof error.code === 'string' ? error.code : error.message
-  return new NetworkError(`the proxy ${showProxy(proxy)} cannot be reached: ${reason}`, {
+  const code = errorCodeOf(error)
+  const reason = code === '' ? error.message : code
+  return new NetworkError(`the proxy ${showProxy(proxy)} cannot be reached: ${unreachableReasons[code] ?? reason}`, {
     cause: error,
     reason,
     target: proxyTarget(proxy),

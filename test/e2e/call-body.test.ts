@@ -146,6 +146,15 @@ describe('a body that stops arriving', () => {
   })
 })
 
+test.each([
+  ['missing.json', 'it does not exist'],
+  ['', 'it is a directory'],
+])('a body from the file "%s" that cannot be read is named with the reason: %s', async (name, why) => {
+  const file = join(folder.path, name)
+  const { message, exitCode } = jsonError(await go(['call', 'metadata', '-d', `@${file}`, '--json']))
+  expect([exitCode, message]).toEqual([9, `--data: ${JSON.stringify(file)} cannot be read: ${why}`])
+})
+
 test('nothing is sent when the answer has no place to go', async () => {
   const service = JSON.stringify({
     provider: 'p',

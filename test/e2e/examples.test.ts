@@ -200,6 +200,7 @@ describe('systemd', () => {
     })
     expect([done.code, done.stderr], done.stdout).toEqual([0, ''])
     expect((await readFile(join(home, 'calls'), 'utf8')).trim().split('\n')).toEqual([
+      'systemctl --user show-environment',
       'systemctl --user daemon-reload',
       'systemctl --user start kyconnect-renew.service',
       'systemctl --user enable --now kyconnect-renew.timer',
@@ -231,8 +232,44 @@ describe('systemd', () => {
       1,
       'the first run failed: journalctl --user -u kyconnect-renew.service\n',
     ])
-    expect(await readFile(join(home, 'calls'), 'utf8')).toBe('daemon-reload\nstart\n')
+    expect(await readFile(join(home, 'calls'), 'utf8')).toBe('show-environment\ndaemon-reload\nstart\n')
   })
+
+  test.each([
+    [
+      'there is no identity',
+      'echo "error: no identity is stored in /x" >&2; exit 5',
+      'exit 0',
+      'error: no identity is stored in /x\nnothing was installed: pair first (kyconnect pair), then run this again\n',
+    ],
+    ['the user has no session of systemd', 'exit 0', 'exit 1', 'nothing was installed: systemd runs no session for '],
+  ])('the script installs nothing when %s, and says what to do', async (name, ofKyconnect, ofSystemctl, text) => {
+    const home = join(folder.path, name)
+    await mkdir(home)
+    await writeFile(join(home, 'systemctl'), `#!/bin/sh\n${ofSystemctl}\n`)
+    await writeFile(join(home, 'kyconnect'), `#!/bin/sh\n${ofKyconnect}\n`)
+    for (const program of ['systemctl', 'kyconnect']) await chmod(join(home, program), 0o755)
+    const done = await run('sh', [join(examples, 'systemd', 'install-user-timer.sh')], {
+      env: { PATH: `${home}:${process.env['PATH'] ?? ''}`, HOME: home },
+    })
+    expect([done.code, done.stdout, done.stderr.slice(0, text.length)]).toEqual([1, '', text])
+    expect((await readdir(home)).sort()).toEqual(['kyconnect', 'systemctl'])
+  })
+
+  test.each(ending('.service'))(
+    '%s shows a drop-in for --exec that systemd accepts and that replaces the command',
+    async (name) => {
+      const [, lines = ''] = /^(#   \[Service\]\n(?:#   .*\n)+)/m.exec(textOf(name)) ?? []
+      const dropIn = lines.replace(/^#   /gm, '')
+      expect(dropIn).toMatch(/^\[Service\]\nExecStart=\nExecStart=.* --exec '/)
+      const unit = join(folder.path, `drop-in-${name.replaceAll('/', '-')}`)
+      await mkdir(`${unit}.d`)
+      await writeFile(unit, textOf(name))
+      await writeFile(join(`${unit}.d`, 'override.conf'), dropIn)
+      const done = await analyze(...(name.includes('/user/') ? ['--user'] : []), 'verify', '--man=no', unit)
+      expect(done).toMatchObject({ code: 0, stdout: '', stderr: '' })
+    },
+  )
 })
 
 describe('Kubernetes', () => {
@@ -322,11 +359,15 @@ describe('Kubernetes', () => {
 })
 
 describe('CI', () => {
-  /** A stand-in for the program, which ends with this code. */
-  async function withProgram(name: string, code: number): Promise<string> {
+  /** A stand-in for the program, whose check ends with this code. */
+  async function withProgram(name: string, code: number, daysLeft = 30): Promise<string> {
     const bin = join(folder.path, name)
     await mkdir(bin, { recursive: true })
-    await writeFile(join(bin, 'kyconnect'), `#!/bin/sh\nexit ${code}\n`)
+    const status = JSON.stringify({ identities: [{ daysLeft }] })
+    await writeFile(
+      join(bin, 'kyconnect'),
+      `#!/bin/sh\ncase "$*" in\n"status --check") exit ${code} ;;\n*) echo '${status}' ;;\nesac\n`,
+    )
     await chmod(join(bin, 'kyconnect'), 0o755)
     return `${bin}:${process.env['PATH'] ?? ''}`
   }
@@ -349,9 +390,20 @@ describe('CI', () => {
   ])('GitHub: when the check ends with %i, the step ends with %i and says "%s"', async (code, expected, said) => {
     const PATH = await withProgram(`check-${code}`, code)
     // The shell of a step that names none.
-    const done = await run('bash', ['-e', '-c', scriptOf('Check')], { env: { PATH } })
+    const env = { PATH, GITHUB_EVENT_NAME: 'schedule' }
+    const done = await run('bash', ['-e', '-c', scriptOf('Check')], { env })
     expect([done.code, done.stdout.slice(0, said.length)], done.stderr).toEqual([expected, said])
     if (said === '') expect(done.stdout).toBe('')
+  })
+
+  test.each([
+    ['schedule', 9, 1],
+    ['schedule', 10, 0],
+    ['workflow_dispatch', 9, 0],
+  ])('GitHub: in a run of %s, a certificate with %i days left ends the step with %i', async (event, daysLeft, code) => {
+    const PATH = await withProgram(`left-${event}-${daysLeft}`, 10, daysLeft)
+    const env = { PATH, GITHUB_EVENT_NAME: event }
+    expect((await run('bash', ['-e', '-c', scriptOf('Check')], { env })).code).toBe(code)
   })
 
   test('the identity that a person packs is the one that the jobs restore, for this user alone', async () => {
@@ -363,14 +415,30 @@ describe('CI', () => {
         input: await sandbox.tokenUrl(),
       })
       expect(paired.code, paired.stderr).toBe(0)
-      const pack = indented(headerOf(textOf('github-actions.yml'))).find((line) => line.includes('tar -C')) ?? ''
-      const secret = await run('bash', ['-c', pack.slice(0, pack.indexOf('| gh '))], { env: { HOME: home } })
+      // Another version beside it, which must not be in the secret.
+      const renewed = await run(process.execPath, [program, 'renew'], { env: { HOME: home } })
+      expect(renewed.code, renewed.stderr).toBe(0)
+      const bin = join(folder.path, 'ci-bin')
+      await mkdir(bin)
+      await writeFile(join(bin, 'kyconnect'), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`)
+      await chmod(join(bin, 'kyconnect'), 0o755)
+      const PATH = `${bin}:${process.env['PATH'] ?? ''}`
+      const header = indented(headerOf(textOf('github-actions.yml')))
+      const pack = header.filter((line) => /folder=|tar -C/.test(line)).slice(0, 2)
+      const packing = pack.join('\n').replace(/\| gh .*/, '')
+      const secret = await run('bash', ['-c', packing], { env: { HOME: home, PATH } })
+      expect(secret.code, secret.stderr).toBe(0)
+      const packed = await run('bash', ['-c', 'base64 -d | tar -tz | sort'], { input: secret.stdout })
+      expect(packed.stdout.trim().split('\n')).toEqual(
+        expect.arrayContaining(['./identity.json', './key.pem', './server-ca.pem']),
+      )
+      expect(packed.stdout).not.toContain('versions')
       // GitLab's limit for a variable is 10,000 characters.
       expect(secret.stdout.length).toBeLessThan(10_000)
       const job = { RUNNER_TEMP: join(folder.path, 'runner'), GITHUB_ENV: join(folder.path, 'github-env') }
       await mkdir(job.RUNNER_TEMP)
       const restored = await run('bash', ['-e', '-c', scriptOf('Restore')], {
-        env: { ...job, KYCONNECT_IDENTITY: secret.stdout },
+        env: { ...job, PATH, KYCONNECT_PROFILE: 'shop', KYCONNECT_IDENTITY: secret.stdout },
       })
       expect(restored.code, restored.stderr).toBe(0)
       const stored = (await readFile(job.GITHUB_ENV, 'utf8')).trim().replace('KYCONNECT_HOME=', '')
@@ -384,13 +452,37 @@ describe('CI', () => {
         'bash',
         ['-c', `set -e\n${script.join('\n')}\n'${process.execPath}' '${program}' call metadata`],
         {
-          env: { KYCONNECT_IDENTITY: secret.stdout, TMPDIR: folder.path },
+          env: {
+            PATH,
+            KYCONNECT_PROFILE: 'shop',
+            KYCONNECT_IDENTITY: secret.stdout,
+            KYCONNECT_HOME: join(folder.path, 'gitlab-home'),
+          },
         },
       )
       expect(other, other.stderr).toMatchObject({ code: 0, stdout: '[]\n' })
     } finally {
       await sandbox.stop()
     }
+  })
+
+  test('GitLab: the job deletes the folders that it has created, which have fixed names', async () => {
+    const { variables, after_script: after } = (
+      yaml.load(textOf('gitlab-ci.yml')) as {
+        '.kyconnect': { variables: Record<string, string>; after_script: string[] }
+      }
+    )['.kyconnect']
+    expect(variables['KYCONNECT_HOME']).toBe('/tmp/kyconnect-$CI_JOB_ID')
+    const home = join(folder.path, 'gitlab-after')
+    for (const made of [home, `${home}-copy`]) await mkdir(made)
+    const done = await run('bash', ['-c', after.join('\n')], { env: { KYCONNECT_HOME: home } })
+    expect(done.code, done.stderr).toBe(0)
+    expect((await readdir(folder.path)).filter((name) => name.startsWith('gitlab-after'))).toEqual([])
+  })
+
+  test('a package that is not in the registry of npm is not installed from there', () => {
+    for (const name of ['github-actions.yml', 'gitlab-ci.yml'])
+      expect(textOf(name)).toMatch(/npm install --global "\$KYCONNECT_PACKAGE"$/m)
   })
 
   test('GitLab: a certificate that is due is a warning, one that has expired is a failure', () => {
@@ -414,8 +506,9 @@ describe('scripts', () => {
   test.each([
     ['the new text replaces the old one', 'echo new', 0, 'new\n'],
     ['the old text stays when the program fails', 'echo half; exit 1', 1, 'old\n'],
-  ])('textfile-collector.sh: %s', async (_, program, code, text) => {
-    const [bin, out] = [join(folder.path, `bin-${code}`), join(folder.path, `out-${code}`)]
+    ['the old text stays when there is no identity', 'exit 0', 1, 'old\n'],
+  ])('textfile-collector.sh: %s', async (name, program, code, text) => {
+    const [bin, out] = [join(folder.path, `bin-${name}`), join(folder.path, `out-${name}`)]
     await mkdir(bin)
     await mkdir(out)
     await writeFile(join(bin, 'kyconnect'), `#!/bin/sh\n${program}\n`)
@@ -429,11 +522,34 @@ describe('scripts', () => {
     expect(await readFile(join(out, 'kyconnect.prom'), 'utf8')).toBe(text)
   })
 
-  test('cron reads the crontab: variables, then five fields and a command', () => {
+  test('cron reads the crontab: five fields, variables, and a command', () => {
     const lines = textOf('crontab')
       .split('\n')
       .filter((line) => line !== '' && !line.startsWith('#'))
-    expect(lines[0]).toMatch(/^PATH=\/[\w:/]+$/)
-    expect(lines.slice(1)).toEqual([expect.stringMatching(/^[\d\-/]+ \* \* \* \* kyconnect renew --all --if-due$/)])
+    expect(lines).toEqual([
+      expect.stringMatching(/^[\d\-/]+ \* \* \* \* PATH=\/[\w:/]+ kyconnect renew --all --if-due$/),
+    ])
+  })
+
+  test('the crontab is installed once however often, beside what was there before', async () => {
+    const home = join(folder.path, 'cron')
+    await mkdir(home)
+    const crontab =
+      '#!/bin/sh\nif [ "$1" = -l ]; then cat "$HOME/tab"; else cat >"$HOME/new" && mv "$HOME/new" "$HOME/tab"; fi\n'
+    await writeFile(join(home, 'crontab'), crontab)
+    await chmod(join(home, 'crontab'), 0o755)
+    await writeFile(join(home, 'tab'), '0 1 * * * backup\n')
+    const install = indented(headerOf(textOf('crontab'))).find((line) => line.includes('| crontab -')) ?? ''
+    const readme = await readFile(join(root, 'README.md'), 'utf8')
+    expect(readme).toContain(install.trim())
+    for (let time = 0; time < 2; time++) {
+      const done = await run('sh', ['-c', install], {
+        cwd: root,
+        env: { HOME: home, PATH: `${home}:${process.env['PATH'] ?? ''}` },
+      })
+      expect(done.code, done.stderr).toBe(0)
+    }
+    const lines = (await readFile(join(home, 'tab'), 'utf8')).trim().split('\n')
+    expect(lines).toEqual(['0 1 * * * backup', expect.stringContaining('kyconnect renew --all --if-due')])
   })
 })

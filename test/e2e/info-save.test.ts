@@ -120,9 +120,37 @@ test('nothing is stored when the call fails', async () => {
     expect((await go(['info', '--save', ...moved()])).code).toBe(code)
   }
   fake.faults = {}
-  expect((await go(['info', '--save', '--node-port', '1', ...moved()])).code).toBe(8)
+  const refused = await go(['info', '--save', '--node-port', '1', '--json', ...moved()])
+  expect(jsonError(refused)).toMatchObject({
+    exitCode: 8,
+    hint: expect.stringContaining('nothing was stored') as unknown,
+  })
   expect(await route()).toEqual(before)
   expect(await readdir(join(home, 'demo', 'versions'))).toHaveLength(1)
+})
+
+test('what is stored about reaching the gateway is shown, without the credentials of a proxy', async () => {
+  const resolve = '*.kyma.local:*:127.0.0.1'
+  const lines = await go(['info', '--offline'])
+  expect(lines.stdout).toContain(`resolve      ${resolve}\nCA file      stored as server-ca.pem\n`)
+  expect(lines.stdout).not.toContain('proxy')
+  const unused = ['--proxy', 'http://user:secret@proxy.example:3128']
+  const saved = await go(['info', '--save', ...unused], { NO_PROXY: '.kyma.local' })
+  expect(saved.code, saved.stderr).toBe(0)
+  expect((await go(['info', '--offline'])).stdout).toContain('proxy        http://proxy.example:3128\n')
+  expect(JSON.parse((await go(['info', '--offline', '--json'])).stdout)).toMatchObject({
+    route: { nodePort: fake.gatewayPort, resolve: [resolve], caFile: true, proxy: 'http://proxy.example:3128' },
+  })
+})
+
+test('a stored NodePort where nothing listens any more is named, with the command that stores another one', async () => {
+  const file = join(home, 'demo', 'current', 'identity.json')
+  await writeFile(file, (await readFile(file, 'utf8')).replace(/"nodePort": \d+/, '"nodePort": 1'))
+  const hint = 'kyconnect info --profile demo --save --node-port <port>'
+  for (const args of [['info'], ['call', 'metadata'], ['renew']])
+    expect(jsonError(await go([...args, '--json'])).hint, args.join(' ')).toContain(hint)
+  // A port on the command line is not the stored one.
+  expect(jsonError(await go(['info', '--node-port', '2', '--json'])).hint).not.toContain(hint)
 })
 
 test.each([

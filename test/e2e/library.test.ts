@@ -37,8 +37,44 @@ test('the examples of docs/library.md run as they are, and print what it says', 
   expect(examples).toHaveLength(3)
   for (const [, source = '', output = ''] of examples) {
     const done = await runProgram(source)
-    expect([done.code, done.stdout, done.stderr]).toEqual([0, output, ''])
+    // The date is that of the certificate.
+    const shown = done.stdout.replace(/(?<=valid until )\S+Z/, '2027-02-23T21:23:34.000Z')
+    expect([done.code, shown, done.stderr]).toEqual([0, output, ''])
   }
+})
+
+test('the examples of docs/library.md and README.md, and the types of callbacks, pass the strictest TypeScript', async () => {
+  const texts = await Promise.all(['docs/library.md', 'README.md'].map((name) => readFile(join(root, name), 'utf8')))
+  const examples = texts.flatMap((text) =>
+    [...text.matchAll(/^```js\n([^]*?)^```$/gm)].map(([, source]) => source ?? ''),
+  )
+  const ofLibrary = examples.filter((source) => source.includes("from 'kyconnect'"))
+  expect(ofLibrary.length).toBeGreaterThanOrEqual(4)
+  const callbacks = `
+    import { openIdentity } from 'kyconnect'
+    const codes: string[] = []
+    await using identity = await openIdentity({ onError: ({ code, hints }) => codes.push(code, ...hints) })
+    codes.push(identity.certificate.fingerprint)
+  `
+  const files = [...ofLibrary, callbacks].map((source, index) => [`example-${index}.mts`, source] as const)
+  for (const [name, source] of files) await writeFile(join(folder.path, name), source)
+  await mkdir(join(folder.path, 'node_modules', '@types'))
+  await symlink(join(root, 'node_modules/@types/node'), join(folder.path, 'node_modules/@types/node'), 'dir')
+  const options = '--strict --noUncheckedIndexedAccess --exactOptionalPropertyTypes --noEmit --types node'.split(' ')
+  const dialect = '--target es2022 --lib es2022,esnext.disposable --module nodenext'.split(' ')
+  const tsc = join(root, 'node_modules', '.bin', 'tsc')
+  const done = await run(tsc, [...options, ...dialect, ...files.map(([name]) => name)], { cwd: folder.path })
+  expect([done.code, done.stdout], done.stderr).toEqual([0, ''])
+})
+
+test('await using closes the identity at the end of its block', async () => {
+  const done = await runProgram(`
+    import { openIdentity } from 'kyconnect'
+    const identity = await openIdentity()
+    await identity[Symbol.asyncDispose]()
+    console.log(await identity.fetch('metadata').catch((error) => error.message))
+  `)
+  expect([done.code, done.stdout], done.stderr).toEqual([0, 'the identity has been closed\n'])
 })
 
 test('importing it, and calling with it, changes nothing in the program', async () => {

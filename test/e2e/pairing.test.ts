@@ -185,6 +185,7 @@ describe('the main job', () => {
     expect([later.code, jsonError(later).code]).toEqual([4, 'ERR_SERVER_CERTIFICATE'])
     const trusted = await go(home, ['info'])
     expect(trusted.stderr).toContain("the cluster's certificate has never been checked")
+    expect((await go(home, ['status'])).stdout).toMatch(/ paired with --insecure\n$/)
   })
 })
 

@@ -337,7 +337,9 @@ describe('remove', () => {
       const refused = await go([command, 'goner', '--json'])
       expect([refused.code, jsonError(refused).code]).toEqual([2, 'ERR_CONFIRMATION_NEEDED'])
       expect(jsonError(refused).hint).toContain('kyconnect remove goner --yes')
+      expect(jsonError(refused).message).toBe('the identity "goner" was not deleted: --json asks no questions')
     }
+    expect((await go(['remove', 'goner'])).stderr).toContain('was not deleted: there is no terminal to ask on')
     expect((await go(['info', 'goner', '--offline'])).code).toBe(0)
     const done = await go(['rm', 'goner', '-y'])
     expect([done.code, done.stdout]).toEqual([0, ''])
@@ -354,6 +356,8 @@ describe('remove', () => {
       2,
       expect.stringContaining('Delete the key and the certificate of "asked"'),
     ])
+    expect(kept.screen).toContain('the answer was no')
+    expect(kept.screen).toMatch(/The certificate of "asked" is not revoked and works until 20/)
     expect(await readdir(home)).toContain('asked')
     const deleted = await onTerminal(['remove', 'asked'], 'y\r')
     expect([deleted.code, deleted.screen]).toEqual([0, expect.stringContaining('Deleted the identity "asked".')])

@@ -188,7 +188,7 @@ describe('a proxy that fails is named, and nothing is sent past it', () => {
     const failed = await pair(['--proxy', 'http://127.0.0.1:9'])
     expect([failed.code, jsonError(failed).message]).toEqual([
       8,
-      'the proxy http://127.0.0.1:9 cannot be reached: ECONNREFUSED',
+      'the proxy http://127.0.0.1:9 cannot be reached: connection refused',
     ])
     expect(jsonError(failed).hint).toContain('NO_PROXY')
     expect(jsonError(failed).target).toEqual({ host: '127.0.0.1', address: '127.0.0.1', port: 9 })

@@ -434,6 +434,55 @@ describe('an expired certificate', () => {
   })
 })
 
+describe('several failures', () => {
+  test('are one error: how many of how many, one hint for each kind, and the exit code of the worst', async () => {
+    await pair('b')
+    await pair('c')
+    await pair('d')
+    const metadata = join(home, 'd', 'current', 'identity.json')
+    await writeFile(
+      metadata,
+      (await readFile(metadata, 'utf8')).replace(/"revokedAt": null/, '"revokedAt": "2026-11-01T00:00:00Z"'),
+    )
+    await writeFile(join(home, 'c', 'current', 'key.pem'), 'damaged')
+    fake.faults = {
+      renewal: (_, response) => {
+        json(response, 500, { code: 500, error: 'out of order' })
+      },
+    }
+    const run = await command(['renew', '--all', '--json'])
+    expect(jsonError(run)).toMatchObject({
+      code: 'ERR_CERTIFICATE_REVOKED',
+      exitCode: 4,
+      message: '4 of 4 identities were not renewed: b, c, d, demo',
+      details: { failed: ['b', 'c', 'd', 'demo'] },
+      hints: [
+        expect.stringMatching(/^b \(likewise demo\): /),
+        'c: pair again with a new token URL: kyconnect pair --force --profile c --url -',
+        'd: pair again with a new token URL: kyconnect pair --force --profile d --url -',
+      ],
+    })
+  })
+
+  test('one of a renewal and one of the command are both in the message', async () => {
+    await pair('other')
+    await writeFile(join(home, 'other', 'current', 'key.pem'), 'damaged')
+    const run = await command(['renew', '--all', '--exec', 'exit 3'])
+    expect([run.code, run.stderr.split('\n').at(-4)]).toEqual([
+      5,
+      'error: 1 of 2 identities was not renewed: other; the --exec command failed: it exited with code 3',
+    ])
+  })
+})
+
+test('without --all, several identities are an error whose hints name --all', async () => {
+  await pair('other')
+  expect(jsonError(await command(['renew', '--if-due', '--json']))).toMatchObject({
+    code: 'ERR_PROFILE_AMBIGUOUS',
+    hints: [expect.stringContaining('--profile demo'), 'or renew all of them: kyconnect renew --all --if-due'],
+  })
+})
+
 describe('a run with several failures', () => {
   test.each([
     ['the first', 'demo', 'other'],
@@ -490,6 +539,17 @@ describe('--exec', () => {
     expect(await readFile(out, 'utf8')).toBe('demo\n')
     expect(await stored()).toMatchObject({ fingerprint, hookPending: false })
     expect(renewals()).toBe(1)
+  })
+
+  test('that fails stays pending when the profile is paired again before it is repeated', async () => {
+    expect((await command(['renew', '--exec', 'exit 3'])).code).toBe(12)
+    const { fingerprint } = await stored()
+    const again = await command(['pair', '--force', '--profile', 'demo', '--url', '-'], { input: fake.tokenUrl })
+    expect(again.code, again.stderr).toBe(0)
+    expect(await stored()).toMatchObject({ hookPending: true })
+    expect((await stored()).fingerprint).not.toBe(fingerprint)
+    const repeated = await command(['renew', '--if-due', '--exec', 'exit 0', '--json'])
+    expect(JSON.parse(repeated.stdout)).toMatchObject({ hook: { profiles: ['demo'], outcome: 'done' } })
   })
 
   test('that dies with kyconnect, by kill -9, is repeated without a second renewal', async () => {

@@ -83,6 +83,7 @@ test.each([
 test('without anything to restore it fails with 5', async () => {
   const done = await go(['rollback', '--json'])
   expect([done.code, jsonError(done).code]).toEqual([5, 'ERR_NO_IDENTITY'])
+  expect(jsonError(done).hints[0]).toBe('keep the current identity, which is unchanged: kyconnect info --profile demo')
   expect((await go(['rollback', 'shop'])).code).toBe(5)
 })
 

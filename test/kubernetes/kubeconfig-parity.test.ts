@@ -171,7 +171,7 @@ const rows: readonly (readonly [string, () => Parts, RegExp?])[] = [
   [
     'a proxy-url where nothing listens',
     () => ({ cluster: { 'proxy-url': 'http://127.0.0.1:1', 'certificate-authority': 'ca.pem' } }),
-    /the proxy http:\/\/127\.0\.0\.1:1 cannot be reached: ECONNREFUSED/,
+    /the proxy http:\/\/127\.0\.0\.1:1 cannot be reached: connection refused/,
   ],
   [
     'a SOCKS proxy where nothing listens',

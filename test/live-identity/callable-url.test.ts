@@ -41,6 +41,14 @@ test.each([
   expect(callableUrl(metadata, text).href).toBe(`https://gateway.kyma.local${rest}`)
 })
 
+test('a Request, as it can be given to the global fetch, is refused with what to write instead', () => {
+  const request: unknown = new Request('https://gateway.kyma.local/x')
+  // Plain JavaScript has no types to prevent it.
+  const given = request as URL
+  expect(() => callableUrl(metadata, given)).toThrow(UsageError)
+  expect(() => callableUrl(metadata, given)).toThrow('fetch takes a path or a URL')
+})
+
 test('a host that the user agreed to is called', () => {
   expect(callableUrl(metadata, new URL('https://accepted.example/x')).href).toBe('https://accepted.example/x')
 })

@@ -151,7 +151,7 @@ class World {
     if (metadata === undefined || error !== undefined)
       return { profile, outcome: 'failed', error: error ?? new NoIdentityError('gone') }
     if (certificateState(metadata, this.#options.rule, new Date(this.wall())) !== 'due')
-      return { profile, outcome: 'unwanted', metadata }
+      return { profile, outcome: 'not-due', metadata }
     this.renewals.push({ at: this.elapsed, profile })
     const lifetimeMs = metadata.notAfter.getTime() - metadata.notBefore.getTime()
     return {

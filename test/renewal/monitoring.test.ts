@@ -55,10 +55,18 @@ test('other paths are 404, other methods 405', async () => {
   const url = await serve()
   for (const path of ['/', '/healthz/', '/metrics/x', '//healthz', '/%68ealthz'])
     expect((await fetch(url + path)).status).toBe(404)
-  for (const method of ['POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']) {
+  for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
     const answer = await fetch(`${url}/metrics`, { method })
-    expect([method, answer.status, answer.headers.get('allow')]).toEqual([method, 405, 'GET'])
+    expect([method, answer.status, answer.headers.get('allow')]).toEqual([method, 405, 'GET, HEAD'])
   }
+})
+
+test('HEAD is answered as GET is, without the body', async () => {
+  const url = await serve()
+  const well = await fetch(`${url}/healthz`, { method: 'HEAD' })
+  expect([well.status, well.headers.get('content-length'), await well.text()]).toEqual([200, '3', ''])
+  problems = ['shop: the certificate has expired']
+  expect((await fetch(`${url}/healthz`, { method: 'HEAD' })).status).toBe(503)
 })
 
 test('large headers are refused, a client that sends nothing or half a request is dropped', async () => {

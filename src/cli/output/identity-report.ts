@@ -1,9 +1,10 @@
-import { daysLeft, type Identity, type Urls } from '../../identity/identity.js'
+import { daysLeft, type Identity, isoSeconds, type Urls } from '../../identity/identity.js'
+import { type ShownRoute, showRoute } from '../../identity/route.js'
 import type { Emit } from '../../progress.js'
 import { oneLine } from '../../redaction.js'
 import type { Context } from '../context.js'
 import { jsonLine } from './json-document.js'
-import { describeDays, isoSeconds, validityEnd } from './validity.js'
+import { describeDays, validityEnd } from './validity.js'
 import { wrapWords } from './word-wrap.js'
 
 /** What every command reports about an identity. The keys of --json are stable; docs/reference.md describes them. */
@@ -14,7 +15,10 @@ export interface IdentityReport {
   /** The folder that holds key.pem. */
   readonly directory: string | null
   readonly gatewayHost: string | null
+  /** The NodePort that this run uses. */
   readonly nodePort: number | null
+  /** How the services are reached, as it is stored with the identity. */
+  readonly route: ShownRoute
   /** Paired without checking the server's certificate. */
   readonly insecure: boolean
   /** Whether the gateway accepted the certificate in this run. */
@@ -46,6 +50,7 @@ export function identityReport(
     directory: directory ?? null,
     gatewayHost,
     nodePort: called.nodePort,
+    route: showRoute(metadata.route),
     insecure,
     verified,
     certificate: {
@@ -79,6 +84,7 @@ export function identityLines(report: IdentityReport, columns?: number): string 
     ['subject', certificate.subject],
     ['fingerprint', certificate.fingerprint],
     ['gateway', gatewayText(report)],
+    ...routeRows(report.route),
   ]
   return `${rows.map(([name, value]) => `${name.padEnd(12)} ${oneLine(value)}\n`).join('')}URLs\n${urlLines(report, columns)}`
 }
@@ -135,6 +141,15 @@ export function restoredLines({ app, profile, directory, certificate }: Identity
 
 function validUntilLine({ notAfter, daysLeft: left }: IdentityReport['certificate']): string {
   return `  valid until  ${validityEnd(new Date(notAfter), left)} (${describeDays(left)})`
+}
+
+/** What is stored about reaching the gateway, apart from its NodePort. */
+function routeRows({ resolve, caFile, proxy }: ShownRoute): [string, string][] {
+  return [
+    ...resolve.map((rule): [string, string] => ['resolve', rule]),
+    ...(caFile ? [['CA file', 'stored as server-ca.pem'] as [string, string]] : []),
+    ...(proxy === null ? [] : [['proxy', proxy] as [string, string]]),
+  ]
 }
 
 function gatewayText({ gatewayHost, nodePort }: IdentityReport): string {

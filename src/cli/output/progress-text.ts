@@ -1,5 +1,6 @@
+import { nothingIn } from '../../identity/no-identity.js'
 import { pairAgain } from '../../identity/pair-again.js'
-import { daysLeft } from '../../identity/identity.js'
+import { daysLeft, isoSeconds } from '../../identity/identity.js'
 import type { Notice, Step, StepFinished, Warning } from '../../progress.js'
 import { validityEnd } from './validity.js'
 
@@ -32,7 +33,7 @@ export function describeStep(event: StepFinished, now: Date): string {
     case 'management-info':
       return event.urlCount === 1 ? '1 URL' : `${event.urlCount} URLs`
     case 'revocation':
-      return `accepted: the certificate works until ${event.notAfter.toISOString()}, and cannot be renewed`
+      return `accepted: the certificate works until ${isoSeconds(event.notAfter)}, and cannot be renewed`
   }
 }
 
@@ -45,7 +46,7 @@ export function describeNotice(event: Notice): string {
     case 'plugin-message':
       return `${event.plugin}: ${event.line}`
     case 'revoked-before':
-      return `the certificate of "${event.profile}" has been marked as revoked since ${event.since.toISOString()}: it is revoked again, which does no harm`
+      return `the certificate of "${event.profile}" has been marked as revoked since ${isoSeconds(event.since)}: it is revoked again, which does no harm`
     case 'waiting-for-gateway':
       return `the gateway refuses the new certificate, probably because its clock is slow: trying again for up to ${event.seconds} s`
   }
@@ -70,19 +71,21 @@ export function describeWarning(event: Warning): string {
     case 'deprecated':
       return `${event.used} is deprecated, and the next release removes it: run ${event.instead}`
     case 'expired-by-our-clock':
-      return `by this machine's clock the certificate has expired (${event.notAfter.toISOString()}): the clock may be fast`
+      return `by this machine's clock the certificate has expired (${isoSeconds(event.notAfter)}): the clock may be fast`
     case 'foreign-hosts-ignored':
       return `the gateway names URLs on another host (${event.hosts.join(', ')}): they are not stored and not called; if they are right, pair again with --force`
     case 'hook-not-recorded':
       return `the --exec command succeeded for "${event.profile}", but that could not be stored, so the next run repeats it: ${event.cause}`
     case 'insecure':
       return "--insecure: THE SERVER'S CERTIFICATE IS NOT CHECKED; anyone who intercepts the connection can read everything and pose as the cluster"
+    case 'no-identity':
+      return `${nothingIn(event.place)}, so there is nothing to renew: pair first, as the same user and with the same KYCONNECT_HOME`
     case 'no-management-info':
       return `the Connector did not name a URL for the management info, as in releases before 1.0: the identity is stored with the other URLs`
     case 'not-durable':
       return `the change is stored, but may not survive a power failure: ${event.cause}`
     case 'not-yet-valid-by-our-clock':
-      return `by this machine's clock the certificate is valid only from ${event.notBefore.toISOString()}: the clock may be slow`
+      return `by this machine's clock the certificate is valid only from ${isoSeconds(event.notBefore)}: the clock may be slow`
     case 'other-app-replaced':
       return `the identity "${event.profile}" is for the App "${event.from}", the new one is for "${event.to}"`
     case 'owner-ignored':
@@ -96,7 +99,7 @@ export function describeWarning(event: Warning): string {
     case 'token-request-left':
       return `the TokenRequest could not be deleted: ${event.cause}; delete it with: ${event.command}`
     case 'token-request-replaced':
-      return `an existing TokenRequest "${event.app}", valid until ${event.validUntil.toISOString()}, is replaced: its token no longer works`
+      return `an existing TokenRequest "${event.app}", valid until ${isoSeconds(event.validUntil)}, is replaced: its token no longer works`
     case 'token-url-cleaned':
       return 'the token URL was cleaned: text, quotes, blanks, line breaks or backslashes around it or in it were removed'
     case 'token-url-in-arguments':

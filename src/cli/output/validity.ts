@@ -1,3 +1,5 @@
+import { isoSeconds } from '../../identity/identity.js'
+
 /** When a certificate ends, as a person reads it: the date, and within a day of it, before or after, the time too. @param left whole days */
 export function validityEnd(notAfter: Date, left: number): string {
   return left === 0 || left === -1 ? isoSeconds(notAfter) : notAfter.toISOString().slice(0, 10)
@@ -8,9 +10,4 @@ export function describeDays(left: number): string {
   if (left < 0) return 'expired'
   if (left === 0) return 'less than a day left'
   return left === 1 ? '1 day left' : `${left} days left`
-}
-
-/** ISO 8601 without milliseconds: certificates hold whole seconds. */
-export function isoSeconds(date: Date): string {
-  return date.toISOString().replace(/\.\d{3}Z$/, 'Z')
 }

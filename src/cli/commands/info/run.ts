@@ -1,6 +1,6 @@
-import { UsageError } from '../../../errors.js'
+import { KyconnectError, UsageError } from '../../../errors.js'
 import type { Identity } from '../../../identity/identity.js'
-import { formatResolveRule, showProxy } from '../../../identity/route.js'
+import { formatResolveRule, type ShownRoute, showProxy } from '../../../identity/route.js'
 import type { RunOptions } from '../../../kyconnect.js'
 import { checkSavable } from '../../../pairing/saved-route.js'
 import { clusterRun, hintFromCluster, nodePortOfCluster } from '../../cluster.js'
@@ -88,13 +88,7 @@ function checkSave(options: InfoOptions, choice: RunOptions['choice'], context: 
 }
 
 /** What `info --save` has stored; what this run did not choose is absent. A proxy is shown without its credentials. */
-interface SavedRoute {
-  readonly nodePort?: number | null
-  readonly resolve?: readonly string[]
-  /** Whether there are certificates of a CA file now. */
-  readonly caFile?: boolean
-  readonly proxy?: string | null
-}
+type SavedRoute = Partial<ShownRoute>
 
 function savedRoute({ nodePort, resolve, serverCa, proxy }: RunOptions['choice']): SavedRoute {
   return {
@@ -146,6 +140,8 @@ async function refresh(
     const named = profile === undefined ? '' : ` --profile ${profile}`
     const again = (port: number): string => `kyconnect info${named} --node-port ${port}`
     await hintFromCluster(error, options, run.choice.nodePort, again, context)
+    if (options.save === true && error instanceof KyconnectError)
+      error.addHint('correct what failed, then run the command again: nothing was stored')
     throw error
   }
 }

@@ -1,12 +1,12 @@
 import { ConfirmationNeededError } from '../../../errors.js'
-import { daysLeft, type MetadataSummary } from '../../../identity/identity.js'
+import { daysLeft, isoSeconds, type MetadataSummary } from '../../../identity/identity.js'
 import { oneLine } from '../../../redaction.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import type { OutputOptions } from '../../output/output.js'
 import { validityEnd } from '../../output/validity.js'
 import { wrapWords } from '../../output/word-wrap.js'
-import { confirm } from '../../prompts.js'
+import { canAsk, confirm, whyNotConfirmed } from '../../prompts.js'
 
 /** The flags of the command, as they are given. */
 export interface RemoveOptions extends OutputOptions {
@@ -14,15 +14,17 @@ export interface RemoveOptions extends OutputOptions {
 }
 
 export async function runRemove(profile: string, options: RemoveOptions, context: Context): Promise<void> {
-  const { kyconnect, stdout, stderr } = context
+  const { kyconnect, runtime, stdout, stderr } = context
   const json = options.json === true
   const what = await kyconnect.findRemovable(profile)
   const metadata = (await kyconnect.store.summaries()).find((summary) => summary.profile === profile)?.metadata
   const isPending = what === 'pending-pairing'
   const question = isPending ? pendingQuestion(profile) : identityQuestion(profile, metadata)
+  if (options.yes !== true && !json && !isPending && canAsk(context))
+    await stderr.write(wrapWords(unrevokedNote(metadata, runtime.now()), stderr.columns()))
   if (options.yes !== true && !(await confirm(question, json, context))) {
     const thing = isPending ? `the pending pairing "${profile}"` : `the identity "${profile}"`
-    throw new ConfirmationNeededError(`${thing} was not deleted: the deletion was not confirmed`, {
+    throw new ConfirmationNeededError(`${thing} was not deleted: ${whyNotConfirmed(json, context)}`, {
       hints: [`delete it without the question: kyconnect remove ${profile} --yes`],
     })
   }
@@ -45,6 +47,13 @@ function identityQuestion(profile: string, metadata: MetadataSummary | undefined
   return `Delete the key and the certificate of "${profile}"${metadata === undefined ? '' : ` (App ${metadata.app})`}? They cannot be restored.`
 }
 
+/** Precedes the question, because revoking needs the key. Empty where there is nothing to revoke. */
+function unrevokedNote(metadata: MetadataSummary | undefined, now: Date): string {
+  if (metadata === undefined || metadata.revokedAt !== null || metadata.notAfter <= now) return ''
+  const { profile, notAfter } = metadata
+  return `The certificate of "${profile}" is not revoked and works until ${isoSeconds(notAfter)}: to revoke it, run "kyconnect revoke ${profile}" first.\n`
+}
+
 function removedLines(
   profile: string,
   metadata: MetadataSummary | undefined,
@@ -53,9 +62,9 @@ function removedLines(
 ): string {
   const lines = [`Deleted the identity "${profile}".`]
   if (metadata !== undefined && metadata.notAfter > runtime.now()) {
-    lines.push(
-      `Copies of the certificate stay valid until ${validityEnd(metadata.notAfter, daysLeft(metadata.notAfter, runtime.now()))}: it was not revoked.`,
-    )
+    const end = validityEnd(metadata.notAfter, daysLeft(metadata.notAfter, runtime.now()))
+    const why = metadata.revokedAt === null ? 'it was not revoked' : 'revocation only keeps them from being renewed'
+    lines.push(`Copies of the certificate stay valid until ${end}: ${why}.`)
   }
   return `${[...lines, ...leftLines(left)].join('\n')}\n`
 }

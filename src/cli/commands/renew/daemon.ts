@@ -1,4 +1,4 @@
-import { UsageError } from '../../../errors.js'
+import { KyconnectError, UsageError } from '../../../errors.js'
 import { checkProfileName } from '../../../identity/profile-name.js'
 import type { RunOptions } from '../../../kyconnect.js'
 import type { ProgressEvent } from '../../../progress.js'
@@ -12,6 +12,7 @@ import { serveMonitoring } from '../../../renewal/monitoring.js'
 import { formatMetrics } from '../../../renewal/prometheus.js'
 import type { RenewalRun } from '../../../renewal/run.js'
 import type { Context } from '../../context.js'
+import { exitCodeOf } from '../../exit-codes.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
 import { routeChoice } from '../../route-choice.js'
 import { daemonDocument, daemonLine } from './daemon-log.js'
@@ -26,7 +27,7 @@ const recordingMs = 10_000
 const lastLinesMs = 300
 
 /**
- * Runs until the process is asked to end, and then throws what every other command would.
+ * Runs until the process is asked to end, and ends with the exit code that every other command would.
  * @param profile the only one to renew; undefined: all
  */
 export async function runDaemon(
@@ -34,7 +35,7 @@ export async function runDaemon(
   request: Omit<RenewalRun, 'profiles'>,
   options: RenewOptions,
   context: Context,
-): Promise<never> {
+): Promise<void> {
   const { kyconnect, runtime, stopped } = context
   const { signal, now, monotonic, randomHex } = runtime
   if (profile !== undefined) checkProfileName(profile)
@@ -86,11 +87,27 @@ export async function runDaemon(
     report({ event: 'stopping' })
   })
   try {
-    report({ event: 'started', url: monitoring?.url })
-    return await daemon.run()
+    const { place } = kyconnect.store
+    report({ event: 'started', url: monitoring?.url, only: profile, place, isEmpty: await isEmpty(profile, context) })
+    await daemon.run()
+  } catch (error) {
+    // It ends as it was asked to, which is not an error to report: the exit code says by what.
+    if (!(error instanceof KyconnectError) || error !== signal.reason) throw error
+    context.exitCode = exitCodeOf(error.code)
   } finally {
     monitoring?.close()
     await log.end()
+  }
+}
+
+/** Whether there is nothing to care for; the daemon itself reports a store that cannot be read. */
+async function isEmpty(only: string | undefined, { kyconnect }: Context): Promise<boolean> {
+  try {
+    const summaries = await kyconnect.store.summaries()
+    return !summaries.some(({ profile }) => only === undefined || only === profile)
+  } catch (error) {
+    if (!(error instanceof KyconnectError)) throw error
+    return false
   }
 }
 

@@ -19,7 +19,7 @@ export const renewCommand: CommandDefinition = (program, run) => {
     .command('renew')
     .summary('renew the certificate of an identity, or of all that are due')
     .description(
-      'Renews certificates: generates a key, requests a certificate, and replaces the present one once the gateway has accepted the new one. "kyconnect rollback" restores the previous one.',
+      'Renews certificates: generates a key, requests a certificate, and replaces the current one once the gateway has accepted the new one. "kyconnect rollback" restores the previous one.',
     )
     .argument('[profile]', 'same as --profile')
   addProfileOption(command)
@@ -28,7 +28,7 @@ export const renewCommand: CommandDefinition = (program, run) => {
     .option('--if-due', 'renew only what is due: by default when less than a third of its lifetime is left')
     .option(
       '--expires-in <time>',
-      'with --if-due or --daemon: due when less than this is left, such as 20d, 36h or 33%',
+      'with --if-due or --daemon: due when less than this is left, such as 20d, 36h or 33%, but never in the first 1/20 of the lifetime',
     )
     .option(
       '--daemon',
@@ -39,7 +39,7 @@ export const renewCommand: CommandDefinition = (program, run) => {
       'with --daemon: serve /healthz and /metrics at this address, such as 9464 (for this machine only), 0.0.0.0:9464 or [::1]:9464',
     )
     .optionsGroup('Key:')
-    .option('--reuse-key', 'keep the present key instead of generating a new one')
+    .option('--reuse-key', 'keep the current key instead of generating a new one')
     .option('--key-algorithm <name>', 'rsa2048, rsa3072 or rsa4096 (default: what the service announces)')
     .optionsGroup('Afterwards:')
     .option(

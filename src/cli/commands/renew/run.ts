@@ -1,5 +1,7 @@
-import { type KyconnectError, UsageError } from '../../../errors.js'
+import { ProfileAmbiguousError, UsageError } from '../../../errors.js'
 import type { RunOptions } from '../../../kyconnect.js'
+import { isoSeconds } from '../../../identity/identity.js'
+import { noIdentityIn } from '../../../identity/no-identity.js'
 import { parseKeyAlgorithm } from '../../../pairing/key-source.js'
 import { type DueRule, parseDueRule, renewalDate, usualDueRule } from '../../../renewal/due.js'
 import type { RenewalKey } from '../../../renewal/renew.js'
@@ -7,11 +9,11 @@ import type { RenewalResult, RenewalRun, RunResult } from '../../../renewal/run.
 import type { Context } from '../../context.js'
 import { exitCodeOf } from '../../exit-codes.js'
 import { runHook } from '../../hook.js'
-import { isoSeconds } from '../../output/validity.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
 import { type NetworkOptions, profileOf, routeChoice } from '../../route-choice.js'
 import { checkDaemonOptions, runDaemon } from './daemon.js'
+import { failureOf } from './several-failures.js'
 
 /** The flags of the command, as they are given. */
 export interface RenewOptions extends NetworkOptions, OutputOptions {
@@ -36,6 +38,8 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
   const chosen = await chooseProfiles(argument, options, context)
   const { profiles } = chosen
   const progress = await createProgressRenderer({ json, verbose: options.verbose === true }, context)
+  // A timer of another user than the one that paired would find nothing due for ever.
+  if (profiles.length === 0) progress.emit({ type: 'warning', warning: 'no-identity', place: kyconnect.store.place })
   const choice = await routeChoice(options, context)
   if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
   // For several identities, a line for each says more than the steps of all.
@@ -43,7 +47,7 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
     if (options.all === undefined || event.type === 'warning') progress.emit(event)
   }
   const isShown = ({ outcome }: RenewalResult): boolean =>
-    outcome === 'failed' ? profiles.length > 1 : outcome !== 'unwanted' || (options.all !== true && stderr.isTerminal)
+    outcome === 'failed' ? profiles.length > 1 : outcome !== 'not-due' || (options.all !== true && stderr.isTerminal)
   const onResult = (result: RenewalResult): void => {
     if (result.outcome === 'failed') progress.fail()
     if (json || !isShown(result)) return
@@ -52,13 +56,8 @@ export async function runRenew(argument: string | undefined, options: RenewOptio
   }
   const result = await kyconnect.renew({ ...request, ...chosen }, { choice, emit, trace: progress.trace }, onResult)
   if (json) await stdout.write(`${kyconnect.redactJson(documentOf(result, request.onlyDue))}\n`)
-  const failures = result.results.flatMap((each) => (each.outcome === 'failed' ? [each.error] : []))
-  const { hookError } = result
-  const worst = worstOf([...failures, ...(hookError === undefined ? [] : [hookError])])
-  // The worst is reported when the program ends, and every failed renewal has its line.
-  if (!json && hookError !== undefined && hookError !== worst)
-    await stderr.write(`${kyconnect.showable(hookError.message)}\n`)
-  if (worst !== undefined) throw worst
+  const failure = failureOf(result)
+  if (failure !== undefined) throw failure
 }
 
 /** @throws UsageError */
@@ -93,6 +92,7 @@ function parseKey({ reuseKey, keyAlgorithm }: RenewOptions): RenewalKey {
   throw new UsageError('--reuse-key and --key-algorithm exclude each other', { hints: ['give one of them'] })
 }
 
+/** @throws NoIdentityError; with --all --if-due, no profile at all is not a failure */
 async function chooseProfiles(
   argument: string | undefined,
   options: RenewOptions,
@@ -100,9 +100,20 @@ async function chooseProfiles(
 ): Promise<Pick<RenewalRun, 'profiles' | 'summaries'>> {
   const { kyconnect } = context
   const named = namedOnly(argument, options, context)
-  if (options.all === undefined) return { profiles: [await kyconnect.selectProfile(named)] }
+  if (options.all === undefined) return { profiles: [await selectOne(named, options, context)] }
   const summaries = await kyconnect.store.mendAll()
+  if (summaries.length === 0 && options.ifDue === undefined) throw noIdentityIn(kyconnect.store.place)
   return { profiles: summaries.map(({ profile }) => profile), summaries }
+}
+
+/** @throws ProfileAmbiguousError, whose hints name --all too */
+async function selectOne(named: string | undefined, { ifDue }: RenewOptions, { kyconnect }: Context): Promise<string> {
+  try {
+    return await kyconnect.selectProfile(named)
+  } catch (error) {
+    if (!(error instanceof ProfileAmbiguousError)) throw error
+    throw error.addHint(`or renew all of them: kyconnect renew --all${ifDue === undefined ? '' : ' --if-due'}`)
+  }
 }
 
 /** The only profile that the run, or the daemon, cares for; undefined with --all, and where none is named. @throws UsageError */
@@ -121,7 +132,7 @@ function describe(result: RenewalResult, rule: DueRule | undefined): string {
       return `${profile}: renewed, ${until}`
     case 'renewed-before':
       return `${profile}: already renewed by another process, ${until}`
-    case 'unwanted':
+    case 'not-due':
       return `${profile}: not due before ${isoSeconds(renewalDate(metadata, rule ?? usualDueRule))}, ${until}`
   }
 }
@@ -143,12 +154,4 @@ function documentOf({ results, hookProfiles, hookError }: RunResult, rule: DueRu
         ? null
         : { profiles: hookProfiles, outcome: hookError === undefined ? 'done' : 'failed' },
   }
-}
-
-/** Exit codes in the order of how much they need a person: first certificates, then this machine, then what may pass. */
-const bySeverity = [1, 4, 5, 9, 2, 12, 7, 6, 8]
-
-function worstOf(errors: readonly KyconnectError[]): KyconnectError | undefined {
-  const rank = ({ code }: KyconnectError): number => bySeverity.indexOf(exitCodeOf(code))
-  return [...errors].sort((one, other) => rank(one) - rank(other))[0]
 }

@@ -1,14 +1,13 @@
 import { ConfirmationNeededError } from '../../../errors.js'
-import type { Metadata } from '../../../identity/identity.js'
+import { isoSeconds, type Metadata } from '../../../identity/identity.js'
 import { oneLine } from '../../../redaction.js'
 import { checkRevocable, type Revocation } from '../../../renewal/revoke.js'
 import type { Context } from '../../context.js'
-import { isoSeconds } from '../../output/validity.js'
 import { jsonLine } from '../../output/json-document.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer } from '../../output/progress-renderer.js'
 import { wrapWords } from '../../output/word-wrap.js'
-import { confirmByName } from '../../prompts.js'
+import { confirmByName, whyNotConfirmed } from '../../prompts.js'
 import { type NetworkOptions, profileOf, routeChoice } from '../../route-choice.js'
 
 /** The flags of the command, as they are given. */
@@ -49,7 +48,7 @@ async function confirmRevocation(
   const question = `This cannot be undone: the certificate of "${profile}" works until ${isoSeconds(notAfter)}, and cannot be renewed. Type the name of the App, ${name}, to revoke it:`
   if (await confirmByName(question, name, json === true, context)) return
   throw new ConfirmationNeededError(
-    `the certificate of "${profile}" was not revoked: the revocation was not confirmed`,
+    `the certificate of "${profile}" was not revoked: ${whyNotConfirmed(json === true, context)}`,
     {
       hints: [`revoke it without the question: kyconnect revoke ${profile} --yes`],
       details: { profile },

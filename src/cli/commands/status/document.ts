@@ -1,5 +1,4 @@
-import { daysLeft } from '../../../identity/identity.js'
-import { isoSeconds } from '../../output/validity.js'
+import { daysLeft, isoSeconds } from '../../../identity/identity.js'
 import type { Assessment } from './assessment.js'
 
 /** One identity in the document of --json. The keys are stable; docs/reference.md describes them. */

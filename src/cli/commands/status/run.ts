@@ -1,4 +1,5 @@
 import { KyconnectError, NoIdentityError, ProfileNameError, UsageError } from '../../../errors.js'
+import { nothingIn } from '../../../identity/no-identity.js'
 import type { IdentityStore, ProfileSummary } from '../../../identity/store.js'
 import { usualDueRule } from '../../../renewal/due.js'
 import { formatMetrics } from '../../../renewal/prometheus.js'
@@ -40,7 +41,8 @@ export async function runStatus(argument: string | undefined, options: StatusOpt
   else if (prometheus === true) await stdout.write(formatMetrics(summaries, rule, now))
   else if (assessments.length > 0)
     await stdout.write(formatTable(assessments, now, styleFor(stdout, runtime.environment)))
-  else if (options.check === undefined) await stderr.write('no identity is stored on this machine\n')
+  if (assessments.length === 0 && json !== true && options.check === undefined)
+    await stderr.write(`${kyconnect.showable(nothingIn(store.place))}\n`)
   if (options.check === undefined) return
   // With none, this throws the error that says how to get one.
   if (assessments.length === 0) await kyconnect.selectProfile(undefined)

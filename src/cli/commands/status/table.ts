@@ -58,6 +58,7 @@ function stateText({ state, metadata }: Exclude<Assessment, { state: 'unusable' 
   const remarks = [
     ...(metadata.rejectedAt === null ? [] : ['new certificate rejected']),
     ...(metadata.hookPending ? ['hook pending'] : []),
+    ...(metadata.insecure ? ['paired with --insecure'] : []),
   ]
   return (state === 'fine' && remarks.length > 0 ? remarks : [state, ...remarks]).join(', ')
 }
