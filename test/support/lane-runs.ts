@@ -40,7 +40,7 @@ export function runLane(
   bodies: Iterable<string>,
   deps: Partial<LaneDeps> & { readonly close?: boolean } = {},
 ): LaneRun {
-  const source = bodies[Symbol.iterator]()
+  const source: Iterator<string, unknown> = bodies[Symbol.iterator]()
   const results: LaneRun['results'] = []
   let maxPending = 0
   let isDone = false
@@ -50,9 +50,9 @@ export function runLane(
   })
   const fill = (): void => {
     while (lane.capacity > 0 && !isDone) {
-      const { value, done } = source.next()
-      if (done === true) isDone = true
-      else lane.send(Buffer.from(value), value)
+      const next = source.next()
+      if (next.done === true) isDone = true
+      else lane.send(Buffer.from(next.value), next.value)
     }
     maxPending = Math.max(maxPending, lane.pending)
     if (isDone && lane.pending === 0 && deps.close !== false) lane.close()
