@@ -100,3 +100,4 @@ async function withPool() {
   await Promise.all(Array.from({ length: lanes }, worker))
   await pool.close()
 }
+if (process.env.SHOW) { const u = process.resourceUsage(); console.error('user', u.userCPUTime/count, 'sys', u.systemCPUTime/count, 'ctx', u.voluntaryContextSwitches/count, process.memoryUsage.rss()/1e6) }

@@ -53,7 +53,17 @@ try {
 }
 
 async function measure(port, count) {
-  const client = (kind) => ['node', [join(here, 'lane-client.js'), kind, folder, String(port), String(events)]]
+  const client = (kind) => [
+    'node',
+    [
+      ...(process.env.KYCONNECT_BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean),
+      join(here, 'lane-client.js'),
+      kind,
+      folder,
+      String(port),
+      String(events),
+    ],
+  ]
   const variants = {
     lane: client('lane'),
     'lane, window 1': client('lane-1'),
@@ -105,6 +115,7 @@ function run(program, args) {
     },
   )
   const [seconds, user, system] = stderr.trim().split('\n').at(-1).split(' ').map(Number)
+  if (process.env.SHOW) console.log(stderr)
   if (status !== 0 || /Failed requests: +[1-9]|Non-2xx/.test(stdout))
     throw new Error(`${program}: ${stdout}\n${stderr}`)
   return { seconds, cpuSeconds: user + system }

@@ -190,7 +190,8 @@ export class Lane<Token> {
     if (this.#answered === answered) return
     if (this.#unanswered.length === 0) this.#exchange.pauseTimeout()
     else this.#exchange.restartTimeout()
-    if (this.capacity > 0) this.#owner.onCapacity()
+    // Half a window at a time: one write for eight requests costs much less than eight, and the server has the other half to work on.
+    if (this.capacity > 0 && this.capacity >= this.pending) this.#owner.onCapacity()
   }
 
   readonly #takeAnswer = ({ status, contentType, connection }: AnswerHead, body: Buffer): boolean => {
