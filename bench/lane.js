@@ -115,7 +115,6 @@ function run(program, args) {
     },
   )
   const [seconds, user, system] = stderr.trim().split('\n').at(-1).split(' ').map(Number)
-  if (process.env.SHOW) console.log(stderr)
   if (status !== 0 || /Failed requests: +[1-9]|Non-2xx/.test(stdout))
     throw new Error(`${program}: ${stdout}\n${stderr}`)
   return { seconds, cpuSeconds: user + system }

@@ -97,3 +97,77 @@ export function wronglyAnswered(results: LaneRun['results']): string[] {
     .filter(({ token, result }) => result.kind === 'answered' && result.body.toString() !== token)
     .map(({ token }) => token)
 }
+
+/** What became of bodies that were sent until all of them were answered. */
+export interface Publication {
+  /** The bodies of the answers, by the body that was sent; more than one would be an answer too many. */
+  readonly answers: Map<string, string[]>
+  /** How often each fate was reported for a body, by the body. */
+  readonly fates: Record<Fate, Map<string, number>>
+  readonly errors: KyconnectError[]
+  /** How often the owner was informed that the server drops pipelined requests. */
+  readonly timesGivenUp: number
+}
+
+/**
+ * Sends the bodies through several lanes, as a publisher does: what was not answered is sent again, and for each lane that ends another is
+ * opened, until every body is answered.
+ */
+export async function publishAll(route: Route, bodies: readonly string[], lanes: number): Promise<Publication> {
+  let timesGivenUp = 0
+  const pipelining = new Pipelining(() => timesGivenUp++)
+  const { signal } = new AbortController()
+  const waiting = [...bodies].reverse()
+  const answers = new Map<string, string[]>()
+  const fates: Publication['fates'] = { unsent: new Map(), 'not-processed': new Map(), 'maybe-processed': new Map() }
+  const errors: KyconnectError[] = []
+  let open: Lane<string>[] = []
+  await new Promise<void>((resolve) => {
+    const begin = (): void => {
+      const fill = (): void => {
+        while (lane.capacity > 0) {
+          const body = waiting.pop()
+          if (body === undefined) return
+          lane.send(Buffer.from(body), body)
+        }
+      }
+      const lane = new Lane<string>(
+        route,
+        eventsUrl,
+        {
+          onResult: (token, result) => {
+            if (result.kind === 'answered') {
+              answers.set(token, [...(answers.get(token) ?? []), result.body.toString()])
+              if (answers.size === bodies.length) setImmediate(resolve)
+            } else {
+              const times = fates[result.fate]
+              times.set(token, (times.get(token) ?? 0) + 1)
+              waiting.push(token)
+            }
+          },
+          onCapacity: fill,
+          onEnd: (error) => {
+            if (error !== undefined) errors.push(error)
+            open = open.filter((other) => other !== lane)
+            if (answers.size < bodies.length) begin()
+          },
+        },
+        { pipelining, trace: undefined, signal },
+      )
+      open.push(lane)
+    }
+    for (let i = 0; i < lanes; i++) begin()
+    // A lane that is idle while another one ends does not learn of what is to be sent again.
+    const refill = setInterval(() => {
+      if (answers.size === bodies.length) clearInterval(refill)
+      for (const lane of open) {
+        while (lane.capacity > 0 && waiting.length > 0) {
+          const body = waiting.pop()
+          if (body !== undefined) lane.send(Buffer.from(body), body)
+        }
+      }
+    }, 5)
+  })
+  for (const lane of open) lane.close()
+  return { answers, fates, errors, timesGivenUp }
+}

@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import * as tls from 'node:tls'
 import type { ServerCertificate } from './certificates.js'
 
@@ -15,13 +15,15 @@ export interface ServedConnection {
   readonly socket: tls.TLSSocket
   /** Its place among the connections, from 0. */
   readonly number: number
+  /** Ends the connection with a TCP reset. */
+  readonly reset: () => void
 }
 
 export interface LaneServer {
   readonly port: number
   /** The bodies of all POSTs that were read, in order. */
   readonly received: string[]
-  /** The most POSTs that had arrived on a connection and were not yet answered by it. */
+  /** How many connections were made. */
   readonly connections: () => number
   stop(): Promise<void>
 }
@@ -45,16 +47,25 @@ export function echo({ body }: ReceivedPost, ...headers: readonly string[]): str
 export async function startLaneServer(
   { cert, key }: ServerCertificate,
   script: Script,
-  options: tls.TlsOptions = {},
+  {
+    onConnection,
+    ...options
+  }: tls.TlsOptions & { readonly onConnection?: (connection: ServedConnection) => void } = {},
 ): Promise<LaneServer> {
   const received: string[] = []
   const sockets = new Set<tls.TLSSocket>()
+  /** The TCP connections that carry the TLS ones, by the port of the other side. */
+  const carriers = new Map<number | undefined, Socket>()
   let connections = 0
   const server = tls.createServer({ cert, key, ...options }, (socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => undefined)
-    const connection = { socket, number: connections++ }
+    const reset = (): void => {
+      carriers.get(socket.remotePort)?.resetAndDestroy()
+    }
+    const connection = { socket, number: connections++, reset }
+    onConnection?.(connection)
     let rest = Buffer.alloc(0)
     let index = 0
     socket.on('data', (chunk: Buffer) => {
@@ -72,6 +83,11 @@ export async function startLaneServer(
       received.push(...posts.map(({ body }) => body))
       if (posts.length > 0) script(posts, connection)
     })
+  })
+  server.on('connection', (carrier: Socket) => {
+    const { remotePort } = carrier
+    carriers.set(remotePort, carrier)
+    carrier.on('close', () => carriers.delete(remotePort))
   })
   server.on('tlsClientError', () => undefined)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

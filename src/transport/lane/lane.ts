@@ -67,9 +67,12 @@ class ConnectionEnded extends Error {
 }
 
 /**
- * One connection to a server that sends POSTs of JSON to one URL, the next ones before the earlier ones are answered (pipelining): one request
- * may be unanswered at first, and one more after each answer, up to `maxWindow`. It connects at once. A lane that has ended is not used
- * again: its owner makes another one, with the client certificate as it is then.
+ * One connection to a server that sends POSTs of JSON to one URL, the next ones before the earlier ones are answered (pipelining). It connects
+ * at once. A lane that has ended is not used again: its owner makes another one, with the client certificate as it is then.
+ *
+ * First it sends one request, and after its answer two together, then four, until sixteen together were answered. In between it waits for
+ * all answers of a round, because a server that drops the second of two requests, and answers the third, would seem to have answered the
+ * second. From then on it keeps up to sixteen unanswered.
  *
  * The route's time limit is for connecting, and for each answer since the one before. HTTP is written and read by this folder, because
  * undici takes four times as much CPU for a request.
@@ -86,15 +89,15 @@ export class Lane<Token> {
   /** The server answers no more requests on this connection. */
   #isClosing = false
   #window = 1
+  /** A whole window of `maxWindow` requests was answered. */
+  #isProven = false
+  /** How many requests were written together, in the last round before the proof. */
+  #roundSize = 0
   /** Taken by `send`, and written at the end of this turn of the event loop. */
   #queue: Queued<Token>[] = []
   #writing: NodeJS.Immediate | undefined
   readonly #unanswered: Queued<Token>[] = []
-  /** Counts of requests. */
-  #written = 0
   #answered = 0
-  /** The number of the last request that was written while an earlier one was unanswered. */
-  #lastPipelined = 0
 
   constructor(route: Route, url: URL, owner: LaneOwner<Token>, deps: LaneDeps) {
     this.#route = route
@@ -112,8 +115,8 @@ export class Lane<Token> {
   /** How many more requests it takes now. */
   get capacity(): number {
     if (this.#socket === undefined || this.#isClosing || this.#ended) return 0
-    const window = Math.min(this.#window, this.#deps.pipelining.window)
-    return Math.max(0, window - this.#unanswered.length - this.#queue.length)
+    if (!this.#isProven && this.#unanswered.length > 0) return 0
+    return Math.max(0, this.#currentWindow - this.pending)
   }
 
   /** Requests that it has taken, and given no result for. */
@@ -162,11 +165,9 @@ export class Lane<Token> {
     this.#writing = undefined
     const queue = this.#queue
     this.#queue = []
-    const isPipelined = this.#unanswered.length > 0 || queue.length > 1
+    this.#roundSize = queue.length
     if (this.#unanswered.length === 0) this.#exchange.restartTimeout()
     for (const request of queue) this.#unanswered.push(request)
-    this.#written += queue.length
-    if (isPipelined) this.#lastPipelined = this.#written
     this.#socket?.write(
       joinPosts(
         this.#head,
@@ -188,8 +189,10 @@ export class Lane<Token> {
     if (this.#ended) return
     this.#exchange.phase = this.#parser.isWithinAnswer ? 'reading the answer' : 'waiting for the answer'
     if (this.#answered === answered) return
-    if (this.#unanswered.length === 0) this.#exchange.pauseTimeout()
-    else this.#exchange.restartTimeout()
+    if (this.#unanswered.length === 0) {
+      this.#exchange.pauseTimeout()
+      this.#widen()
+    } else this.#exchange.restartTimeout()
     // Half a window at a time: one write for eight requests costs much less than eight, and the server has the other half to work on.
     if (this.capacity > 0 && this.capacity >= this.pending) this.#owner.onCapacity()
   }
@@ -198,12 +201,22 @@ export class Lane<Token> {
     const request = this.#unanswered.shift()
     if (request === undefined) throw notRequested()
     this.#answered++
-    if (this.#window < maxWindow) this.#window++
     // Before the result is given: the owner is not to send more because of it.
     this.#isClosing = connection !== 'stays'
     this.#owner.onResult(request.token, { kind: 'answered', status, contentType, body })
     if (this.#isClosing) this.#end(undefined, connection === 'closes' ? 'not-processed' : 'maybe-processed')
     return !this.#ended
+  }
+
+  /** After a round: doubles the window, if the round has filled it. */
+  #widen(): void {
+    if (this.#isProven || this.#roundSize < this.#currentWindow) return
+    if (this.#window === maxWindow) this.#isProven = true
+    else this.#window *= 2
+  }
+
+  get #currentWindow(): number {
+    return Math.min(this.#window, this.#deps.pipelining.window)
   }
 
   readonly #abort = (): void => {
@@ -218,7 +231,8 @@ export class Lane<Token> {
     if (this.#ended) return
     const error = translateFailure(cause, this.#route, this.#exchange)
     const isBroken = error instanceof NetworkError || error instanceof TimeoutError
-    if (isBroken && this.#lastPipelined > this.#answered) this.#deps.pipelining.judge(this.#answered)
+    if (isBroken && !this.#isProven && this.#roundSize > 1 && this.#unanswered.length > 0)
+      this.#deps.pipelining.reportDrop()
     // An idle connection may be closed at any time.
     const isIdle = this.#answered > 0 && this.pending === 0
     this.#end(isBroken && isIdle ? undefined : error, 'maybe-processed')

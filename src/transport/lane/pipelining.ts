@@ -1,13 +1,7 @@
-/** Requests that may be unanswered on one connection, once the server has answered enough of them. */
+/** Requests that may be unanswered on one connection. */
 export const maxWindow = 16
 
-/**
- * Answers on one connection after which it has shown that its peer serves pipelined requests: 1, 2, 4, 8 and 16 requests were answered, and
- * the connection is full.
- */
-const answersOfProof = 2 * maxWindow
-
-/** Connections that end too early before the peer is no longer trusted with pipelined requests. */
+/** Connections that lose pipelined requests before the server is no longer trusted with them. */
 const maxDrops = 2
 
 /**
@@ -17,25 +11,30 @@ const maxDrops = 2
 export class Pipelining {
   readonly #onGivenUp: () => void
   #drops = 0
+  #isGivenUp = false
 
-  /** @param onGivenUp called once, when the server has dropped pipelined requests twice: from then on each lane sends one at a time */
+  /** @param onGivenUp called once, when pipelining is given up: from then on each lane sends one request at a time */
   constructor(onGivenUp: () => void) {
     this.#onGivenUp = onGivenUp
   }
 
   /** Requests that may be unanswered on one connection. */
   get window(): number {
-    return this.#drops < maxDrops ? maxWindow : 1
+    return this.#isGivenUp ? 1 : maxWindow
   }
 
   /**
-   * Judges a connection that ended, or fell silent, without an announcement while pipelined requests were unanswered. If it worked for long
-   * before, something else ended it: a restart, for instance.
-   * @param answers the requests that were answered on it
+   * A connection that had answered single requests ended, or fell silent, when it was sent several together. The second time, pipelining is
+   * given up.
    */
-  judge(answers: number): void {
-    if (answers === 0 || answers >= answersOfProof) return
-    this.#drops++
-    if (this.#drops === maxDrops) this.#onGivenUp()
+  reportDrop(): void {
+    if (++this.#drops >= maxDrops) this.giveUp()
+  }
+
+  /** For an owner that sees an answer which belongs to another request: it must close that lane as well. */
+  giveUp(): void {
+    if (this.#isGivenUp) return
+    this.#isGivenUp = true
+    this.#onGivenUp()
   }
 }
