@@ -11,6 +11,7 @@ import { Pools } from './pools.js'
 import { redirectRefused, showRedirect } from './redirect-refused.js'
 import { mayRetry, maxAttempts, pauseMs, type Retry } from './retry.js'
 import { type Route, resolveTarget, type Target } from './route.js'
+import { userAgent } from './user-agent.js'
 
 export interface TransportDeps {
   readonly redactor: Redactor
@@ -30,8 +31,6 @@ const maxStreamBytes = 1024 * 1024 * 1024
 const maxStreamMs = 60 * 60 * 1000
 const maxRedirects = 5
 const maxTracedChars = 2000
-
-const userAgent = 'kyconnect'
 
 /** One HTTPS client on undici: every exchange with a service, and with a cluster, goes through here. Requests may run at the same time. */
 export class HttpClient {

@@ -36,14 +36,16 @@ export class Exchange {
   }
 
   restartTimeout(): void {
-    this.pauseTimeout()
-    this.#timer = setTimeout(() => {
-      this.fail(this.timeoutError())
-    }, this.#timeoutMs)
+    if (this.#timer === undefined) {
+      this.#timer = setTimeout(() => {
+        this.fail(this.timeoutError())
+      }, this.#timeoutMs)
+    } else this.#timer.refresh()
   }
 
   pauseTimeout(): void {
     clearTimeout(this.#timer)
+    this.#timer = undefined
   }
 
   fail(error: KyconnectError): void {

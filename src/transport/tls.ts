@@ -1,9 +1,9 @@
-import type { Socket } from 'node:net'
 import * as tls from 'node:tls'
 import { errorCodeOf, NetworkError } from '../errors.js'
 import { everyRoot, firstRoots } from './roots.js'
-import { type Route, type Target, withoutBrackets } from './route.js'
+import type { Route, Target } from './route.js'
 import { whenUsable } from './socket.js'
+import { TlsContexts } from './tls-contexts.js'
 import { openTunnel } from './tunnel.js'
 
 /** Failures that may disappear with more roots. */
@@ -30,6 +30,9 @@ export class UntrustedServer extends Error {
   }
 }
 
+/** What worked for a route, or is to be tried first. */
+const contextsByRoute = new WeakMap<Route, TlsContexts>()
+
 /**
  * Opens a TLS connection to a target. The given CA's certificates alone are tried first (without a CA, Node's own roots), and every
  * trusted root only when those do not suffice: parsing 144 roots costs more than a handshake, and a deployment with its own CA
@@ -39,27 +42,40 @@ export class UntrustedServer extends Error {
  * @throws UntrustedServer, and what the system reports
  */
 export async function connectTls(route: Route, target: Target, signal: AbortSignal): Promise<tls.TLSSocket> {
-  const roots = firstRoots(route.trust)
+  const contexts = contextsByRoute.get(route) ?? new TlsContexts(route, firstRoots(route.trust))
+  contextsByRoute.set(route, contexts)
   try {
-    return await handshake(route, target, roots, signal)
+    return await handshake(route, target, contexts, signal)
   } catch (error) {
     // Of an https proxy, too: a CA that was given is the cluster's, and seldom the proxy's.
     const reason = error instanceof NetworkError ? error.reason : errorCodeOf(error)
     if (!unknownIssuer.has(reason ?? '')) throw error
     const all = await everyRoot(route.trust)
     if (all === undefined) throw error
-    return handshake(route, target, all, signal)
+    const complete = new TlsContexts(route, all)
+    const socket = await handshake(route, target, complete, signal)
+    contextsByRoute.set(route, complete)
+    return socket
   }
 }
 
 async function handshake(
   route: Route,
   target: Target,
-  ca: string[] | undefined,
+  contexts: TlsContexts,
   signal: AbortSignal,
 ): Promise<tls.TLSSocket> {
-  const tunnel = target.proxy === null ? undefined : await openTunnel(target.proxy, target, ca, signal)
-  const socket = tls.connect(tlsOptions(route, target, ca, tunnel))
+  const tunnel = target.proxy === null ? undefined : await openTunnel(target.proxy, target, contexts.roots, signal)
+  const socket = tls.connect({
+    ...(tunnel === undefined ? { host: target.address, port: target.port } : { socket: tunnel }),
+    secureContext: contexts.of(target),
+    servername: target.serverName,
+    ALPNProtocols: ['http/1.1'],
+    // Checked right after the handshake, by `authorized`: a socket that Node itself destroys has lost the certificate that it saw.
+    rejectUnauthorized: false,
+    // Checks the expected name even where it is an address and SNI is empty.
+    checkServerIdentity: (_, certificate) => tls.checkServerIdentity(target.expectedName, certificate),
+  })
   await whenUsable(socket, 'secureConnect', signal)
   if (route.trust.insecure || socket.authorized) return socket
   // Read before the socket is destroyed, because it loses the certificate then.
@@ -67,28 +83,6 @@ async function handshake(
   socket.on('error', () => undefined).destroy()
   const { message, code } = authorizationError(socket)
   throw new UntrustedServer(code, message, issuer)
-}
-
-function tlsOptions(
-  { clientCertificate, certificateHosts }: Route,
-  { url, address, port, serverName, expectedName }: Target,
-  ca: string[] | undefined,
-  tunnel: Socket | undefined,
-): tls.ConnectionOptions {
-  return {
-    ...(tunnel === undefined ? { host: address, port } : { socket: tunnel }),
-    servername: serverName,
-    ALPNProtocols: ['http/1.1'],
-    minVersion: 'TLSv1.2',
-    // Checked right after the handshake, by `authorized`: a socket that Node itself destroys has lost the certificate that it saw.
-    rejectUnauthorized: false,
-    // Checks the expected name even where it is an address and SNI is empty.
-    checkServerIdentity: (_, certificate) => tls.checkServerIdentity(expectedName, certificate),
-    ...(ca === undefined ? {} : { ca }),
-    ...(clientCertificate !== null && certificateHosts.map(withoutBrackets).includes(withoutBrackets(url.hostname))
-      ? { cert: clientCertificate.chain, key: clientCertificate.key }
-      : {}),
-  }
 }
 
 /** Node gives the code of OpenSSL's reason, or of a name that does not match, as text. */
