@@ -1,8 +1,8 @@
-import { checkForBus, checkForService, type EventFields, type FieldNames } from './event-checks.js'
+import { checkForBus, checkForService, type EventFields, type FieldNames, isSourceName } from './event-checks.js'
 import { CloudEventIds, deriveEventId } from './event-id.js'
 import { readEventLine } from './event-line.js'
 import { JsonProblem, skipSpace, skipValue } from './json-spans.js'
-import { reject, type Rejection } from './rejection.js'
+import { quote, reject, type Rejection } from './rejection.js'
 
 /** An event that service and bus would accept, ready to be sent. */
 export interface EncodedEvent {
@@ -22,7 +22,7 @@ export const maxEventBytes = 65_536
 export type EventParts = Omit<EventFields, 'data'> & { readonly data: Uint8Array }
 
 export interface EncoderOptions {
-  /** The App's name: the bus counts it as a part of each event. */
+  /** The App's name: the bus checks it with each event, and counts its bytes. */
   readonly source: string
   /** See {@link deriveEventId}. */
   readonly seed: string
@@ -35,8 +35,14 @@ export class EventEncoder {
   readonly #options: EncoderOptions
   readonly #cloudEventIds = new CloudEventIds()
 
+  readonly #sourceRejection: Rejection | undefined
+
   constructor(options: EncoderOptions) {
     this.#options = options
+    const { source } = options
+    this.#sourceRejection = isSourceName(source)
+      ? undefined
+      : reject('invalid', undefined, `the bus accepts no events from an App with the name ${quote(source)}`)
   }
 
   /**
@@ -73,8 +79,8 @@ export class EventEncoder {
     const id = fields.id === '' ? deriveEventId(this.#options.seed, offset) : fields.id
     const head = `{"event-type":${string(type)},"event-type-version":${string(version)},"event-id":"${id}","event-time":"${time}","data":`
     const headBytes = Buffer.byteLength(head)
-    const tooLong = this.#checkSize(headBytes, data) ?? checkForBus(fields, names)
-    if (tooLong !== undefined) return tooLong
+    const refused = this.#checkSize(headBytes, data) ?? this.#sourceRejection ?? checkForBus(fields, names)
+    if (refused !== undefined) return refused
     const body = Buffer.allocUnsafe(headBytes + data.length + 1)
     // The checks have passed, so the head is ASCII.
     body.write(head, 'latin1')

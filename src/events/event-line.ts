@@ -82,7 +82,8 @@ class LineParser {
     const end = skipSpace(line, readMembers(line, start, this.#take))
     if (end < line.length) return reject('not-json', undefined, `more text follows the event at byte ${end + 1}`)
     if (!isUtf8(line)) return reject('not-json', undefined, 'not valid UTF-8')
-    const isCloudEvent = this.#starts.specversion >= 0 && this.#starts['event-type'] < 0
+    // The service ignores names that it does not know, so an event of its API may have this one too.
+    const isCloudEvent = this.#starts.specversion >= 0 && goStrings.every((name) => this.#starts[name] < 0)
     return isCloudEvent ? this.#cloudEvent(cloudEventIds, now) : this.#apiEvent()
   }
 
