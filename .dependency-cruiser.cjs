@@ -34,7 +34,7 @@ const rooms = {
   gateway: ['identity', 'transport'],
   kubernetes: ['identity', 'transport'],
   registry: ['gateway', 'transport'],
-  events: ['gateway', 'transport'],
+  events: ['gateway', 'identity', 'transport'],
   identity: ['pki', 'transport'],
   connector: ['transport', 'pki'],
   pki: [],

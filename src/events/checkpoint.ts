@@ -1,0 +1,244 @@
+import { createHash } from 'node:crypto'
+import { constants, writeSync } from 'node:fs'
+import { type FileHandle, open, realpath } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { FilesError } from '../errors.js'
+import { type HeldLock, lockCheckpoint, type LockDeps } from './checkpoint-lock.js'
+import { type Counts, decodeSlot, encodeSlot, type Mark, type Slot, slotBytes } from './checkpoint-slot.js'
+import { nameFileError } from './file-error.js'
+import type { Line } from './line-reader.js'
+
+export interface CheckpointDeps extends LockDeps {
+  /** Runs work once the events that have already happened are handled: setImmediate. */
+  readonly onNextTurn: (work: () => void) => void
+  /** Runs work after a time. @returns cancels it */
+  readonly after: (milliseconds: number, work: () => void) => () => void
+}
+
+/** The two slots are so far apart that no block of a disk holds both. */
+const slotDistanceBytes = 4096
+const fileBytes = 2 * slotDistanceBytes
+export const syncEveryMs = 1000
+
+/**
+ * Remembers in a file how far an input has been published, so that a process that was killed at any moment can be continued.
+ *
+ * The file has two slots that are written in turn, each with a sequence number and a checksum: if one was not written completely, the
+ * other one still says how far it was one write earlier. A write reaches the operating system at once, so a killed process loses
+ * nothing; it is on disk after at most a second, so a power failure makes the lines of a second be sent again, with the same ids.
+ */
+export class Checkpoint {
+  /** How far an earlier run came; offset 0 if there was none. */
+  readonly found: Mark
+  readonly #path: string
+  readonly #file: FileHandle
+  readonly #lock: HeldLock
+  readonly #deps: CheckpointDeps
+  #sequence: number
+  #pending: { readonly line: Line; readonly counts: Counts } | undefined
+  #isScheduled = false
+  #writtenOffset: number
+  #needsSync = false
+  #cancelSync: (() => void) | undefined
+  #syncing: Promise<void> = Promise.resolve()
+  #syncedFirst: { sync(): Promise<void> } | undefined
+  #failure: unknown
+  #isClosed = false
+
+  private constructor(path: string, file: FileHandle, lock: HeldLock, slot: Slot, deps: CheckpointDeps) {
+    this.#path = path
+    this.#file = file
+    this.#lock = lock
+    this.#deps = deps
+    this.#sequence = slot.sequence
+    this.#writtenOffset = slot.mark.offset
+    this.found = slot.mark
+  }
+
+  /**
+   * Opens a checkpoint, or creates it. It is locked until it is closed, or until the process ends.
+   * @throws LockHeldError; FilesError if the file is something else or cannot be used
+   */
+  static async open(path: string, deps: CheckpointDeps): Promise<Checkpoint> {
+    try {
+      const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+      let lock: HeldLock | undefined
+      try {
+        if (!(await file.stat()).isFile()) throw notACheckpoint(path, 'it is not a plain file')
+        // The same file may have several paths.
+        const realPath = await realpath(path)
+        lock = await lockCheckpoint(realPath, deps)
+        const slot = (await readSlot(file, path)) ?? (await createSlots(file, dirname(realPath), deps.randomHex(16)))
+        return new Checkpoint(path, file, lock, slot, deps)
+      } catch (error) {
+        await file.close()
+        await lock?.release()
+        throw error
+      }
+    } catch (error) {
+      throw checkpointError(error, path, 'open')
+    }
+  }
+
+  /** The offset that a process would continue from if this one were killed now. */
+  get writtenOffset(): number {
+    return this.#writtenOffset
+  }
+
+  /** Refuses an input whose bytes before the offset differ from those that were published. @throws FilesError */
+  checkTail(tail: Buffer): void {
+    if (hashOf(tail) === this.found.tailHash) return
+    throw this.#otherInput(`the ${tail.length} bytes before byte ${this.found.offset} differ`)
+  }
+
+  /** The error for an input that ends before the offset. */
+  shorterInput(length: number): FilesError {
+    return this.#otherInput(`it has ${length} bytes, and ${this.found.offset} have been published`)
+  }
+
+  /**
+   * Remembers that all lines up to this one, and this one, have been answered. It is written in the next turn of the event loop.
+   * @throws FilesError if an earlier write failed; LockHeldError if the lock was lost
+   */
+  advance(line: Line, counts: Counts): void {
+    this.#throwFailure()
+    this.#pending = { line, counts }
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    this.#deps.onNextTurn(() => {
+      this.#isScheduled = false
+      this.#write()
+    })
+  }
+
+  /** Writes what is pending now. @throws as advance */
+  flush(): void {
+    this.#write()
+    this.#throwFailure()
+  }
+
+  /** Makes a file reach the disk before the checkpoint does: the rejects that the checkpoint has passed must not be lost. */
+  syncFirst(file: { sync(): Promise<void> }): void {
+    this.#syncedFirst = file
+  }
+
+  /** Writes what is pending, waits until it is on disk, and releases the lock. @throws FilesError, LockHeldError */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#write()
+    this.#isClosed = true
+    this.#cancelSync?.()
+    try {
+      await this.#syncing
+      await this.#sync()
+    } finally {
+      await this.#file.close().catch(() => undefined)
+      await this.#lock.release()
+    }
+    this.#throwFailure()
+  }
+
+  #write(): void {
+    const pending = this.#pending
+    if (pending === undefined || this.#isClosed || this.#failure !== undefined) return
+    const { line, counts } = pending
+    const sequence = this.#sequence + 1
+    const mark = { offset: line.end, tailHash: hashOf(line.tail()), seed: this.found.seed, counts }
+    try {
+      writeSync(this.#file.fd, encodeSlot({ sequence, mark }), 0, slotBytes, placeOf(sequence))
+    } catch (error) {
+      this.#failure = checkpointError(error, this.#path, 'write')
+      return
+    }
+    this.#sequence = sequence
+    this.#pending = undefined
+    this.#writtenOffset = line.end
+    this.#needsSync = true
+    this.#cancelSync ??= this.#deps.after(syncEveryMs, () => {
+      this.#cancelSync = undefined
+      this.#syncing = this.#sync()
+    })
+  }
+
+  async #sync(): Promise<void> {
+    if (!this.#needsSync) return
+    this.#needsSync = false
+    try {
+      await this.#lock.assertHeld()
+      await this.#syncedFirst?.sync()
+      await this.#file.datasync()
+    } catch (error) {
+      this.#failure ??= checkpointError(error, this.#path, 'write')
+    }
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure as Error
+  }
+
+  #otherInput(difference: string): FilesError {
+    return new FilesError(`the checkpoint ${this.#path} belongs to another input: ${difference}`, {
+      reason: 'other-input',
+      details: { checkpoint: this.#path, offset: this.found.offset },
+      hints: [
+        'name the file that the checkpoint was written for with -f',
+        'to publish this input from its beginning, name another file with --checkpoint',
+      ],
+    })
+  }
+}
+
+/** The slot to continue from; undefined if the file is new. */
+async function readSlot(file: FileHandle, path: string): Promise<Slot | undefined> {
+  const content = Buffer.alloc(fileBytes + 1)
+  const { bytesRead } = await file.read(content, 0, content.length, 0)
+  if (bytesRead > fileBytes) throw notACheckpoint(path, 'it is too large')
+  const [first, second] = [0, slotDistanceBytes].map((place) => decodeSlot(content.subarray(place, place + slotBytes)))
+  const latest =
+    first !== undefined && second !== undefined && first.sequence < second.sequence ? second : (first ?? second)
+  if (latest !== undefined) return latest
+  // A process may have been killed, or the power may have failed, while the file was created.
+  if (content.subarray(0, bytesRead).every((byte) => byte === 0)) return undefined
+  throw notACheckpoint(path, 'neither of its slots is complete')
+}
+
+async function createSlots(file: FileHandle, folder: string, seed: string): Promise<Slot> {
+  const counts = { published: 0, ignored: 0, rejected: 0 }
+  const slot = { sequence: 0, mark: { offset: 0, tailHash: hashOf(Buffer.alloc(0)), seed, counts } }
+  const content = Buffer.alloc(fileBytes, ' ')
+  encodeSlot(slot).copy(content, placeOf(slot.sequence))
+  content[slotDistanceBytes - 1] = 0x0a
+  content[fileBytes - 1] = 0x0a
+  // Whatever the umask.
+  await file.chmod(0o600)
+  await file.write(content, 0, fileBytes, 0)
+  await file.sync()
+  await syncFolder(folder)
+  return slot
+}
+
+/** Makes the name of a new file survive a power failure, where the platform can open folders. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r').catch(() => undefined)
+  await folder?.sync().catch(() => undefined)
+  await folder?.close()
+}
+
+function placeOf(sequence: number): number {
+  return (sequence % 2) * slotDistanceBytes
+}
+
+function hashOf(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+function notACheckpoint(path: string, problem: string): FilesError {
+  return new FilesError(`${path} is not a checkpoint of kyconnect, or is damaged: ${problem}`, {
+    reason: 'not-a-checkpoint',
+    hints: ['name another file with --checkpoint'],
+  })
+}
+
+function checkpointError(error: unknown, path: string, doing: string): unknown {
+  return nameFileError(error, `${doing} the checkpoint ${path}`, '--checkpoint')
+}

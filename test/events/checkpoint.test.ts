@@ -1,0 +1,285 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { Checkpoint, type CheckpointDeps, syncEveryMs } from '../../src/events/checkpoint.js'
+import { slotBytes } from '../../src/events/checkpoint-slot.js'
+import { openInputFile, streamInput } from '../../src/events/event-input.js'
+import { Line } from '../../src/events/line-reader.js'
+import { openLines } from '../../src/events/open-lines.js'
+import { FilesError, LockHeldError } from '../../src/errors.js'
+import { processDeps } from './checkpoint-deps.js'
+
+const never = new AbortController().signal
+const counts = { published: 1, ignored: 2, rejected: 3 }
+const content = Buffer.from(Array.from({ length: 2000 }, (_, index) => `{"line":${index}}\n`).join(''))
+
+let folder: string
+let path: string
+let inputPath: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'checkpoint-'))
+  path = join(folder, 'checkpoint')
+  inputPath = join(folder, 'events.ndjson')
+  writeFileSync(inputPath, content)
+})
+afterEach(() => {
+  rmSync(folder, { recursive: true })
+})
+
+/** A process that was killed: its checkpoints are not closed, and its lock counts as dead. */
+const killed: CheckpointDeps = {
+  ...processDeps,
+  pid: 4_194_305,
+  processIdentity: (pid) => Promise.resolve(pid === 4_194_305 ? undefined : 'alive'),
+}
+
+/** The line of the content that ends at or after an offset. */
+function lineAt(offset: number): Line {
+  const end = content.indexOf('\n', offset) + 1
+  return new Line(end - 1, end, undefined, { bytes: content, offset: 0, before: Buffer.alloc(0) })
+}
+
+/** Publishes up to an offset, and closes the checkpoint. */
+async function publishUntil(offset: number): Promise<number> {
+  const checkpoint = await Checkpoint.open(path, processDeps)
+  const line = lineAt(offset)
+  checkpoint.advance(line, counts)
+  await checkpoint.close()
+  return line.end
+}
+
+async function firstLine(opened = openInputFile(inputPath)): Promise<string | undefined> {
+  const checkpoint = await Checkpoint.open(path, processDeps)
+  const input = await opened
+  try {
+    const reader = await openLines(input, checkpoint, never)
+    await reader.fill()
+    return reader.take()?.bytes?.toString()
+  } finally {
+    await input.close()
+    await checkpoint.close()
+  }
+}
+
+const errorOf = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+
+describe('a checkpoint', () => {
+  test('that is new begins at the beginning, with a seed that stays, in a file that only its owner can read', async () => {
+    const first = await Checkpoint.open(path, processDeps)
+    expect(first.found).toMatchObject({ offset: 0, counts: { published: 0, ignored: 0, rejected: 0 } })
+    expect(first.found.seed).toMatch(/^[0-9a-f]{32}$/)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    await first.close()
+    const second = await Checkpoint.open(path, processDeps)
+    expect(second.found).toEqual(first.found)
+    await second.close()
+  })
+
+  test('continues a file, a file that has grown, and a stream, after the last line that was published', async () => {
+    const offset = await publishUntil(10_000)
+    const expected = content.toString('utf8', offset, content.indexOf('\n', offset))
+    expect(await firstLine()).toBe(expected)
+    writeFileSync(inputPath, Buffer.concat([content, Buffer.from('{"line":"new"}\n')]))
+    expect(await firstLine()).toBe(expected)
+    const chunks = [content.subarray(0, 9_000), content.subarray(9_000, offset + 3), content.subarray(offset + 3)]
+    expect(await firstLine(Promise.resolve(streamInput(Readable.from(chunks, { objectMode: true }))))).toBe(expected)
+    const checkpoint = await Checkpoint.open(path, processDeps)
+    expect(checkpoint.found.counts).toEqual(counts)
+    await checkpoint.close()
+  })
+
+  test('refuses another input and a shorter one, and stays as it is', async () => {
+    const offset = await publishUntil(10_000)
+    const before = readFileSync(path)
+    const other = Buffer.from(content)
+    other.writeUInt8(0x58, offset - 4096)
+    writeFileSync(inputPath, other)
+    expect(await errorOf(firstLine())).toMatchObject({ code: 'ERR_FILES', reason: 'other-input' })
+    other.set(content)
+    // A byte that is further away than the hash reaches.
+    other.writeUInt8(0x58, offset - 4097)
+    writeFileSync(inputPath, other)
+    expect(await firstLine()).toBeDefined()
+    writeFileSync(inputPath, content.subarray(0, offset - 1))
+    expect(await errorOf(firstLine())).toMatchObject({
+      reason: 'other-input',
+      message: `the checkpoint ${path} belongs to another input: it has ${offset - 1} bytes, and ${offset} have been published`,
+    })
+    const short = streamInput(Readable.from([content.subarray(0, offset - 1)], { objectMode: true }))
+    expect(await errorOf(firstLine(Promise.resolve(short)))).toMatchObject({ reason: 'other-input' })
+    expect(readFileSync(path).equals(before)).toBe(true)
+  })
+
+  test.each([
+    ['a file of events', '{"event-type":"a"}\n'.repeat(10)],
+    ['a large file', 'x'.repeat(10_000)],
+    ['a checkpoint with both slots damaged', ' '.repeat(8192)],
+  ])('is not what %s is, and leaves it alone', async (_, text) => {
+    writeFileSync(path, text)
+    expect(await errorOf(Checkpoint.open(path, processDeps))).toMatchObject({
+      code: 'ERR_FILES',
+      reason: 'not-a-checkpoint',
+    })
+    expect(readFileSync(path, 'utf8')).toBe(text)
+  })
+
+  test('that a crash left empty or full of zeros is a new one', async () => {
+    for (const empty of [Buffer.alloc(0), Buffer.alloc(8192)]) {
+      writeFileSync(path, empty)
+      const checkpoint = await Checkpoint.open(path, processDeps)
+      expect(checkpoint.found.offset).toBe(0)
+      await checkpoint.close()
+    }
+  })
+
+  test('in a folder that does not exist, or that is not ours, says so', async () => {
+    expect(await errorOf(Checkpoint.open(join(folder, 'none', 'checkpoint'), processDeps))).toMatchObject({
+      code: 'ERR_FILES',
+      message: `could not open the checkpoint ${join(folder, 'none', 'checkpoint')}: the folder does not exist`,
+    })
+  })
+})
+
+describe('the lock of a checkpoint', () => {
+  test('keeps out a second process, by whatever path it names the file, until the first one closes it', async () => {
+    const first = await Checkpoint.open(path, processDeps)
+    const link = join(folder, 'link')
+    symlinkSync(path, link)
+    for (const name of [path, link]) {
+      const error = await errorOf(Checkpoint.open(name, processDeps))
+      expect(error).toBeInstanceOf(LockHeldError)
+      expect(error).toMatchObject({ details: { pid: process.pid, hostname: 'here' } })
+      expect(String(error)).toContain(`the checkpoint ${path} is in use by process ${process.pid} on here (since `)
+    }
+    await first.close()
+    await (await Checkpoint.open(link, processDeps)).close()
+  })
+
+  test('of a process that was killed is taken over at once', async () => {
+    const first = await Checkpoint.open(path, killed)
+    const next = await Checkpoint.open(path, { ...processDeps, processIdentity: killed.processIdentity })
+    await next.close()
+    await first.close()
+  })
+
+  test('that was lost stops the process that had it within a second', async () => {
+    let sync: () => void = () => undefined
+    const first = await Checkpoint.open(path, { ...killed, after: (_, work) => ((sync = work), () => undefined) })
+    await (await Checkpoint.open(path, { ...processDeps, processIdentity: killed.processIdentity })).close()
+    first.advance(lineAt(100), counts)
+    first.flush()
+    sync()
+    await vi.waitFor(() => {
+      expect(() => {
+        first.advance(lineAt(200), counts)
+      }).toThrow(LockHeldError)
+    }, 20_000)
+    await first.close().catch(() => undefined)
+  })
+})
+
+describe('the slots of a checkpoint', () => {
+  test('give the new mark or the one before, wherever a write was cut off', async () => {
+    await publishUntil(1000)
+    const before = await publishUntil(2000)
+    const old = readFileSync(path)
+    const after = await publishUntil(3000)
+    const whole = readFileSync(path)
+    const start =
+      [0, 4096].find(
+        (place) => !whole.subarray(place, place + slotBytes).equals(old.subarray(place, place + slotBytes)),
+      ) ?? -1
+    expect(start).toBeGreaterThanOrEqual(0)
+    const found = new Set<number>()
+    for (let written = 0; written <= slotBytes; written++) {
+      const torn = Buffer.from(old)
+      whole.copy(torn, start + 0, start, start + written)
+      writeFileSync(path, torn)
+      const checkpoint = await Checkpoint.open(path, processDeps)
+      const { offset } = checkpoint.found
+      found.add(offset)
+      if (written === 0) expect(offset).toBe(before)
+      if (written === slotBytes) expect(offset).toBe(after)
+      await checkpoint.close()
+    }
+    expect([...found]).toEqual([before, after])
+  })
+
+  test('survive any byte that changes', async () => {
+    await publishUntil(1000)
+    const marks = [await publishUntil(2000), await publishUntil(3000)]
+    const whole = readFileSync(path)
+    for (let place = 0; place < whole.length; place += 13) {
+      const damaged = Buffer.from(whole)
+      damaged.writeUInt8(whole.readUInt8(place) ^ 0x15, place)
+      writeFileSync(path, damaged)
+      const checkpoint = await Checkpoint.open(path, processDeps)
+      expect(marks).toContain(checkpoint.found.offset)
+      await checkpoint.close()
+    }
+  })
+})
+
+describe('a checkpoint is written', () => {
+  test('once in a turn of the event loop, and synced once a second', async () => {
+    const turns: (() => void)[] = []
+    const timers: [number, () => void][] = []
+    const checkpoint = await Checkpoint.open(path, {
+      ...processDeps,
+      onNextTurn: (work) => {
+        turns.push(work)
+      },
+      after: (milliseconds, work) => {
+        timers.push([milliseconds, work])
+        return () => undefined
+      },
+    })
+    const before = readFileSync(path)
+    for (const offset of [100, 200, 300]) checkpoint.advance(lineAt(offset), counts)
+    expect(turns.length).toBe(1)
+    expect(readFileSync(path).equals(before)).toBe(true)
+    expect(checkpoint.writtenOffset).toBe(0)
+    turns.pop()?.()
+    expect(checkpoint.writtenOffset).toBe(lineAt(300).end)
+    checkpoint.advance(lineAt(400), counts)
+    turns.pop()?.()
+    expect(timers.map(([milliseconds]) => milliseconds)).toEqual([syncEveryMs])
+    timers.pop()?.[1]()
+    checkpoint.advance(lineAt(500), counts)
+    turns.pop()?.()
+    expect(timers.length).toBe(1)
+    await checkpoint.close()
+    const next = await Checkpoint.open(path, processDeps)
+    expect(next.found.offset).toBe(lineAt(500).end)
+    await next.close()
+  })
+
+  test('after the file of rejects is on disk', async () => {
+    const order: string[] = []
+    const checkpoint = await Checkpoint.open(path, processDeps)
+    checkpoint.syncFirst({
+      sync: () => {
+        order.push('rejects')
+        return Promise.resolve()
+      },
+    })
+    checkpoint.advance(lineAt(100), counts)
+    await checkpoint.close()
+    expect(order).toEqual(['rejects'])
+  })
+
+  test('or else the next line reports why not', async () => {
+    const checkpoint = await Checkpoint.open(path, processDeps)
+    checkpoint.syncFirst({ sync: () => Promise.reject(new FilesError('no space left')) })
+    checkpoint.advance(lineAt(100), counts)
+    await expect(checkpoint.close()).rejects.toThrow('no space left')
+    expect(existsSync(`${path}.lock`)).toBe(true)
+    await (await Checkpoint.open(path, processDeps)).close()
+  })
+})

@@ -1,0 +1,170 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { type EventInput, openInputFile, streamInput } from '../../src/events/event-input.js'
+import { InputEndedEarly } from '../../src/events/input-ended-early.js'
+import { type Line, LineReader, tailBytes } from '../../src/events/line-reader.js'
+
+const never = new AbortController().signal
+
+async function linesOf(input: EventInput, startAt = 0, maxLineBytes = 20): Promise<Line[]> {
+  const reader = await LineReader.open(input, { startAt, maxLineBytes, signal: never })
+  const lines: Line[] = []
+  do {
+    for (let line = reader.take(); line !== undefined; line = reader.take()) lines.push(line)
+  } while (await reader.fill())
+  await reader.close()
+  return lines
+}
+
+const inputOf = (...chunks: (string | Buffer)[]): EventInput =>
+  streamInput(
+    Readable.from(
+      chunks.map((chunk) => Buffer.from(chunk)),
+      { objectMode: true },
+    ),
+  )
+const textsOf = (lines: readonly Line[]): (string | undefined)[] => lines.map(({ bytes }) => bytes?.toString())
+
+/** Splits content at these places. */
+function chunksOf(content: Buffer, places: readonly number[]): Buffer[] {
+  const cuts = [
+    0,
+    ...[...places].sort((a, b) => a - b).map((place) => place % (content.length + 1)),
+    content.length,
+  ].sort((a, b) => a - b)
+  return cuts
+    .slice(1)
+    .map((cut, index) => content.subarray(cuts[index], cut))
+    .filter(({ length }) => length > 0)
+}
+
+/** What the lines of an input should be, found in another way: by splitting all of it. */
+function expectedLines(
+  content: Buffer,
+  maxLineBytes: number,
+): { offset: number; end: number; text: string | undefined }[] {
+  let offset = 0
+  return content
+    .toString('latin1')
+    .split(/(?<=\n)/)
+    .flatMap((raw) => {
+      const start = offset
+      offset += raw.length
+      const text = raw
+        .replace(/\n$/, '')
+        .replace(/\r$/, '')
+        .replace(start === 0 ? /^\u00ef\u00bb\u00bf/ : /^(?!)/, '')
+      if (/^[ \t]*$/.test(text)) return []
+      return [{ offset: start, end: offset, text: text.length > maxLineBytes ? undefined : text }]
+    })
+}
+
+const pieces = fc.constantFrom(
+  '\n',
+  '\r\n',
+  '\n\n',
+  ' \n',
+  '\uFEFF',
+  'a',
+  '{"b":1}',
+  '\r',
+  'é',
+  'x'.repeat(19),
+  'x'.repeat(20),
+  'x'.repeat(21),
+  'x'.repeat(60),
+)
+const contents = fc.array(pieces, { maxLength: 12 }).map((parts) => Buffer.from(parts.join('')))
+
+describe('the lines of an input', () => {
+  test('are the same however its bytes arrive', async () => {
+    await fc.assert(
+      fc.asyncProperty(contents, fc.array(fc.nat(), { maxLength: 8 }), async (content, places) => {
+        const lines = await linesOf(inputOf(...chunksOf(content, places)))
+        const found = lines.map(({ offset, end, bytes }) => ({ offset, end, text: bytes?.toString('latin1') }))
+        const expected = expectedLines(content, 20)
+        // A blank line that is too long is not kept, so that it is not known to be blank; none is generated.
+        expect(found).toEqual(expected)
+        for (const line of lines)
+          expect(line.tail().equals(content.subarray(Math.max(0, line.end - tailBytes), line.end))).toBe(true)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('are those after an offset if reading begins there, with the bytes before it', async () => {
+    await fc.assert(
+      fc.asyncProperty(contents, fc.array(fc.nat(), { maxLength: 8 }), fc.nat(), async (content, places, pick) => {
+        const all = await linesOf(inputOf(content))
+        const { end: startAt } = all[pick % (all.length || 1)] ?? { end: 0 }
+        const rest = await linesOf(inputOf(...chunksOf(content, places)), startAt)
+        expect(rest.map(({ offset, end }) => [offset, end])).toEqual(
+          all.filter(({ offset }) => offset >= startAt).map(({ offset, end }) => [offset, end]),
+        )
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('include a last line without a line break, and neither blank lines nor a byte-order mark', async () => {
+    expect(textsOf(await linesOf(inputOf('\uFEFFone\r\n', '\n \r\n\t\n', 'two')))).toEqual(['one', 'two'])
+  })
+
+  test('of a file are read from an offset without reading what comes before', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lines-'))
+    try {
+      const path = join(folder, 'events.ndjson')
+      const content = Buffer.from(Array.from({ length: 50_000 }, (_, index) => `line ${index}\n`).join(''))
+      writeFileSync(path, content)
+      const all = await linesOf(await openInputFile(path))
+      expect(all.length).toBe(50_000)
+      const { end: startAt } = all[40_000] ?? { end: 0 }
+      const input = await openInputFile(path)
+      expect(input.size).toBe(content.length)
+      const reader = await LineReader.open(input, { startAt, maxLineBytes: 20, signal: never })
+      expect(reader.tailAtStart.equals(content.subarray(startAt - tailBytes, startAt))).toBe(true)
+      await reader.fill()
+      expect(reader.take()?.bytes?.toString()).toBe('line 40001')
+      await reader.close()
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test('cannot be read from an offset after the end', async () => {
+    await expect(linesOf(inputOf('one\n'), 5)).rejects.toThrow(InputEndedEarly)
+    expect(await linesOf(inputOf('one\n'), 4)).toEqual([])
+  })
+
+  test('of any length take no memory', async () => {
+    const chunkBytes = 1024 * 1024
+    const endless = streamInput(
+      Readable.from(
+        (function* () {
+          for (let index = 0; index < 500; index++) yield Buffer.alloc(chunkBytes, 'x')
+          yield Buffer.from('\nshort\n')
+        })(),
+        { objectMode: true },
+      ),
+    )
+    const before = process.memoryUsage.rss()
+    const lines = await linesOf(endless)
+    expect(textsOf(lines)).toEqual([undefined, 'short'])
+    expect(lines[0]).toMatchObject({ offset: 0, end: 500 * chunkBytes + 1 })
+    expect(process.memoryUsage.rss() - before).toBeLessThan(200 * 1024 * 1024)
+  })
+
+  test('are no longer waited for once the signal is aborted', async () => {
+    const abort = new AbortController()
+    const silent = streamInput(new Readable({ read: () => undefined }))
+    const reader = await LineReader.open(silent, { startAt: 0, maxLineBytes: 20, signal: abort.signal })
+    const waiting = reader.fill()
+    abort.abort(new Error('interrupted'))
+    await expect(waiting).rejects.toThrow('interrupted')
+    await expect(reader.fill()).rejects.toThrow('interrupted')
+  })
+})
