@@ -158,6 +158,11 @@ export class ServicesFailedError extends KyconnectError {
   readonly code = 'ERR_SERVICES_FAILED'
 }
 
+/** At least one event was rejected: by the checks before sending, or by the service. */
+export class RejectedEventsError extends KyconnectError {
+  readonly code = 'ERR_EVENTS_REJECTED'
+}
+
 /** The registered services differ from the service files: the result of a comparison. */
 export class ServicesDifferError extends KyconnectError {
   readonly code = 'ERR_SERVICES_DIFFER'
@@ -301,6 +306,7 @@ export type AnyKyconnectError =
   | ServiceConflictError
   | ServicesFailedError
   | ServicesDifferError
+  | RejectedEventsError
   | HookFailedError
   | RenewalDueError
   | PairAgainError

@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto'
 import { readFile, readlink, symlink } from 'node:fs/promises'
 import { join, resolve as absolute } from 'node:path'
 import { type KyconnectError, NoIdentityError, ProfileAmbiguousError, ProfileExistsError } from './errors.js'
+import type { CheckpointDeps } from './events/checkpoint.js'
+import type { SenderDeps } from './events/event-sender.js'
+import { endpointUrl } from './gateway/endpoint-url.js'
 import { calledUrls, type Gateway, IdentityGateway } from './gateway/gateway.js'
 import { explainRefusal } from './gateway/refused-certificate.js'
 import { FolderStore } from './identity/folder-store.js'
@@ -9,7 +12,8 @@ import { defaultHome } from './identity/home.js'
 import type { Identity, Urls } from './identity/identity.js'
 import { noIdentityIn } from './identity/no-identity.js'
 import { findOccupant, type Occupant } from './identity/occupant.js'
-import { completeRoute, readProxyUrl, type RouteChoice, type RouteEnvironment } from './identity/route.js'
+import type { LockDeps } from './identity/lock.js'
+import { completeRoute, gatewayRoute, readProxyUrl, type RouteChoice, type RouteEnvironment } from './identity/route.js'
 import type { IdentityStore, Written } from './identity/store.js'
 import { KubernetesApi } from './kubernetes/api.js'
 import { ensureApplication } from './kubernetes/application.js'
@@ -24,6 +28,7 @@ import type { PairDeps, PairPolicy } from './pairing/policy.js'
 import { resumePairing } from './pairing/resume.js'
 import { checkSavable, saveRoute } from './pairing/saved-route.js'
 import type { Emit } from './progress.js'
+import { Keeper } from './renewal/keeper.js'
 import { type Revocation, revokeIdentity } from './renewal/revoke.js'
 import { rollBack } from './renewal/rollback.js'
 import { type ApplyDeps, applyPlan } from './registry/apply.js'
@@ -323,6 +328,40 @@ export class Kyconnect {
     return this.#gateway(identity, run)
   }
 
+  /**
+   * How events of an identity are sent. Each new connection has the certificate as it is then, so that a stream of events outlives a
+   * renewal, and renews a certificate that is due.
+   */
+  eventSender(identity: Identity, run: RunOptions): Omit<SenderDeps, 'signal' | 'onPipeliningGivenUp'> {
+    const deps = this.#pairDeps(run)
+    const keeper = new Keeper(identity, deps, {
+      onChange: () => undefined,
+      // The current certificate is used until it expires; then `usable` says why there is no other.
+      onError: () => undefined,
+    })
+    return {
+      route: async () => {
+        const usable = await keeper.usable()
+        return { route: gatewayRoute(deps.choice, usable), url: endpointUrl(usable.metadata, 'events', '') }
+      },
+      monotonic: this.#runtime.monotonic,
+      random: () => parseInt(this.#runtime.randomHex(4), 16) / 2 ** 32,
+      after,
+      trace: run.trace,
+    }
+  }
+
+  /** What a checkpoint of events needs of the process. */
+  checkpointDeps(): CheckpointDeps {
+    return {
+      ...lockDeps(this.#runtime),
+      onNextTurn: (work) => {
+        setImmediate(work)
+      },
+      after,
+    }
+  }
+
   /** Opens the Application Registry of an identity; close it after use. */
   openRegistry(identity: Identity, run: RunOptions): Registry {
     const { environment, signal } = this.#runtime
@@ -404,17 +443,32 @@ export function openStore(runtime: Runtime, folder?: string): Promise<IdentitySt
       home: home === '' ? defaultHome(runtime) : absolute(home),
       homeVariable: folder === undefined && named !== '' ? 'KYCONNECT_HOME' : undefined,
       userId: runtime.userId,
-      pid: runtime.pid,
-      hostname: runtime.hostname,
-      processIdentity: (pid) => processIdentity(pid, runtime),
-      pidNamespace: readPidNamespace,
-      now: runtime.now,
-      randomHex: runtime.randomHex,
-      sleep: (milliseconds) => sleep(milliseconds, runtime.signal),
+      ...lockDeps(runtime),
       // fs/promises is loaded only for a change.
       makeLink: (target, path) => symlink(target, path),
     }),
   )
+}
+
+/** What a lock needs of the process. */
+function lockDeps(runtime: Runtime): LockDeps {
+  return {
+    pid: runtime.pid,
+    hostname: runtime.hostname,
+    processIdentity: (pid) => processIdentity(pid, runtime),
+    pidNamespace: readPidNamespace,
+    now: runtime.now,
+    randomHex: runtime.randomHex,
+    sleep: (milliseconds) => sleep(milliseconds, runtime.signal),
+  }
+}
+
+/** Runs work after a time. @returns cancels it */
+function after(milliseconds: number, work: () => void): () => void {
+  const timer = setTimeout(work, milliseconds)
+  return () => {
+    clearTimeout(timer)
+  }
 }
 
 /** Reads HTTPS_PROXY and NO_PROXY, the lower-case names first as curl does, and the files of trusted roots. */

@@ -54,6 +54,10 @@ export type Warning = { readonly type: 'warning' } & (
       readonly revoked: boolean
     }
   | { readonly warning: 'cluster-insecure'; readonly context: string; readonly server: string }
+  /** Events could not be sent, and are sent again until it works. */
+  | { readonly warning: 'events-retried'; readonly cause: string }
+  /** The server dropped requests that were sent together. */
+  | { readonly warning: 'no-pipelining' }
   | { readonly warning: 'deprecated'; readonly used: string; readonly instead: string }
   | { readonly warning: 'expired-by-our-clock'; readonly notAfter: Date }
   | { readonly warning: 'foreign-hosts-ignored'; readonly hosts: readonly string[] }

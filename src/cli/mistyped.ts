@@ -16,7 +16,8 @@ const otherWords = new Map<string, string>(
     'kyconnect services apply -f <file>': ['apply', 'sync'],
     'kyconnect services diff -f <file>': ['diff', 'plan'],
     'kyconnect services export <folder>': ['export', 'dump'],
-    'kyconnect call events -d @event.json': ['events', 'event', 'publish', 'send'],
+    'kyconnect events publish': ['event', 'publish', 'send'],
+    'kyconnect events subscribed': ['subscriptions', 'subscribed'],
     'kyconnect sandbox': ['start', 'serve', 'mock'],
   }).flatMap(([command, words]) => words.map((word) => [word, `run: ${command}`] as const)),
 )

@@ -116,6 +116,13 @@ export function parsePort(text: string, name: string, orElse = ''): number {
 }
 
 /** @throws UsageError */
+export function parseCount(text: string, name: string, least: number, most = 1_000_000_000): number {
+  const number = Number(text)
+  if (/^\d{1,10}$/.test(text) && number >= least && number <= most) return number
+  throw new UsageError(`${name} takes a number from ${least} to ${most}, not ${quoted(text)}`)
+}
+
+/** @throws UsageError */
 export function parseSeconds(text: string, name: string): number {
   const seconds = Number(text)
   if (/^\d+(\.\d+)?$/.test(text) && seconds > 0 && seconds <= 3600) return seconds

@@ -9,7 +9,7 @@ import type { FetchInit, FetchResponse } from '../transport/fetch-message.js'
 import { resolveTarget, type Route } from '../transport/route.js'
 import { callableUrl } from './callable-url.js'
 import { clientTls, type ClientTls } from './client-tls.js'
-import { Keeper } from './keeper.js'
+import { Keeper } from '../renewal/keeper.js'
 
 /** The URLs of the App as they are called: with the NodePort. undefined where the gateway has not named one yet. */
 export interface LiveEndpoints {

@@ -1,5 +1,6 @@
 import { callCommand } from './call/flags.js'
 import type { CommandDefinition } from './command.js'
+import { eventsCommand } from './events/flags.js'
 import { importCommand } from './import/flags.js'
 import { infoCommand } from './info/flags.js'
 import { pairCommand } from './pair/flags.js'
@@ -19,6 +20,7 @@ export const commands: readonly CommandDefinition[] = [
   infoCommand,
   callCommand,
   servicesCommand,
+  eventsCommand,
   statusCommand,
   renewCommand,
   rollbackCommand,

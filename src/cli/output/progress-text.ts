@@ -68,6 +68,10 @@ export function describeWarning(event: Warning): string {
       }`
     case 'cluster-insecure':
       return `the kubeconfig says not to check the certificate of the cluster (insecure-skip-tls-verify, context "${event.context}"): anyone who intercepts the connection to ${event.server} can read the credentials`
+    case 'events-retried':
+      return `events could not be sent, and are sent again: ${event.cause}`
+    case 'no-pipelining':
+      return 'the server drops requests that are sent together: each connection sends one at a time now'
     case 'deprecated':
       return `${event.used} is deprecated, and the next release removes it: run ${event.instead}`
     case 'expired-by-our-clock':

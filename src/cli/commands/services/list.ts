@@ -5,7 +5,7 @@ import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import { styleFor } from '../../output/style.js'
 import { type RegistryOptions, withRegistry } from './registry-session.js'
-import { formatRows } from './table.js'
+import { formatRows } from '../../output/rows.js'
 
 /** The flags of the command, as they are given. */
 export interface ListOptions extends RegistryOptions {

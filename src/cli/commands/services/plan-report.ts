@@ -2,7 +2,7 @@ import type { ChalkInstance } from 'chalk'
 import { oneLine } from '../../../redaction.js'
 import type { Action, Plan, Step } from '../../../registry/plan.js'
 import { formatPlace } from '../../../registry/place.js'
-import { formatRows } from './table.js'
+import { formatRows } from '../../output/rows.js'
 
 /** The actions of a plan, in the order in which they are carried out, and each as a finished one. */
 export const actions: readonly (readonly [Action, string])[] = [

@@ -7,7 +7,7 @@ import { formatPlace, type Place } from '../../../registry/place.js'
 import { oneLine } from '../../../redaction.js'
 import type { Context } from '../../context.js'
 import { wrapWords } from '../../output/word-wrap.js'
-import { readAll } from './read-all.js'
+import { readAll } from '../../read-all.js'
 
 /** Reads the files that -f names. @throws ServiceFilesError, after each problem has been shown */
 export async function readFiles(

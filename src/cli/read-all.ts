@@ -1,5 +1,5 @@
 import { addAbortSignal, type Readable } from 'node:stream'
-import { UsageError } from '../../../errors.js'
+import { UsageError } from '../errors.js'
 
 /** More than all service files that a person writes, with their specifications. */
 const maxBytes = 64 * 1024 * 1024

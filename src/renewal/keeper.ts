@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { CertificateRevokedError, KyconnectError, UnexpectedError } from '../errors.js'
 import type { Identity } from '../identity/identity.js'
 import type { PairDeps } from '../pairing/policy.js'
-import { certificateState, type CertificateState, renewalDate, usualDueRule } from '../renewal/due.js'
-import { expiredError, renewIdentity } from '../renewal/renew.js'
+import { certificateState, type CertificateState, renewalDate, usualDueRule } from './due.js'
+import { expiredError, renewIdentity } from './renew.js'
 
 /** Milliseconds between two looks at the store for what another process changed. */
 const lookIntervalMs = 10_000

@@ -1,4 +1,4 @@
-import type { Context } from '../../context.js'
+import type { Context } from '../context.js'
 
 /** Shows how far a command is, on a terminal. */
 export interface Counter {
