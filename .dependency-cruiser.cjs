@@ -28,7 +28,7 @@ const rooms = {
     'pki',
   ],
   // For programs alone: no command imports it, so that no command loads undici's fetch.
-  'live-identity': ['pairing', 'renewal', 'gateway', 'identity', 'transport'],
+  'live-identity': ['pairing', 'renewal', 'events', 'gateway', 'identity', 'transport'],
   pairing: ['gateway', 'identity', 'connector', 'pki', 'transport'],
   renewal: ['pairing', 'gateway', 'identity', 'connector', 'pki', 'transport'],
   gateway: ['identity', 'transport'],

@@ -24,6 +24,12 @@ export type { IdentityStore, ProfileChange, ProfileSummary, Written } from './id
 export type { Kyconnect, RunOptions } from './kyconnect.js'
 export type { ClientTls } from './live-identity/client-tls.js'
 export type { LiveCertificate, LiveEndpoints, LiveIdentity, LiveIdentityEvents } from './live-identity/live-identity.js'
+export {
+  type EventOutcome,
+  type EventToPublish,
+  publishEvents,
+  type PublishEventsOptions,
+} from './live-identity/publish-events.js'
 export type { KeySource } from './pairing/key-source.js'
 export type { PairRequest } from './pairing/pair.js'
 export type { PairPolicy } from './pairing/policy.js'

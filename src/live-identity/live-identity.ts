@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto'
 import type { KyconnectError } from '../errors.js'
-import { endpoints } from '../gateway/endpoint-url.js'
+import type { SenderDeps } from '../events/event-sender.js'
+import { endpoints, endpointUrl } from '../gateway/endpoint-url.js'
 import { explainRefusal } from '../gateway/refused-certificate.js'
 import type { Identity } from '../identity/identity.js'
 import { gatewayRoute } from '../identity/route.js'
@@ -41,6 +43,22 @@ interface Connected {
   readonly client: FetchClient
 }
 
+let readEventDeps: (identity: LiveIdentity) => EventDeps
+
+/** What publishing events needs of an identity; for `publishEvents` alone. */
+export function eventDepsOf(identity: LiveIdentity): EventDeps {
+  return readEventDeps(identity)
+}
+
+/** How events are sent, and as whose. */
+export interface EventDeps {
+  /** The App's name, as the event bus sees it. */
+  readonly source: string
+  readonly seed: string
+  readonly now: () => Date
+  readonly sender: Omit<SenderDeps, 'onPipeliningGivenUp'>
+}
+
 /**
  * An identity that renews itself while it is used. It has no timer and does not keep the process running: each `fetch` compares dates.
  * When less than a third of the lifetime is left, a `fetch` starts a renewal in the background. At most every 10 seconds, a `fetch` checks in
@@ -55,6 +73,10 @@ export class LiveIdentity {
   #fingerprint: string
   /** Clients of earlier certificates, whose requests have not ended. */
   readonly #retiring = new Set<FetchClient>()
+
+  static {
+    readEventDeps = (identity) => identity.#eventDeps()
+  }
 
   /** @param controller of the signal in `deps`; `close` aborts it */
   constructor(identity: Identity, deps: PairDeps, controller: AbortController, events: LiveIdentityEvents) {
@@ -139,6 +161,32 @@ export class LiveIdentity {
   /** Closes the identity at the end of a block that declares it with `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #eventDeps(): EventDeps {
+    const { now, transport, choice } = this.#deps
+    return {
+      source: this.#keeper.identity.metadata.commonName,
+      seed: randomBytes(16).toString('hex'),
+      now,
+      sender: {
+        route: async () => {
+          transport.signal.throwIfAborted()
+          const usable = await this.#keeper.usable()
+          return { route: gatewayRoute(choice, usable), url: endpointUrl(usable.metadata, 'events', '') }
+        },
+        monotonic: transport.now,
+        random: Math.random,
+        after: (milliseconds, work) => {
+          const timer = setTimeout(work, milliseconds)
+          return () => {
+            clearTimeout(timer)
+          }
+        },
+        trace: transport.trace,
+        signal: transport.signal,
+      },
+    }
   }
 
   #connect(identity: Identity): Connected {
