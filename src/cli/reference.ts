@@ -225,6 +225,9 @@ a deletion); \`unchanged\`, a number. \`apply\` adds \`results\`, unless it was 
 \`services list\`: \`services\`, each with \`id\`, \`identifier\`, \`name\`, \`provider\`, \`description\`, \`set\` and \`labels\` (yours). \`services delete\`:
 \`deleted\`, the same. \`services export\` and \`services init\`: \`files\`, the paths written. \`services get\` prints the Registry's answer, with \`id\`.
 
+\`events publish\` of one event: \`id\`, \`outcome\` (\`published\` or \`ignored\`). Of many, also when it ends with an error: \`published\`, \`ignored\`,
+\`rejected\` (with a checkpoint, of all runs), \`retried\` and \`maybeTwice\` (of this run). \`events subscribed\`: \`subscribed\`, each with \`type\` and \`version\`.
+
 \`call\` prints the service's answer unchanged, whatever it is.
 
 On stderr, an error is the last line: \`{"error":{"code","message","hints":[],"exitCode","reason"?,"target"?,"details"?}}\`.

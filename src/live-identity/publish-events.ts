@@ -77,6 +77,7 @@ export async function* publishEvents(
     { ...deps, onPipeliningGivenUp: () => undefined },
   )
   const stopped = new AbortController()
+  const isFull = (): boolean => open >= maxOpen && !stopped.signal.aborted
   const read = async (): Promise<void> => {
     for await (const event of events) {
       if (stopped.signal.aborted) return
@@ -89,14 +90,15 @@ export async function* publishEvents(
         outcomes.push({ event, id: undefined, outcome: 'rejected', reason: encoded.reason, ...fieldOf(encoded.field) })
         notify()
       }
-      while (open >= maxOpen && !stopped.signal.aborted) await new Promise<void>((resolve) => (mayRead = resolve))
+      while (isFull()) await new Promise<void>((resolve) => (mayRead = resolve))
     }
     await sender.finish()
   }
   const ending: { isOver: boolean; error: Error | undefined } = { isOver: false, error: undefined }
   const end = (error: unknown): void => {
     ending.isOver = true
-    if (error !== undefined) ending.error ??= error instanceof Error ? error : new Error(String(error))
+    if (error !== undefined)
+      ending.error ??= error instanceof Error ? error : new Error('reading the events failed', { cause: error })
     notify()
   }
   sender.done.catch(end)
