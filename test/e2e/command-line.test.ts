@@ -66,7 +66,7 @@ describe('a command or flag of another tool', () => {
     ['service', 'kyconnect services list'],
     ['metadata', 'kyconnect services list'],
     ['apply', 'kyconnect services apply -f <file>'],
-    ['events', 'kyconnect call events -d @event.json'],
+    ['publish', 'kyconnect events publish'],
     ['https://gateway.kyma.local/demo/v1/events', 'kyconnect call <url>'],
   ])('%s gets the name of the right one', async (word, command) => {
     const done = await kyconnect([word, '--json'])

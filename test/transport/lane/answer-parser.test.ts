@@ -108,7 +108,7 @@ describe('an answer is read', () => {
   })
 })
 
-describe('what is not an answer is rejected, and gives none', () => {
+describe('anything else is rejected, and gives none', () => {
   const status = 'the status line'
   const header = 'a header'
   const oneOf = (...headers: readonly string[]): string => answer('HTTP/1.1 200 OK', ...headers, '', '{}')
