@@ -108,7 +108,7 @@ describe('an answer is read', () => {
   })
 })
 
-describe('anything else is rejected, and gives none', () => {
+describe('bytes that are not an answer are rejected', () => {
   const status = 'the status line'
   const header = 'a header'
   const oneOf = (...headers: readonly string[]): string => answer('HTTP/1.1 200 OK', ...headers, '', '{}')
