@@ -96,8 +96,8 @@ function mebibytes(bytes: number): string {
 }
 
 function problemsError(problems: readonly Problem[]): ServiceFilesError {
-  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`
-  return new ServiceFilesError(`the services have ${count}, so none was sent`, {
+  const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`
+  return new ServiceFilesError(`${count} in the services; nothing was sent`, {
     details: {
       problems: problems.map(({ message, place, hint }) => ({
         message,

@@ -25,8 +25,8 @@ export function serviceFilesError(problems: readonly Problem[]): ServiceFilesErr
   const byFile = new Map<string, Problem[]>()
   for (const problem of problems) byFile.set(problem.file, [...(byFile.get(problem.file) ?? []), problem])
   const sorted = [...byFile.values()].flatMap((some) => some.sort((a, b) => a.line - b.line || a.column - b.column))
-  const count = sorted.length === 1 ? 'a problem' : `${sorted.length} problems`
-  return new ServiceFilesError(`the service files have ${count}`, {
+  const count = sorted.length === 1 ? '1 problem' : `${sorted.length} problems`
+  return new ServiceFilesError(`${count} in the service files`, {
     details: { problems: sorted },
     hints: ['correct the files; nothing was sent'],
   })

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { setImmediate as pause } from 'node:timers/promises'
+import { ServiceFilesError } from '../../errors.js'
 import type { DesiredService } from '../desired-service.js'
 import { formatPlace, type Place } from '../place.js'
 import { offsetOfField, shownName } from './field-path.js'
@@ -57,11 +58,20 @@ export async function readServiceFiles(
     }
   }
   reportRepetitions(read, report)
-  if (problems.length === 0 && services.length === 0) {
-    report({ file: sources.join(', '), line: 1, column: 1, message: 'no service is described there' })
-  }
   if (problems.length > 0) throw serviceFilesError(problems)
+  if (services.length === 0) throw noServiceError(sources)
   return { services }
+}
+
+/** An empty folder may be a mistake in a path: it must not delete all services of a set. */
+function noServiceError(sources: readonly string[]): ServiceFilesError {
+  const shown = [...new Set(sources)].map((source) => (source === '-' ? 'standard input' : source))
+  return new ServiceFilesError(`${shown.join(', ')} ${shown.length === 1 ? 'contains' : 'contain'} no service`, {
+    hints: [
+      'check the path; nothing was sent',
+      'to delete the last services of a set: kyconnect services delete <identifier>',
+    ],
+  })
 }
 
 /** Reading does not wait for anything, so Ctrl-C is noticed only where this lets it. */

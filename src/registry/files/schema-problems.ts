@@ -23,6 +23,7 @@ export function schemaProblems(root: Node): FieldProblem[] {
         path: [],
         at: 'value',
         message: 'the document is not a service: it has neither identifier nor any other field of one',
+        hint: 'move it out of the folder, or name the service files with -f',
       },
     ]
   }

@@ -96,7 +96,8 @@ class Walk {
     }
     entries.sort((a, b) => (a.name < b.name ? -1 : 1))
     for (const entry of entries) {
-      if (entry.name.startsWith('.')) continue
+      // Packages hold many JSON files, and never services of this repository.
+      if (entry.name.startsWith('.') || entry.name === 'node_modules') continue
       const entryPath = join(path, entry.name)
       const entryShown = join(shown, entry.name)
       if (entry.isDirectory()) await this.#folder(entryShown, entryPath)

@@ -170,9 +170,9 @@ describe('a problem is named with its place', () => {
     folder.write({ 'a.yaml': serviceYaml('x: 1\n') })
     const error = await folder.read().then(undefined, (thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(ServiceFilesError)
-    expect(error).toMatchObject({ code: 'ERR_SERVICE_FILES', message: 'the service files have 2 problems' })
+    expect(error).toMatchObject({ code: 'ERR_SERVICE_FILES', message: '2 problems in the service files' })
     folder.write({ 'a.yaml': serviceYaml('api: {targetUrl: https://a.example, x: 1}\n') })
-    await expect(folder.read()).rejects.toThrow('the service files have a problem')
+    await expect(folder.read()).rejects.toThrow('1 problem in the service files')
   })
 
   test('two services with one identifier are both named', async () => {
@@ -222,6 +222,12 @@ describe('no service at all', () => {
       'services/.keep': '',
       ...Object.fromEntries(Object.entries(files).map(([name, text]) => [`services/${name}`, text])),
     })
-    expect(await folder.problems(['services'])).toEqual(['services:1:1: no service is described there'])
+    await expect(folder.read(['services'])).rejects.toThrow(
+      expect.objectContaining({
+        code: 'ERR_SERVICE_FILES',
+        message: 'services contains no service',
+        hints: expect.arrayContaining([expect.stringContaining('kyconnect services delete')]) as string[],
+      }),
+    )
   })
 })

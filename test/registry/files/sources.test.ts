@@ -61,7 +61,16 @@ describe('sources', () => {
     expect(await folder.problems(['-'], serviceYaml('x: 1\nevents: { spec: {} }\n'))).toEqual([
       '-:5:1: x is not a field of a service',
     ])
-    expect(await folder.problems(['-'], '\uFEFF')).toEqual(['-:1:1: no service is described there'])
+    await expect(folder.read(['-'], '\uFEFF')).rejects.toThrow('standard input contains no service')
+  })
+
+  test('the packages of a project are not read, and other documents get a hint', async () => {
+    folder.write({ 'a.yaml': serviceYaml('', 'a'), 'sub/node_modules/x/package.json': '{"name": "x"}' })
+    expect(await identifiers()).toEqual(['a'])
+    folder.write({ 'docker-compose.yaml': 'volumes: {}\n' })
+    expect(await folder.problemsWithHints()).toMatchObject([
+      { file: 'docker-compose.yaml', hint: 'move it out of the folder, or name the service files with -f' },
+    ])
   })
 
   test('a specification in a folder is not a service, whatever it says', async () => {

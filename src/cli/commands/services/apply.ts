@@ -2,7 +2,6 @@ import { ConfirmationNeededError, UsageError } from '../../../errors.js'
 import { oneLine } from '../../../redaction.js'
 import type { Registry } from '../../../kyconnect.js'
 import { checkReplacements } from '../../../registry/apply.js'
-import { chooseSet } from '../../../registry/label.js'
 import { hasChanges, type Plan, planServices } from '../../../registry/plan.js'
 import { type Applied, errorOf } from '../../../registry/result.js'
 import type { Context } from '../../context.js'
@@ -34,8 +33,7 @@ export async function runApply(options: ApplyOptions, context: Context): Promise
   const { stdout, runtime } = context
   const json = options.json === true
   const concurrency = parseConcurrency(options.concurrency)
-  const services = await readFiles(options.file, json, context)
-  const set = chooseSet(options.set, services)
+  const { services, set } = await readFiles(options, context)
   const work = async ({ registry, identity }: RegistrySession): Promise<void> => {
     const { app } = identity.metadata
     const plan = await planServices(registry.client, services, {

@@ -1,6 +1,5 @@
 import { ServicesDifferError } from '../../../errors.js'
 import { oneLine } from '../../../redaction.js'
-import { chooseSet } from '../../../registry/label.js'
 import { hasChanges, planServices } from '../../../registry/plan.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
@@ -20,8 +19,7 @@ export interface DiffOptions extends RegistryOptions {
 export async function runDiff(options: DiffOptions, context: Context): Promise<void> {
   const { stdout, runtime } = context
   const json = options.json === true
-  const services = await readFiles(options.file, json, context)
-  const set = chooseSet(options.set, services)
+  const { services, set } = await readFiles(options, context)
   await withRegistry(options, context, async ({ registry: { client }, identity }) => {
     const { app } = identity.metadata
     const plan = await planServices(client, services, {

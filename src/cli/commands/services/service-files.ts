@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { ServiceFilesError, type KyconnectError } from '../../../errors.js'
 import { objects, text, valueOf } from '../../../json.js'
+import { checkSetName, chooseSet } from '../../../registry/choose-set.js'
 import type { DesiredService } from '../../../registry/desired-service.js'
 import { readServiceFiles } from '../../../registry/files/read.js'
 import { formatPlace, type Place } from '../../../registry/place.js'
@@ -9,20 +10,30 @@ import type { Context } from '../../context.js'
 import { wrapWords } from '../../output/word-wrap.js'
 import { readAll } from './read-all.js'
 
+/** What the flags say about the files. */
+export interface FileOptions {
+  readonly file: readonly string[]
+  readonly set?: string
+  readonly json?: true
+}
+
+/** The services that the files describe, and the set that they belong to. */
+export interface DesiredServices {
+  readonly services: readonly DesiredService[]
+  readonly set: string
+}
+
 /** Reads the files that -f names. @throws ServiceFilesError, after each problem has been shown */
-export async function readFiles(
-  sources: readonly string[],
-  json: boolean,
-  context: Context,
-): Promise<readonly DesiredService[]> {
+export async function readFiles({ file, set, json }: FileOptions, context: Context): Promise<DesiredServices> {
   const { runtime, stdin } = context
-  return showingProblems(json, context, async () => {
-    const { services } = await readServiceFiles(sources, {
+  if (set !== undefined) checkSetName(set)
+  return showingProblems(json === true, context, async () => {
+    const { services } = await readServiceFiles(file, {
       workingFolder: resolve('.'),
       readStdin: () => readAll(stdin.stream(), runtime.signal),
       signal: runtime.signal,
     })
-    return services
+    return { services, set: chooseSet(set, services) }
   })
 }
 
