@@ -1,4 +1,6 @@
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
@@ -288,6 +290,46 @@ describe('export and init', () => {
     expect(plan.map(({ action }) => action).every((action) => action === 'update')).toBe(true)
     const again = await services(['export', out, '--json'])
     expect(jsonError(again)).toMatchObject({ code: 'ERR_FILES', exitCode: 9 })
+    expect((await services(['export', out, '--force'])).code).toBe(0)
+  })
+
+  test('an export names the variables to set, and what applying the files needs', async () => {
+    await call(
+      '-d',
+      JSON.stringify({ provider: 'p', name: 'Without', description: 'd', api: { targetUrl: 'https://x.example' } }),
+    )
+    const byHand = {
+      provider: 'p',
+      name: 'n',
+      description: 'd',
+      identifier: 'by-hand',
+      api: { targetUrl: 'https://x.example' },
+    }
+    await call('-d', JSON.stringify(byHand))
+    await services(['apply', '-f', join(files, 'stock.json'), '--yes'])
+    const out = join(folder.path, `out-${count}`)
+    const run = await services(['export', out])
+    expect(run.code, run.stderr).toBe(0)
+    expect(run.stderr).toContain('Wrote 3 services')
+    expect(run.stderr).toContain('1 service without an identifier')
+    expect(run.stderr).toContain('KYCONNECT_SECRET_STOCK_CLIENT_ID, KYCONNECT_SECRET_STOCK_CLIENT_SECRET')
+    expect(run.stderr).toContain('--adopt')
+  })
+
+  test('an export of several sets at once is refused, because files of one folder are one set', async () => {
+    await services(['apply', '-f', join(files, 'stock.json'), '--yes'])
+    await services(['apply', '-f', join(files, 'warehouse.yaml'), '--set', 'other', '--yes'])
+    const out = join(folder.path, `out-${count}`)
+    const refused = await services(['export', out, '--json'])
+    expect(jsonError(refused)).toMatchObject({
+      code: 'ERR_USAGE',
+      message: 'the App has services of 2 sets: default, other',
+      hints: ['export one at a time: --set default'],
+    })
+    expect((await services(['export', out, '--set', 'other'])).stderr).toContain('Wrote 1 service to')
+    expect(await readdir(out)).toContain('warehouse.yaml')
+    expect(jsonError(await services(['export', out, '--set', '', '--json']))).toMatchObject({ code: 'ERR_USAGE' })
+    expect(jsonError(await services(['list', '--set', '', '--json']))).toMatchObject({ code: 'ERR_USAGE' })
   })
 
   test('a specification becomes a service file that applies as it is', async () => {
@@ -297,6 +339,45 @@ describe('export and init', () => {
     const [file = ''] = (JSON.parse(run.stdout) as { files: string[] }).files
     expect((await services(['apply', '-f', file, '--yes'])).stdout).toContain('1 created')
     expect(jsonError(await services(['init', '--from', source, '--json']))).toMatchObject({ code: 'ERR_FILES' })
+  })
+
+  test('a service file never takes the place of its specification, and is never written to standard output', async () => {
+    const openapi = await readFile(join(files, 'orders.openapi.yaml'), 'utf8')
+    const server = createServer((_, response) => response.end(openapi)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const port = typeof address === 'object' ? (address?.port ?? 0) : 0
+    const init = (...args: readonly string[]): Promise<Run> =>
+      services(['init', '--force', '--json', '--target-url', 'https://x.example', ...args])
+    const source = join(files, 'orders.openapi.yaml')
+    try {
+      for (const args of [
+        ['--from', `http://127.0.0.1:${port}/api.yaml`, '-o', join(files, 'api.yaml')],
+        ['--from', source, '-o', source],
+      ]) {
+        expect(jsonError(await init(...args))).toMatchObject({
+          code: 'ERR_USAGE',
+          hints: [expect.stringMatching(/another name: --output .*\.service\.yaml/)],
+        })
+      }
+      expect(await readdir(files)).not.toContain('api.yaml')
+      expect(await readFile(source, 'utf8')).toBe(openapi)
+      expect(jsonError(await init('--from', source, '-o', '-'))).toMatchObject({ code: 'ERR_USAGE' })
+    } finally {
+      server.close()
+    }
+  })
+
+  test('a specification that is too large for the gateway says what to do', async () => {
+    const source = join(files, 'large.yaml')
+    await writeFile(source, `openapi: 3.0.0\n# ${'x'.repeat(5 * 1024 * 1024)}\n`)
+    const init = ['init', '--from', source, '--target-url', 'https://x.example', '--json']
+    expect((await services(init)).code).toBe(0)
+    await writeFile(source, `openapi: 3.0.0\n# ${'x'.repeat(9 * 1024 * 1024)}\n`)
+    expect(jsonError(await services(init))).toMatchObject({
+      code: 'ERR_FILES',
+      hints: [expect.stringContaining('api.specificationUrl')],
+    })
   })
 })
 

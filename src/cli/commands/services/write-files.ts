@@ -1,4 +1,4 @@
-import { lstat, mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { FilesError, hasErrorCode } from '../../../errors.js'
 
@@ -6,19 +6,6 @@ import { FilesError, hasErrorCode } from '../../../errors.js'
 export interface NewFile {
   readonly path: string
   readonly text: string
-}
-
-/** The paths of those files that exist already. */
-export async function existing(files: readonly NewFile[]): Promise<string[]> {
-  const found: string[] = []
-  for (const { path } of files) {
-    const isThere = await lstat(path).then(
-      () => true,
-      () => false,
-    )
-    if (isThere) found.push(path)
-  }
-  return found
 }
 
 /** Writes files one after the other, and creates their folders. @param overwrite false: a file that exists is an error @throws FilesError */
