@@ -107,7 +107,9 @@ describe('a folder of services', () => {
 
     await change('orders.yaml', 'Orders of the shop', 'All orders of the shop')
     requests = []
-    expect((await apply()).stdout).toContain('1 updated')
+    const changed = await apply()
+    expect(changed.stdout).toContain('1 updated')
+    expect(changed.stdout).toMatch(/update +orders-v1 .*changed: description/)
     expect(requests).toEqual([
       'GET /demo/v1/metadata/services',
       expect.stringMatching(/^PUT \/demo\/v1\/metadata\/services\/[\w-]+$/),
@@ -165,6 +167,37 @@ describe('a folder of services', () => {
     expect((await services(['diff', '-f', files, '--full'])).code).toBe(0)
   })
 
+  test('has the fields named that differ: those of the list, and with --full all, without their values', async () => {
+    await apply()
+    await change('warehouse.yaml', 'description: ', 'description: More ')
+    await change('warehouse.yaml', 'https://', 'https://other.')
+    await change('warehouse.yaml', 'openapi: 3.0.', 'openapi: 3.1.')
+    const diff = await services(['diff', '-f', files])
+    expect(diff.stdout).toMatch(/update +warehouse .*changed: description +/)
+    const full = await services(['diff', '-f', files, '--full', '--json'])
+    expect(JSON.parse(full.stdout)).toMatchObject({
+      plan: [{ reasons: ['changed'], changed: ['description', 'api.targetUrl', 'api.spec'], drifted: [] }],
+    })
+  })
+
+  test('has a warning where the cluster cannot call a targetUrl that the Registry accepts', async () => {
+    await change('warehouse.yaml', 'https://', '')
+    const run = await services(['diff', '-f', join(files, 'warehouse.yaml'), '--json'])
+    const [line = ''] = run.stderr.split('\n')
+    expect(JSON.parse(line)).toMatchObject({
+      warning: { code: 'target-url-scheme', identifier: 'warehouse', scheme: null, place: { line: 6 } },
+    })
+  })
+
+  test('that differs is a result of diff, not an error: only with --json is there one for programs', async () => {
+    const run = await services(['diff', '-f', files])
+    expect([run.code, run.stderr]).toEqual([
+      10,
+      '  → to make them equal: kyconnect services apply, with the same flags\n',
+    ])
+    expect(jsonError(await services(['diff', '-f', files, '--json']))).toMatchObject({ code: 'ERR_SERVICES_DIFFER' })
+  })
+
   test('writes credentials again on request, and needs the secrets only then', async () => {
     await apply()
     const without = { env: {} }
@@ -218,6 +251,12 @@ describe('sets', () => {
       code: 'ERR_SERVICE_CONFLICT',
       hint: expect.stringContaining('--adopt') as string,
     })
+    expect(jsonError(await services([...second, '--dry-run', '--json']))).toMatchObject({
+      code: 'ERR_SERVICE_CONFLICT',
+    })
+    const diff = await services(['diff', '-f', other, '--set', 'two', '--prune'])
+    expect(diff.stdout).toMatch(/update +by-hand .*to be adopted: provider, name, description/)
+    expect(diff.stderr).toContain('with the same flags and --adopt')
     expect((await services([...second, '--adopt'])).stdout).toContain('1 updated')
     expect(
       (await list())
@@ -238,6 +277,10 @@ describe('a service that loses the last of spec, events and documentation', () =
     const refused = await services(['apply', '-f', file, '--yes'])
     expect([refused.code, refused.stdout]).toEqual([2, expect.stringMatching(/replace +warehouse/)])
     expect(refused.stderr).toContain('--replace')
+    const dryRun = await services(['apply', '-f', file, '--dry-run'])
+    expect([dryRun.code, dryRun.stdout]).toEqual([2, expect.stringMatching(/replace +warehouse/)])
+    expect((await services(['apply', '-f', file, '--dry-run', '--replace'])).code).toBe(0)
+    expect((await services(['diff', '-f', file])).stderr).toContain('with the same flags and --replace')
     expect((await services(['apply', '-f', file, '--yes', '--replace'])).stdout).toContain('1 replaced')
     const [after] = await list()
     expect(after?.id).not.toBe(before?.id)

@@ -178,9 +178,15 @@ class DocumentReader {
           path,
           at: 'value',
           message: `${name} is not an http or https URL, so the Registry cannot fetch it`,
+          hint: 'give a URL such as https://orders.example/openapi.json',
         })
     } else if (!isAcceptedUrl(url)) {
-      this.#add({ path, at: 'value', message: `${name} is not a URL that the Registry accepts` })
+      this.#add({
+        path,
+        at: 'value',
+        message: `${name} is not a URL that the Registry accepts`,
+        hint: 'give a URL such as https://orders.example/v1',
+      })
     }
   }
 

@@ -11,7 +11,7 @@ import { confirm } from '../../prompts.js'
 import { createCounter } from './counter.js'
 import { actions, formatPlan, planDocument } from './plan-report.js'
 import { defaultConcurrency, type RegistryOptions, type RegistrySession, withRegistry } from './registry-session.js'
-import { readFiles, showingProblems, showProblems } from './service-files.js'
+import { readFiles, showingProblems, showProblems, warnOfTargetUrls } from './service-files.js'
 
 /** The flags of the command, as they are given. */
 export interface ApplyOptions extends RegistryOptions {
@@ -34,8 +34,9 @@ export async function runApply(options: ApplyOptions, context: Context): Promise
   const json = options.json === true
   const concurrency = parseConcurrency(options.concurrency)
   const { services, set } = await readFiles(options, context)
-  const work = async ({ registry, identity }: RegistrySession): Promise<void> => {
+  const work = async ({ registry, identity, progress }: RegistrySession): Promise<void> => {
     const { app } = identity.metadata
+    warnOfTargetUrls(services, progress.emit)
     const plan = await planServices(registry.client, services, {
       set,
       adopt: options.adopt === true,
@@ -45,11 +46,10 @@ export async function runApply(options: ApplyOptions, context: Context): Promise
     })
     if (!json) await stdout.write(formatPlan(plan, app, styleFor(stdout, runtime.environment)))
     const isForShow = options.dryRun === true || !hasChanges(plan)
-    if (isForShow) {
-      if (json) await stdout.write(jsonLine(planDocument(plan)))
-      return
-    }
+    if (isForShow && json) await stdout.write(jsonLine(planDocument(plan)))
+    // A dry run ends as the run would.
     checkReplacements(plan, options.replace === true)
+    if (isForShow) return
     if (options.yes !== true && !(await confirm(`Change the services of the App "${oneLine(app)}"?`, json, context))) {
       throw new ConfirmationNeededError('nothing was changed: the plan was not confirmed', {
         hints: ['to apply it without the question, add --yes'],

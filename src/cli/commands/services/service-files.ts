@@ -6,6 +6,8 @@ import type { DesiredService } from '../../../registry/desired-service.js'
 import { readServiceFiles } from '../../../registry/files/read.js'
 import { formatPlace, type Place } from '../../../registry/place.js'
 import { oneLine } from '../../../redaction.js'
+import type { Emit } from '../../../progress.js'
+import { objectIn } from '../../../registry/content-fields.js'
 import type { Context } from '../../context.js'
 import { wrapWords } from '../../output/word-wrap.js'
 import { readAll } from './read-all.js'
@@ -35,6 +37,22 @@ export async function readFiles({ file, set, json }: FileOptions, context: Conte
     })
     return { services, set: chooseSet(set, services) }
   })
+}
+
+/** The Registry accepts such URLs, but no call that the cluster sends to them succeeds. */
+export function warnOfTargetUrls(services: readonly DesiredService[], emit: Emit): void {
+  for (const service of services) {
+    const url = objectIn(service.content['api'])?.['targetUrl']
+    if (typeof url !== 'string' || /^https?:\/\//i.test(url)) continue
+    const [, scheme] = /^([a-z][a-z\d+.-]*):\/\//i.exec(url) ?? []
+    emit({
+      type: 'warning',
+      warning: 'target-url-scheme',
+      identifier: service.identifier,
+      scheme: scheme ?? null,
+      place: service.placeOf(['api', 'targetUrl']),
+    })
+  }
 }
 
 /** Shows each problem of service files on a line, with its place, before the error that sums them up. With --json the error has them. */
