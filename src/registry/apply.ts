@@ -1,9 +1,11 @@
 import {
   AnswerMalformedError,
   ConfirmationNeededError,
+  InterruptedError,
   KyconnectError,
   NetworkError,
   ServiceFailedError,
+  TerminatedError,
   TimeoutError,
 } from '../errors.js'
 import type { Redactor } from '../redaction.js'
@@ -59,9 +61,10 @@ export function checkReplacements({ steps }: Plan, replace: boolean): void {
   )
 }
 
-/** How a step ended. */
+/** How a step ended. `isUnknown`: the run was interrupted before the answer, and the change may have been made. */
 type Ending =
-  { readonly id: string | undefined } | { readonly problems: readonly Problem[]; readonly id: string | undefined }
+  | { readonly id: string | undefined }
+  | { readonly problems: readonly Problem[]; readonly id: string | undefined; readonly isUnknown?: boolean }
 
 class Run {
   readonly #plan: Plan
@@ -101,7 +104,12 @@ class Run {
       const ending = await this.#guarded(step, () => this.#carryOut(step))
       const result: ServiceResult =
         'problems' in ending
-          ? { ...subject, outcome: 'failed', id: ending.id, problems: ending.problems }
+          ? {
+              ...subject,
+              outcome: ending.isUnknown === true ? 'unknown' : 'failed',
+              id: ending.id,
+              problems: ending.problems,
+            }
           : { ...subject, outcome: 'done', id: ending.id, problems: [] }
       this.#results.set(step, result)
       this.#finished++
@@ -115,7 +123,12 @@ class Run {
       return await work()
     } catch (error) {
       if (!(error instanceof KyconnectError)) throw error
-      if (!isAboutOneRequest(error)) this.#ended ??= error
+      if (!isAboutOneRequest(error) && this.#ended === undefined)
+        this.#ended = error.addHint('run the command again: what succeeded is not done twice')
+      if (error instanceof InterruptedError || error instanceof TerminatedError) {
+        const message = `${error.message} before the answer`
+        return { problems: [{ ...problemOf(error, step), message }], id: idOf(step), isUnknown: true }
+      }
       return { problems: [problemOf(error, step)], id: idOf(step) }
     }
   }

@@ -8,11 +8,14 @@ export interface ServiceResult {
   readonly identifier: string | undefined
   readonly name: string
   readonly action: Action
-  /** `skipped`: it was not tried, because something before it failed. */
-  readonly outcome: 'done' | 'failed' | 'skipped'
+  /**
+   * `unknown`: the run was interrupted before the answer, so the change may have been made. `skipped`: it was not tried, because something
+   * before it failed.
+   */
+  readonly outcome: 'done' | 'failed' | 'unknown' | 'skipped'
   /** Where it is known. */
   readonly id: string | undefined
-  /** What went wrong; at least one for `failed`, none for the others. */
+  /** What went wrong; at least one for `failed` and `unknown`, none for the others. */
   readonly problems: readonly Problem[]
 }
 

@@ -308,7 +308,7 @@ describe('problems', () => {
         .replace(/ {2}spec:\n(?: {4}.*\n)+?(?= {2}cred)/, '  specificationUrl: http://127.0.0.1:1/api.json\n'),
     )
     const run = await apply('--prune')
-    expect([run.code, run.stdout]).toEqual([6, expect.stringContaining('4 created\n')])
+    expect([run.code, run.stdout]).toEqual([6, expect.stringContaining('4 created, 1 failed\n')])
     expect(run.stderr).toMatch(/fetched\.yaml:\d+:\d+: fetched was not created: /)
     expect(run.stderr).toContain('error: 1 of 5 changes failed')
   })

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { InterruptedError } from '../../src/errors.js'
 import { RawJson } from '../../src/registry/content.js'
 import { compareStored } from '../../src/registry/compare.js'
 import { findService } from '../../src/registry/find-service.js'
@@ -215,6 +216,23 @@ describe('what would fail for every service ends the run', () => {
     await gone.close()
     expect(errorOf(applied)).toMatchObject({ code: 'ERR_NETWORK', requestSent: false })
     expect(applied.results.filter(({ outcome }) => outcome === 'failed').length).toBeLessThanOrEqual(8)
+  })
+
+  test('Ctrl-C: what was under way may have been done, and the next run finds out', async () => {
+    const plan = await planWith(registry, many)
+    const controller = new AbortController()
+    faulty.requests.length = 0
+    faulty.fault = () => {
+      if (faulty.count('POST') === 2) controller.abort(new InterruptedError('interrupted'))
+      return 'silence'
+    }
+    const applied = await applyWith(faulty.open(60_000, controller.signal), plan, { concurrency: 2 })
+    expect(outcomesOf(applied).slice(0, 3)).toEqual(['create s0: unknown', 'create s1: unknown', 'create s2: skipped'])
+    expect(applied.results[0]?.problems[0]?.message).toBe('interrupted before the answer')
+    expect(errorOf(applied)).toMatchObject({
+      code: 'ERR_INTERRUPTED',
+      hints: ['run the command again: what succeeded is not done twice'],
+    })
   })
 
   test('a page in the place of the list', async () => {

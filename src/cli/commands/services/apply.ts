@@ -84,9 +84,9 @@ async function carryOut(plan: Plan, registry: Registry, options: ApplyOptions, c
 
 /** The problems, and a line that says what was done. */
 async function report({ results }: Applied, context: Context): Promise<void> {
-  const failed = results.filter(({ outcome }) => outcome === 'failed')
-  for (const { identifier, name, action, problems } of failed) {
-    const what = `${identifier ?? name} was not ${actions.find(([one]) => one === action)?.[1] ?? action}`
+  for (const { identifier, name, action, outcome, problems } of results) {
+    const how = outcome === 'unknown' ? 'may have been' : 'was not'
+    const what = `${identifier ?? name} ${how} ${actions.find(([one]) => one === action)?.[1] ?? action}`
     await showProblems(
       problems.map(({ message, place, hint }) => ({ message: `${what}: ${message}`, place, hint })),
       context,
@@ -96,7 +96,12 @@ async function report({ results }: Applied, context: Context): Promise<void> {
     const count = results.filter((result) => result.action === action && result.outcome === 'done').length
     return count === 0 ? [] : [`${count} ${past}`]
   })
-  await context.stdout.write(`${done.length === 0 ? 'nothing was changed' : done.join(', ')}\n`)
+  const others = (['failed', 'unknown', 'skipped'] as const).flatMap((outcome) => {
+    const count = results.filter((result) => result.outcome === outcome).length
+    return count === 0 ? [] : [`${count} ${outcome === 'skipped' ? 'not tried' : outcome}`]
+  })
+  const sum = [...(done.length === 0 ? ['nothing was changed'] : done), ...others]
+  await context.stdout.write(`${sum.join(', ')}\n`)
 }
 
 function resultsOf({ results }: Applied): object[] {
