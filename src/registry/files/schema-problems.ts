@@ -81,8 +81,12 @@ function problemOf({ instancePath, schemaPath, keyword, params }: SchemaViolatio
       // secret-reference.ts says more about secrets.
       if (shapeAt(path)?.role === 'secret') return []
       return value(
-        `${name} must consist of up to 63 letters, digits, '.', '_' and '-', and begin with a letter or a digit`,
+        `${name} must consist of up to 63 letters, digits, '.', '_' and '-', and begin and end with a letter or a digit`,
       )
+    case 'propertyNames':
+    case 'not':
+      // service-document.ts names the label.
+      return []
     case 'minProperties':
       return value(`${name} is empty: give ${alternatives(path)}`)
     case 'maxProperties':

@@ -102,7 +102,9 @@ describe('a problem is named with its place', () => {
     [
       'a name for a set that is not a name',
       api('set: a b\n'),
-      ["7:6: set must consist of up to 63 letters, digits, '.', '_' and '-', and begin with a letter or a digit"],
+      [
+        "7:6: set must consist of up to 63 letters, digits, '.', '_' and '-', and begin and end with a letter or a digit",
+      ],
     ],
     [
       'a label of the Registry',
