@@ -79,7 +79,9 @@ export type Warning = { readonly type: 'warning' } & (
       readonly warning: 'target-url-scheme'
       readonly identifier: string
       readonly scheme: string | null
-      readonly place: { readonly file: string; readonly line: number; readonly column: number }
+      readonly file: string
+      readonly line: number
+      readonly column: number
     }
   | { readonly warning: 'token-request-left'; readonly cause: string; readonly command: string }
   | { readonly warning: 'token-request-replaced'; readonly app: string; readonly validUntil: Date }

@@ -30,6 +30,16 @@ export interface Problem {
   readonly hint?: string
 }
 
+/** A problem as a program reads it, in errors and in the documents of --json alike: what is not known is left out. */
+export function problemDocument({ message, path, place, hint }: Problem): object {
+  return {
+    message,
+    ...(path.length === 0 ? {} : { field: path.join('.') }),
+    ...place,
+    ...(hint === undefined ? {} : { hint }),
+  }
+}
+
 /** What became of a plan. */
 export interface Applied {
   /** In the order of the plan. */
@@ -59,12 +69,7 @@ export function errorOf({ results, ended }: Applied): KyconnectError | undefined
         name,
         action,
         id,
-        problems: problems.map(({ message, path, place, hint }) => ({
-          message,
-          field: path.join('.'),
-          ...place,
-          ...(hint === undefined ? {} : { hint }),
-        })),
+        problems: problems.map(problemDocument),
       })),
       skipped,
     },

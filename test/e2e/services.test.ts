@@ -185,7 +185,7 @@ describe('a folder of services', () => {
     const run = await services(['diff', '-f', join(files, 'warehouse.yaml'), '--json'])
     const [line = ''] = run.stderr.split('\n')
     expect(JSON.parse(line)).toMatchObject({
-      warning: { code: 'target-url-scheme', identifier: 'warehouse', scheme: null, place: { line: 6 } },
+      warning: { code: 'target-url-scheme', identifier: 'warehouse', scheme: null, line: 6 },
     })
   })
 
@@ -311,6 +311,14 @@ describe('problems', () => {
     expect([run.code, run.stdout]).toEqual([6, expect.stringContaining('4 created, 1 failed\n')])
     expect(run.stderr).toMatch(/fetched\.yaml:\d+:\d+: fetched was not created: /)
     expect(run.stderr).toContain('error: 1 of 5 changes failed')
+    const again = await apply('--json')
+    const { plan, results } = JSON.parse(again.stdout) as { plan: object[]; results: { problems: object[] }[] }
+    const { problems } = results[0] ?? {}
+    expect(plan).toMatchObject([
+      { identifier: 'fetched', file: expect.stringContaining('fetched.yaml') as string, line: 1 },
+    ])
+    expect(problems).toMatchObject([{ field: 'api.specificationUrl', line: expect.any(Number) as number }])
+    expect(jsonError(again).details).toMatchObject({ failures: [{ problems }] })
   })
 
   test('without a terminal and without --yes nothing is changed', async () => {

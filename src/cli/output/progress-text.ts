@@ -98,7 +98,7 @@ export function describeWarning(event: Warning): string {
     case 'stored-url-used':
       return `the management info cannot be used, so the stored URL is called: ${event.cause}`
     case 'target-url-scheme':
-      return `${formatPlace(event.place)}: api.targetUrl of "${event.identifier}" has ${
+      return `${formatPlace(event)}: api.targetUrl of "${event.identifier}" has ${
         event.scheme === null ? 'no scheme' : `the scheme "${event.scheme}"`
       }: the Registry accepts it, but the cluster can call http:// and https:// URLs only`
     case 'token-request-left':

@@ -3,7 +3,7 @@ import { oneLine } from '../../../redaction.js'
 import type { Registry } from '../../../kyconnect.js'
 import { checkReplacements } from '../../../registry/apply.js'
 import { hasChanges, type Plan, planServices } from '../../../registry/plan.js'
-import { type Applied, errorOf } from '../../../registry/result.js'
+import { type Applied, errorOf, problemDocument } from '../../../registry/result.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import { styleFor } from '../../output/style.js'
@@ -113,12 +113,7 @@ function resultsOf({ results }: Applied): object[] {
       name,
       outcome,
       id: id ?? null,
-      problems: problems.map(({ message, path, place, hint }) => ({
-        message,
-        field: path.join('.'),
-        place: place ?? null,
-        hint: hint ?? null,
-      })),
+      problems: problems.map(problemDocument),
     }))
 }
 

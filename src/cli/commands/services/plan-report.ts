@@ -45,7 +45,7 @@ export function planDocument({ set, steps }: Plan): object {
         reasons: 'reasons' in step ? step.reasons : [],
         drifted: 'drifted' in step ? step.drifted : [],
         changed: 'changed' in step ? step.changed : [],
-        place: step.action === 'delete' ? null : step.service.place,
+        ...(step.action === 'delete' ? {} : step.service.place),
       })),
     unchanged: steps.filter(({ action }) => action === 'unchanged').length,
   }

@@ -50,7 +50,7 @@ export function warnOfTargetUrls(services: readonly DesiredService[], emit: Emit
       warning: 'target-url-scheme',
       identifier: service.identifier,
       scheme: scheme ?? null,
-      place: service.placeOf(['api', 'targetUrl']),
+      ...service.placeOf(['api', 'targetUrl']),
     })
   }
 }
@@ -72,10 +72,11 @@ interface ShownProblem {
 }
 
 export async function showProblems(problems: readonly ShownProblem[], { kyconnect, stderr }: Context): Promise<void> {
-  const line = (given: string): string => `${wrapWords(oneLine(kyconnect.showable(given)), stderr.columns())}\n`
+  const line = (given: string, indent = ''): string =>
+    `${wrapWords(indent + oneLine(kyconnect.showable(given)), stderr.columns())}\n`
   const lines = problems.flatMap(({ message, place, hint }) => [
     line(place === undefined ? message : `${formatPlace(place)}: ${message}`),
-    ...(hint === undefined ? [] : [`  ${line(`→ ${hint}`)}`]),
+    ...(hint === undefined ? [] : [line(`→ ${hint}`, '  ')]),
   ])
   await stderr.write(lines.join(''))
 }
