@@ -53,7 +53,7 @@ export interface Rewrite {
    */
   readonly drifted: readonly string[]
   /**
-   * The fields that differ where the file is not what was applied last. A field that was changed by hand as well cannot be told apart. Without
+   * The fields that differ where the file is not what was applied last. A field that was changed by hand as well cannot be distinguished. Without
    * `full` only those that the list has; a changed credential never shows.
    */
   readonly changed: readonly string[]

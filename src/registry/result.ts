@@ -30,7 +30,7 @@ export interface Problem {
   readonly hint?: string
 }
 
-/** A problem as a program reads it, in errors and in the documents of --json alike: what is not known is left out. */
+/** A problem as a program reads it, in errors and in the documents of --json alike: unknown fields are left out. */
 export function problemDocument({ message, path, place, hint }: Problem): object {
   return {
     message,

@@ -267,6 +267,21 @@ describe('sets', () => {
   })
 })
 
+test('a set is renamed with its ids by a PUT without labels and --adopt, as docs/services.md says', async () => {
+  const file = join(files, 'orders.yaml')
+  await services(['apply', '-f', file, '--set', 'old', '--yes'])
+  const before = await list()
+  expect(before).not.toEqual([])
+  for (const { id } of before) {
+    const body = { provider: 'p', name: 'n', description: 'd', api: { targetUrl: 'https://x.example' } }
+    await call(`/${id}`, '-X', 'PUT', '-d', JSON.stringify(body))
+  }
+  expect((await list()).map(({ set }) => set)).toEqual(before.map(() => null))
+  const adopted = await services(['apply', '-f', file, '--set', 'new', '--adopt', '--yes'])
+  expect(adopted.code, adopted.stderr).toBe(0)
+  expect(await list()).toEqual(before.map((service) => ({ ...service, set: 'new' })))
+})
+
 describe('a service that loses the last of spec, events and documentation', () => {
   test('is replaced with --replace, and refused without', async () => {
     const file = join(files, 'warehouse.yaml')
