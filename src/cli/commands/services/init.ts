@@ -1,4 +1,4 @@
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { UsageError } from '../../../errors.js'
 import { draftService } from '../../../registry/files/draft.js'
 import { schemaReference } from '../../../registry/files/schema-comment.js'
@@ -39,6 +39,11 @@ export async function runInit(options: InitOptions, context: Context): Promise<v
       hints: [`write it there: --output ${shellWord(join(source.folder, `${draft.identifier}.service.yaml`))}`],
     })
   }
+  if (resolve(path) === resolve(source.folder, source.fileName)) {
+    throw new UsageError('the service file would overwrite the specification', {
+      hints: ['give the service file another name: --output <file>'],
+    })
+  }
   const files: NewFile[] = [
     ...(source.isDownload ? [{ path: join(source.folder, source.fileName), text: source.text }] : []),
     { path, text: draft.text },
@@ -67,6 +72,11 @@ async function readSource({ from, output, timeout }: InitOptions, context: Conte
   }
   if (!URL.canParse(from)) throw new UsageError('--from is not a valid URL')
   const url = new URL(from)
+  if (url.username !== '' || url.password !== '') {
+    throw new UsageError('the URL of --from has a user name or a password in it', {
+      hints: ['download the document with another program, and give the file'],
+    })
+  }
   const text = await download(url, timeoutMs(timeout), context.runtime.signal)
   const folder = output === undefined ? '.' : dirname(output)
   return { text, fileName: fileNameOf(url, text), folder, isDownload: true, url }
