@@ -9,7 +9,7 @@ import { placed, serviceFilesError, type Problem } from './problem.js'
 import { readServiceDocument, type ServiceDocument } from './service-document.js'
 import { readSources, type ReadServiceFilesDeps, type SourceFile } from './source-files.js'
 import { isSpecification } from './specification.js'
-import { fieldOf, type ReadText, type SyntaxProblem } from './tree.js'
+import { fieldOf, maxProblems, type ReadText, type SyntaxProblem } from './tree.js'
 import { loadYamlReader } from './yaml-tree.js'
 
 export type { ReadServiceFilesDeps } from './source-files.js'
@@ -19,7 +19,8 @@ export type { Problem } from './problem.js'
  * Reads the services that files describe, in the order of the files, with their specifications and documents. Nothing is guessed and nothing is left
  * out: a caller may delete the services that are not in the result.
  * @param sources files, folders, or `-` for standard input
- * @throws ServiceFilesError with all problems of all files in `details.problems` ({@link Problem}), and also when no service is described
+ * @throws ServiceFilesError with the problems of all files in `details.problems` ({@link Problem}), and also when one of the sources describes
+ * no service
  */
 export async function readServiceFiles(
   sources: readonly string[],
@@ -36,7 +37,9 @@ export async function readServiceFiles(
   const specifications = referredSpecifications(files.filter((file) => 'documents' in file))
   const services: DesiredService[] = []
   const read: ServiceDocument[] = []
+  const described = new Set<string>()
   for (const file of files) {
+    if (problems.length >= maxProblems) break
     if ('message' in file) {
       report(file)
       continue
@@ -46,20 +49,22 @@ export async function readServiceFiles(
     placed(syntaxProblems, lines).forEach(report)
     if (!syntaxProblems.every(({ isReadable }) => isReadable)) continue
     for (const document of documents) {
+      if (problems.length >= maxProblems) break
       if (isSpecification(document.root) && fieldOf(document.root, 'identifier') === undefined) {
         if (source.isNamed) report({ ...lines.placeOf(document.root.start), ...namedSpecification(source.file) })
         continue
       }
       read.push(document)
+      for (const name of source.sources) described.add(name)
       const service = readServiceDocument(document, readYaml, report)
       await pauseNowAndThen(read.length, deps)
       if (service !== undefined) services.push(service)
     }
   }
   reportRepetitions(read, report)
-  if (problems.length === 0 && services.length === 0) {
-    report({ file: sources.join(', '), line: 1, column: 1, message: 'no service is described there' })
-  }
+  // A folder that is not mounted or a generator that failed would make --prune delete services.
+  for (const file of problems.length === 0 ? new Set(sources) : [])
+    if (!described.has(file)) report({ file, line: 1, column: 1, message: 'no service is described there' })
   if (problems.length > 0) throw serviceFilesError(problems)
   return { services }
 }
