@@ -2,7 +2,7 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
-import { jsonError, kyconnect, root, type Run } from '../support/kyconnect.js'
+import { jsonError, kyconnect, program, root, run, type Run } from '../support/kyconnect.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
 
 let sandbox: SandboxProcess
@@ -268,6 +268,28 @@ describe('problems', () => {
     expect(run.stderr).toContain('error: 1 of 5 changes failed')
   })
 
+  test('of secrets are reported before the question, and with --json as well', async () => {
+    const run = await services(['apply', '-f', files], { env: {} })
+    expect(run.code).toBe(2)
+    expect(run.stderr).toMatch(/orders\.yaml:\d+:\d+: .*KYCONNECT_SECRET_ORDERS_USERNAME.* is not set/)
+    expect(run.stderr).not.toContain('--yes')
+    expect(jsonError(await services(['apply', '-f', files, '--json'], { env: {} }))).toMatchObject({
+      code: 'ERR_SERVICE_FILES',
+    })
+    expect(await list()).toEqual([])
+  })
+
+  test('of standard input are reported as those of a file: it must be UTF-8', async () => {
+    const input = Buffer.concat([Buffer.from('name: "'), Buffer.from([0xff]), Buffer.from('"\n')])
+    const path = join(files, 'latin.txt')
+    await writeFile(path, input)
+    const shell = await run('sh', ['-c', '"$0" "$1" services diff -f - < "$2"', process.execPath, program, path], {
+      cwd: folder.path,
+      env: { ...sandbox.ready.env, KYCONNECT_HOME: join(folder.path, 'home') },
+    })
+    expect([shell.code, shell.stderr]).toEqual([2, expect.stringContaining('standard input is not UTF-8 text')])
+  })
+
   test('without a terminal and without --yes nothing is changed', async () => {
     const run = await services(['apply', '-f', files])
     expect([run.code, run.stdout]).toEqual([2, expect.stringContaining('4 to create')])
@@ -297,6 +319,20 @@ describe('export and init', () => {
     const [file = ''] = (JSON.parse(run.stdout) as { files: string[] }).files
     expect((await services(['apply', '-f', file, '--yes'])).stdout).toContain('1 created')
     expect(jsonError(await services(['init', '--from', source, '--json']))).toMatchObject({ code: 'ERR_FILES' })
+  })
+
+  test('a service file never takes the place of its specification, even with --force', async () => {
+    const source = join(files, 'orders.openapi.yaml')
+    const before = await readFile(source, 'utf8')
+    const refused = await services(['init', '--from', source, '--output', source, '--force', '--json'])
+    expect(jsonError(refused)).toMatchObject({ code: 'ERR_USAGE', exitCode: 2 })
+    expect(await readFile(source, 'utf8')).toBe(before)
+  })
+
+  test('a URL with a password is refused, and not repeated', async () => {
+    const refused = await services(['init', '--from', 'http://user:the-password@127.0.0.1:1/api.yaml'])
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('a user name or a password in it')])
+    expect(refused.stderr).not.toContain('the-password')
   })
 })
 
