@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
-import { jsonError, kyconnect, root, type Run } from '../support/kyconnect.js'
+import { jsonError, kyconnect, program, root, run, type Run } from '../support/kyconnect.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
 
 let sandbox: SandboxProcess
@@ -336,6 +336,28 @@ describe('problems', () => {
     expect(jsonError(again).details).toMatchObject({ failures: [{ problems }] })
   })
 
+  test('of secrets are reported before the question, and with --json as well', async () => {
+    const run = await services(['apply', '-f', files], { env: {} })
+    expect(run.code).toBe(2)
+    expect(run.stderr).toMatch(/orders\.yaml:\d+:\d+: .*KYCONNECT_SECRET_ORDERS_USERNAME.* is not set/)
+    expect(run.stderr).not.toContain('--yes')
+    expect(jsonError(await services(['apply', '-f', files, '--json'], { env: {} }))).toMatchObject({
+      code: 'ERR_SERVICE_FILES',
+    })
+    expect(await list()).toEqual([])
+  })
+
+  test('of standard input are reported as those of a file: it must be UTF-8', async () => {
+    const input = Buffer.concat([Buffer.from('name: "'), Buffer.from([0xff]), Buffer.from('"\n')])
+    const path = join(files, 'latin.txt')
+    await writeFile(path, input)
+    const shell = await run('sh', ['-c', '"$0" "$1" services diff -f - < "$2"', process.execPath, program, path], {
+      cwd: folder.path,
+      env: { ...sandbox.ready.env, KYCONNECT_HOME: join(folder.path, 'home') },
+    })
+    expect([shell.code, shell.stderr]).toEqual([2, expect.stringContaining('standard input is not UTF-8 text')])
+  })
+
   test('without a terminal and without --yes nothing is changed', async () => {
     const run = await services(['apply', '-f', files])
     expect([run.code, run.stdout]).toEqual([2, expect.stringContaining('4 to create')])
@@ -444,6 +466,12 @@ describe('export and init', () => {
       code: 'ERR_FILES',
       hints: [expect.stringContaining('api.specificationUrl')],
     })
+  })
+
+  test('a URL with a password is refused, and not repeated', async () => {
+    const refused = await services(['init', '--from', 'http://user:the-password@127.0.0.1:1/api.yaml'])
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('a user name or a password in it')])
+    expect(refused.stderr).not.toContain('the-password')
   })
 })
 

@@ -243,6 +243,27 @@ describe('what would fail for every service ends the run', () => {
   })
 })
 
+describe('a list that cannot be relied on is not used', () => {
+  const entry = '"id":"a","name":"n","provider":"p","description":"d"'
+  test.each([
+    ['the same id twice', 200, `[{${entry}},{${entry}}]`],
+    ['an identifier that is not text', 200, `[{${entry},"identifier":5,"labels":{"kyconnect-set":"shop"}}]`],
+    ['a label that is not text', 200, `[{${entry},"identifier":"x","labels":{"kyconnect-set":["shop"]}}]`],
+    ['a part of the list', 206, '[]'],
+    ['an answer that a proxy has changed', 203, '[]'],
+  ])('%s', async (_, status, body) => {
+    faulty.fault = () => ({ status, type: 'application/json', body })
+    await expect(planWith(registry, three, { prune: true })).rejects.toMatchObject({ code: 'ERR_ANSWER_MALFORMED' })
+  })
+
+  test('null in the place of an identifier or of labels is what Go writes for none', async () => {
+    const body = `[{${entry},"identifier":null,"labels":null}]`
+    faulty.fault = () => ({ status: 200, type: 'application/json', body })
+    expect(await registry.client.list()).toMatchObject([{ id: 'a', identifier: undefined, labels: {} }])
+    faulty.fault = () => ({ status: 200, type: 'application/json', body: '[]' })
+  })
+})
+
 describe('what fails for one service', () => {
   test.each<[string, Fault]>([
     ['a connection that breaks each time', 'lost request'],

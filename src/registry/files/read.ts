@@ -10,7 +10,7 @@ import { placed, serviceFilesError, type Problem } from './problem.js'
 import { readServiceDocument, type ServiceDocument } from './service-document.js'
 import { readSources, type ReadServiceFilesDeps, type SourceFile } from './source-files.js'
 import { isSpecification } from './specification.js'
-import { fieldOf, type ReadText, type SyntaxProblem } from './tree.js'
+import { fieldOf, maxProblems, type ReadText, type SyntaxProblem } from './tree.js'
 import { loadYamlReader } from './yaml-tree.js'
 
 export type { ReadServiceFilesDeps } from './source-files.js'
@@ -20,7 +20,8 @@ export type { Problem } from './problem.js'
  * Reads the services that files describe, in the order of the files, with their specifications and documents. Nothing is guessed and nothing is left
  * out: a caller may delete the services that are not in the result.
  * @param sources files, folders, or `-` for standard input
- * @throws ServiceFilesError with all problems of all files in `details.problems` ({@link Problem}), and also when no service is described
+ * @throws ServiceFilesError with the problems of all files in `details.problems` ({@link Problem}), and also when one of the sources describes
+ * no service
  */
 export async function readServiceFiles(
   sources: readonly string[],
@@ -37,7 +38,9 @@ export async function readServiceFiles(
   const specifications = referredSpecifications(files.filter((file) => 'documents' in file))
   const services: DesiredService[] = []
   const read: ServiceDocument[] = []
+  const described = new Set<string>()
   for (const file of files) {
+    if (problems.length >= maxProblems) break
     if ('message' in file) {
       report(file)
       continue
@@ -47,11 +50,13 @@ export async function readServiceFiles(
     placed(syntaxProblems, lines).forEach(report)
     if (!syntaxProblems.every(({ isReadable }) => isReadable)) continue
     for (const document of documents) {
+      if (problems.length >= maxProblems) break
       if (isSpecification(document.root) && fieldOf(document.root, 'identifier') === undefined) {
         if (source.isNamed) report({ ...lines.placeOf(document.root.start), ...namedSpecification(source.file) })
         continue
       }
       read.push(document)
+      for (const name of source.sources) described.add(name)
       const service = readServiceDocument(document, readYaml, report)
       await pauseNowAndThen(read.length, deps)
       if (service !== undefined) services.push(service)
@@ -59,13 +64,15 @@ export async function readServiceFiles(
   }
   reportRepetitions(read, report)
   if (problems.length > 0) throw serviceFilesError(problems)
-  if (services.length === 0) throw noServiceError(sources)
+  // A folder that is not mounted or a generator that failed would make --prune delete services.
+  const empty = [...new Set(sources)].filter((source) => !described.has(source))
+  if (empty.length > 0) throw noServiceError(empty)
   return { services }
 }
 
-/** An empty folder may be a mistake in a path: it must not delete all services of a set. */
+/** Not a problem at a place: there is none. */
 function noServiceError(sources: readonly string[]): ServiceFilesError {
-  const shown = [...new Set(sources)].map((source) => (source === '-' ? 'standard input' : source))
+  const shown = sources.map((source) => (source === '-' ? 'standard input' : source))
   return new ServiceFilesError(`${shown.join(', ')} ${shown.length === 1 ? 'contains' : 'contain'} no service`, {
     hints: [
       'check the path; nothing was sent',

@@ -1,7 +1,7 @@
 import { formatPath, nodeAt, shownName, type FieldPath } from './field-path.js'
 import { nearestName } from './nearest-name.js'
 import { fieldNames, serviceShape, shapeAt, type Shape } from './service-fields.js'
-import type { Node } from './tree.js'
+import { maxProblems, type Node } from './tree.js'
 import { validateService, type SchemaViolation } from './validate-service.js'
 
 export interface FieldProblem {
@@ -29,7 +29,7 @@ export function schemaProblems(root: Node): FieldProblem[] {
   }
   if (validateService(plainValue(root, serviceShape))) return []
   // What concerns the whole document comes after its fields.
-  const violations = [...(validateService.errors ?? [])].sort((a, b) => rank(a) - rank(b))
+  const violations = [...(validateService.errors ?? [])].sort((a, b) => rank(a) - rank(b)).slice(0, maxProblems)
   const problems = violations.flatMap((violation) => problemOf(violation, root))
   return problems.filter(
     ({ path, message }, index) =>

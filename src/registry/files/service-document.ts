@@ -9,7 +9,7 @@ import { hasReference, parseReference } from './secret-reference.js'
 import { contentFields, type FieldRole, type Shape } from './service-fields.js'
 import { hasPassword, isAcceptedUrl } from './service-url.js'
 import { isMarkdownPath, readMarkdown, readSpecification } from './specification.js'
-import { fieldOf, jsonText, type Node, type ReadText } from './tree.js'
+import { fieldOf, jsonText, maxProblems, type Node, type ReadText } from './tree.js'
 
 /** One document of a service file. */
 export interface ServiceDocument {
@@ -27,21 +27,20 @@ export function readServiceDocument(
   readYaml: ReadText,
   report: (problem: Problem) => void,
 ): DesiredService | undefined {
-  const problems: Problem[] = []
-  const service = new DocumentReader(document, readYaml, (problem) => problems.push(problem)).read()
-  problems.forEach(report)
-  return problems.length === 0 ? service : undefined
+  const reader = new DocumentReader(document, readYaml)
+  const service = reader.read()
+  reader.problems.forEach(report)
+  return reader.problems.length === 0 ? service : undefined
 }
 
 class DocumentReader {
+  readonly problems: Problem[] = []
   readonly #document: ServiceDocument
   readonly #readYaml: ReadText
-  readonly #report: (problem: Problem) => unknown
 
-  constructor(document: ServiceDocument, readYaml: ReadText, report: (problem: Problem) => unknown) {
+  constructor(document: ServiceDocument, readYaml: ReadText) {
     this.#document = document
     this.#readYaml = readYaml
-    this.#report = report
   }
 
   read(): DesiredService | undefined {
@@ -124,7 +123,7 @@ class DocumentReader {
       readSpecification(value, { file: this.#document.file, folder, readYaml: this.#readYaml }),
     )
     if (read === undefined || read instanceof RawJson) return read ?? null
-    for (const problem of read) this.#report(problem)
+    this.problems.push(...read)
     return null
   }
 
@@ -191,13 +190,14 @@ class DocumentReader {
   }
 
   #add({ path, at, message, hint }: FieldProblem): void {
+    if (this.problems.length >= maxProblems) return
     const { root, lines } = this.#document
     const value = at === 'value' ? nodeAt(root, path) : undefined
     const offset =
       value === undefined || (value.kind === 'scalar' && value.start === value.end)
         ? offsetOfField(root, path)
         : value.start
-    this.#report({ message, ...lines.placeOf(offset), ...(hint !== undefined && { hint }) })
+    this.problems.push({ message, ...lines.placeOf(offset), ...(hint !== undefined && { hint }) })
   }
 }
 

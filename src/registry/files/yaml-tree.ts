@@ -1,6 +1,7 @@
 import { shownName } from './field-path.js'
 import {
   maxDepth,
+  maxProblems,
   type ReadText,
   type Documents,
   type Field,
@@ -257,7 +258,7 @@ class TreeBuilder {
   }
 
   #add(offset: number, message: string, more: Pick<SyntaxProblem, 'hint' | 'isReadable'> = {}): void {
-    this.problems.push({ offset, message, ...more })
+    if (this.problems.length < maxProblems) this.problems.push({ offset, message, ...more })
   }
 }
 

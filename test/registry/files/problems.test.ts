@@ -201,6 +201,32 @@ describe('a problem is named with its place', () => {
     ])
   })
 
+  const lines = (line: (index: number) => string): string =>
+    Array.from({ length: 100_000 }, (_, index) => line(index)).join('')
+
+  test.each([
+    ['unknown fields', serviceYaml() + lines((index) => `f${index}: x\n`)],
+    ['labels that are not text', `${serviceYaml()}labels:\n${lines((index) => `  f${index}: 1\n`)}`],
+    ['references to secrets', `${serviceYaml()}labels:\n${lines((index) => `  f${index}: "\${env:X}"\n`)}`],
+    ['repetitions of a name', `${serviceYaml()}labels:\n${lines(() => '  f: x\n')}`],
+    ['tags', `${serviceYaml()}labels:\n${lines((index) => `  f${index}: !x x\n`)}`],
+    ['services with one identifier', lines(() => `${serviceYaml()}---\n`).slice(0, 8_000_000)],
+    ['repetitions in a specification', api(`  spec: {"openapi": "3", ${lines(() => '"a": 1, ').slice(0, -2)}}\n`)],
+  ])(
+    'a hundred thousand %s do not keep it busy',
+    async (_, text) => {
+      const started = performance.now()
+      expect(await problemsOf(text)).toHaveLength(1000)
+      expect(performance.now() - started).toBeLessThan(40_000)
+    },
+    45_000,
+  )
+
+  test('the error says that there may be more problems than it has', async () => {
+    folder.write({ 'a.yaml': serviceYaml() + lines((index) => `f${index}: x\n`) })
+    await expect(folder.read()).rejects.toThrow('at least 1000 problems in the service files')
+  })
+
   test('a very long name is cut', async () => {
     const [problem = ''] = await problemsOf(`${'x'.repeat(5000)}: 1\n${serviceYaml()}`)
     expect(problem.length).toBeLessThan(200)
@@ -215,7 +241,6 @@ describe('a problem is named with its place', () => {
 describe('no service at all', () => {
   test.each([
     ['an empty folder', {}],
-    ['an empty file', { 'a.yaml': '' }],
     ['comments', { 'a.yaml': '# nothing yet\n---\n# here\n' }],
     ['specifications only', { 'a.yaml': 'openapi: 3.0.0\n' }],
     ['other files', { 'README.md': '# Services\n', '.hidden.yaml': serviceYaml() }],

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, symlinkSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readServiceFiles } from '../../../src/registry/files/read.js'
@@ -124,6 +124,57 @@ describe('sources', () => {
       'loop.yaml:1:1: the file cannot be read: its links lead in a circle',
       'pipe.yaml:1:1: the file cannot be read: it is not a regular file',
       'missing.yaml:1:1: the file cannot be read: it does not exist',
+    ])
+  })
+
+  test.each([
+    ['a link to nothing, which may be a folder that is not mounted', 'team', 'it does not exist'],
+    ['a link that leads in a circle', 'loop', 'its links lead in a circle'],
+  ])('%s is a problem, whatever its name', async (_, name, problem) => {
+    folder.write({ 'ok.yaml': serviceYaml() })
+    symlinkSync(name === 'loop' ? 'loop' : 'nowhere', join(folder.path, name))
+    expect(await folder.problems()).toEqual([`${name}:1:1: the file cannot be read: ${problem}`])
+  })
+
+  test('a link to another file does not matter when its name is not that of a service file', async () => {
+    folder.write({ 'ok.yaml': serviceYaml(), 'notes.txt': 'x' })
+    symlinkSync('notes.txt', join(folder.path, 'NOTES'))
+    expect(await identifiers()).toEqual(['orders'])
+  })
+
+  test('a link in a folder does not lead out of it, so that references to files cannot begin elsewhere', async () => {
+    folder.write({ 'services/ok.yaml': serviceYaml(), 'evil.yaml': serviceYaml('', 'evil'), 'services-2/x.yaml': 'x' })
+    symlinkSync('../evil.yaml', join(folder.path, 'services', 'link.yaml'))
+    symlinkSync('../services-2/x.yaml', join(folder.path, 'services', 'near.yaml'))
+    symlinkSync('services', join(folder.path, 'named'))
+    expect(await folder.problems(['services'])).toEqual([
+      'services/link.yaml:1:1: the file cannot be read: the link leads out of services',
+      'services/near.yaml:1:1: the file cannot be read: the link leads out of services',
+    ])
+    expect(await identifiers(['services/link.yaml'])).toEqual(['evil'])
+    rmSync(join(folder.path, 'services', 'link.yaml'))
+    rmSync(join(folder.path, 'services', 'near.yaml'))
+    expect(await identifiers(['named'])).toEqual(['orders'])
+  })
+
+  test('each source has to describe a service, because an empty one would delete services', async () => {
+    folder.write({
+      'a/a.yaml': serviceYaml('', 'a'),
+      'b/.keep': '',
+      'c.yaml': '# nothing\n',
+      'd/api.yaml': 'openapi: 3.0.0\n',
+    })
+    await expect(folder.read(['a', 'b', 'c.yaml', 'd', '-'])).rejects.toThrow(
+      'b, c.yaml, d, standard input contain no service',
+    )
+    expect(await identifiers(['a', 'a/a.yaml', './a'])).toEqual(['a'])
+  })
+
+  test('an empty file is a problem, because its services may have been lost', async () => {
+    folder.write({ 'a.yaml': serviceYaml('', 'a'), 'b.yaml': '', 'c.json': '\n \n' })
+    expect(await folder.problems()).toEqual([
+      'b.yaml:1:1: the file cannot be read: it is empty',
+      'c.json:1:1: the file cannot be read: it is empty',
     ])
   })
 

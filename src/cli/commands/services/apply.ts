@@ -1,8 +1,8 @@
 import { ConfirmationNeededError, UsageError } from '../../../errors.js'
 import { oneLine } from '../../../redaction.js'
 import type { Registry } from '../../../kyconnect.js'
-import { checkReplacements } from '../../../registry/apply.js'
-import { hasChanges, type Plan, planServices } from '../../../registry/plan.js'
+import { checkReplacements, type PreparedPlan } from '../../../registry/apply.js'
+import { hasChanges, planServices } from '../../../registry/plan.js'
 import { type Applied, errorOf, problemDocument } from '../../../registry/result.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
@@ -46,16 +46,21 @@ export async function runApply(options: ApplyOptions, context: Context): Promise
     })
     if (!json) await stdout.write(formatPlan(plan, app, styleFor(stdout, runtime.environment)))
     const isForShow = options.dryRun === true || !hasChanges(plan)
-    if (isForShow && json) await stdout.write(jsonLine(planDocument(plan)))
-    // A dry run ends as the run would.
-    checkReplacements(plan, options.replace === true)
-    if (isForShow) return
+    if (isForShow) {
+      if (json) await stdout.write(jsonLine(planDocument(plan)))
+      // A dry run ends as the run would, except that it needs no secret.
+      checkReplacements(plan, options.replace === true)
+      return
+    }
+    const prepared = await showingProblems(json, context, () =>
+      registry.prepare(plan, { replace: options.replace === true }),
+    )
     if (options.yes !== true && !(await confirm(`Change the services of the App "${oneLine(app)}"?`, json, context))) {
       throw new ConfirmationNeededError('nothing was changed: the plan was not confirmed', {
         hints: ['to apply it without the question, add --yes'],
       })
     }
-    const applied = await carryOut(plan, registry, options, context)
+    const applied = await carryOut(prepared, registry, options, context)
     if (json) await stdout.write(jsonLine({ ...planDocument(plan), results: resultsOf(applied) }))
     else await report(applied, context)
     const error = errorOf(applied)
@@ -64,19 +69,20 @@ export async function runApply(options: ApplyOptions, context: Context): Promise
   await withRegistry(options, context, work, concurrency)
 }
 
-async function carryOut(plan: Plan, registry: Registry, options: ApplyOptions, context: Context): Promise<Applied> {
-  const json = options.json === true
-  const counter = await createCounter(json || options.verbose === true, context)
+async function carryOut(
+  prepared: PreparedPlan,
+  registry: Registry,
+  options: ApplyOptions,
+  context: Context,
+): Promise<Applied> {
+  const counter = await createCounter(options.json === true || options.verbose === true, context)
   try {
-    return await showingProblems(json, context, () =>
-      registry.apply(plan, {
-        concurrency: parseConcurrency(options.concurrency),
-        replace: options.replace === true,
-        report: (event) => {
-          if (event.event === 'finished') counter.show(`${event.finished} of ${event.total} services`)
-        },
-      }),
-    )
+    return await registry.apply(prepared, {
+      concurrency: parseConcurrency(options.concurrency),
+      report: (event) => {
+        if (event.event === 'finished') counter.show(`${event.finished} of ${event.total} services`)
+      },
+    })
   } finally {
     counter.stop()
   }

@@ -96,6 +96,11 @@ async function readSource({ from, output, timeout }: InitOptions, context: Conte
   }
   if (!URL.canParse(from)) throw new UsageError('--from is not a valid URL')
   const url = new URL(from)
+  if (url.username !== '' || url.password !== '') {
+    throw new UsageError('the URL of --from has a user name or a password in it', {
+      hints: ['download the document with another program, and give the file'],
+    })
+  }
   const text = await download(url, timeoutMs(timeout), context.runtime.signal)
   const folder = output === undefined ? '.' : dirname(output)
   return { text, fileName: fileNameOf(url, text), folder, isDownload: true, url }
