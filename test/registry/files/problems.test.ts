@@ -183,6 +183,10 @@ describe('a problem is named with its place', () => {
     ])
   })
 
+  test('a URL that the Registry does not fetch, because there is a specification, may be anything', async () => {
+    expect(await problemsOf(api('  specificationUrl: x\n  spec: {}\n'))).toEqual([])
+  })
+
   test('two sets are both named, and a service without a set joins the others', async () => {
     folder.write({
       'a.yaml': serviceYaml('', 'one'),
