@@ -103,6 +103,7 @@ events:
     ['{"openapi": "3.0.0"}'],
     ['{"openapi": "3.0.0", "servers": [{"url": "/v1"}]}'],
     ['{"openapi": "3.0.0", "servers": [{"url": "https://{host}/v1"}]}'],
+    ['{"openapi": "3.0.0", "servers": [{"url": "https://a.example/{version}"}]}'],
     ['{"openapi": "3.0.0", "servers": "x"}'],
     ['{"swagger": "2.0", "basePath": "/v1"}'],
     ['{"swagger": "2.0", "host": "a b"}'],
@@ -132,7 +133,7 @@ events:
     ).toBe('service')
   })
 
-  test('what is not a specification is refused', async () => {
+  test('a text that is not a specification is refused', async () => {
     const message = 'orders.openapi.yaml is not a specification: it has none of openapi, swagger and asyncapi'
     for (const text of [
       '',

@@ -100,7 +100,7 @@ describe('a problem is named with its place', () => {
       ['7:18: api.credentials.basic.password is missing'],
     ],
     [
-      'a name for a set that is no name',
+      'a name for a set that is not a name',
       api('set: a b\n'),
       ["7:6: set must consist of up to 63 letters, digits, '.', '_' and '-', and begin with a letter or a digit"],
     ],
@@ -183,6 +183,14 @@ describe('a problem is named with its place', () => {
     ])
   })
 
+  test('credentials that are empty are not one more kind', async () => {
+    const oauth =
+      '{ url: https://a.example, clientId: "${env:KYCONNECT_SECRET_A}", clientSecret: "${env:KYCONNECT_SECRET_B}" }'
+    expect(await problemsOf(api(`  credentials:\n    basic:\n    oauth: ${oauth}\n`))).toEqual([
+      '8:5: api.credentials.basic must be a mapping, and is empty',
+    ])
+  })
+
   test('a URL that the Registry does not fetch, because there is a specification, may be anything', async () => {
     expect(await problemsOf(api('  specificationUrl: x\n  spec: {}\n'))).toEqual([])
   })
@@ -203,9 +211,13 @@ describe('a problem is named with its place', () => {
     ])
   })
 
-  test('a very long name is cut', async () => {
-    const [problem = ''] = await problemsOf(`${'x'.repeat(5000)}: 1\n${serviceYaml()}`)
+  test('a very long name is cut, and compared with no other', async () => {
+    const started = performance.now()
+    const [problem = ''] = await problemsOf(
+      `${'x'.repeat(1000)}: 1\n? ${'y'.repeat(4 * 1024 * 1024)}\n: 1\n${serviceYaml()}`,
+    )
     expect(problem.length).toBeLessThan(200)
+    expect(performance.now() - started).toBeLessThan(10_000)
   })
 
   test('a hint says which fields there are', async () => {
