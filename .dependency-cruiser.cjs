@@ -94,7 +94,8 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^src/',
-        pathNot: '^src/(sandbox/|pki/peculiar\\.ts|kubernetes/yaml\\.ts|registry/files/yaml-events\\.ts|transport/undici-fetch\\.ts)',
+        pathNot:
+          '^src/(sandbox/|pki/peculiar\\.ts|kubernetes/yaml\\.ts|registry/files/yaml-events\\.ts|transport/undici-fetch\\.ts)',
       },
       to: {
         path: 'node_modules/(@peculiar|inquirer|js-yaml|undici|reflect-metadata)',
