@@ -21,24 +21,24 @@ export interface ServiceDocument {
   readonly folder: () => string
 }
 
-/** Reads a service with everything that it refers to but its secrets. All problems of the document are reported. */
+/**
+ * Reads a service with everything that it refers to but its secrets. All problems of the document are reported; with one, the result
+ * means nothing.
+ */
 export function readServiceDocument(
   document: ServiceDocument,
   readYaml: ReadText,
   report: (problem: Problem) => void,
 ): DesiredService | undefined {
-  const problems: Problem[] = []
-  const service = new DocumentReader(document, readYaml, (problem) => problems.push(problem)).read()
-  problems.forEach(report)
-  return problems.length === 0 ? service : undefined
+  return new DocumentReader(document, readYaml, report).read()
 }
 
 class DocumentReader {
   readonly #document: ServiceDocument
   readonly #readYaml: ReadText
-  readonly #report: (problem: Problem) => unknown
+  readonly #report: (problem: Problem) => void
 
-  constructor(document: ServiceDocument, readYaml: ReadText, report: (problem: Problem) => unknown) {
+  constructor(document: ServiceDocument, readYaml: ReadText, report: (problem: Problem) => void) {
     this.#document = document
     this.#readYaml = readYaml
     this.#report = report
