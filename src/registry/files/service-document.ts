@@ -21,7 +21,10 @@ export interface ServiceDocument {
   readonly folder: () => string
 }
 
-/** Reads a service with everything that it refers to but its secrets. All problems of the document are reported. */
+/**
+ * Reads a service with everything that it refers to but its secrets. All problems of the document are reported; with one, the result
+ * means nothing.
+ */
 export function readServiceDocument(
   document: ServiceDocument,
   readYaml: ReadText,

@@ -103,6 +103,7 @@ events:
     ['{"openapi": "3.0.0"}'],
     ['{"openapi": "3.0.0", "servers": [{"url": "/v1"}]}'],
     ['{"openapi": "3.0.0", "servers": [{"url": "https://{host}/v1"}]}'],
+    ['{"openapi": "3.0.0", "servers": [{"url": "https://a.example/{version}"}]}'],
     ['{"openapi": "3.0.0", "servers": "x"}'],
     ['{"swagger": "2.0", "basePath": "/v1"}'],
     ['{"swagger": "2.0", "host": "a b"}'],

@@ -185,6 +185,18 @@ describe('a problem is named with its place', () => {
     ])
   })
 
+  test('credentials that are empty are not one more kind', async () => {
+    const oauth =
+      '{ url: https://a.example, clientId: "${env:KYCONNECT_SECRET_A}", clientSecret: "${env:KYCONNECT_SECRET_B}" }'
+    expect(await problemsOf(api(`  credentials:\n    basic:\n    oauth: ${oauth}\n`))).toEqual([
+      '8:5: api.credentials.basic must be a mapping, and is empty',
+    ])
+  })
+
+  test('a URL that the Registry does not fetch, because there is a specification, may be anything', async () => {
+    expect(await problemsOf(api('  specificationUrl: x\n  spec: {}\n'))).toEqual([])
+  })
+
   test('two sets are both named, and a service without a set joins the others', async () => {
     folder.write({
       'a.yaml': serviceYaml('', 'one'),
@@ -227,9 +239,13 @@ describe('a problem is named with its place', () => {
     await expect(folder.read()).rejects.toThrow('at least 1000 problems in the service files')
   })
 
-  test('a very long name is cut', async () => {
-    const [problem = ''] = await problemsOf(`${'x'.repeat(5000)}: 1\n${serviceYaml()}`)
+  test('a very long name is cut, and compared with no other', async () => {
+    const started = performance.now()
+    const [problem = ''] = await problemsOf(
+      `${'x'.repeat(1000)}: 1\n? ${'y'.repeat(4 * 1024 * 1024)}\n: 1\n${serviceYaml()}`,
+    )
     expect(problem.length).toBeLessThan(200)
+    expect(performance.now() - started).toBeLessThan(10_000)
   })
 
   test('a hint says which fields there are', async () => {

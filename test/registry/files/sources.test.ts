@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readServiceFiles } from '../../../src/registry/files/read.js'
+import { readSources } from '../../../src/registry/files/source-files.js'
 import { serviceYaml, useServiceFolder } from './service-folder.js'
 
 const folder = useServiceFolder()
@@ -196,13 +197,14 @@ describe('sources', () => {
     expect(await identifiers()).toEqual(['a'])
   })
 
-  test('Ctrl-C ends it', async () => {
+  test('Ctrl-C ends it, while files are read and while they are checked', async () => {
     folder.write({ 'a.yaml': serviceYaml() })
-    const reading = readServiceFiles(['.'], {
+    const deps = {
       workingFolder: folder.path,
-      readStdin: () => Promise.resolve(''),
+      readStdin: () => Promise.resolve(serviceYaml()),
       signal: AbortSignal.abort(new Error('Ctrl-C')),
-    })
-    await expect(reading).rejects.toThrow('Ctrl-C')
+    }
+    await expect(readSources(['.'], deps)).rejects.toThrow('Ctrl-C')
+    await expect(readServiceFiles(['-'], deps)).rejects.toThrow('Ctrl-C')
   })
 })
