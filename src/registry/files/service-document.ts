@@ -122,6 +122,18 @@ class DocumentReader {
       this.#add({ path, at: 'value', message: `${formatPath(path)} must not be empty` })
       return null
     }
+    if (/^https?:\/\//i.test(value)) {
+      this.#add({
+        path,
+        at: 'value',
+        message: `${formatPath(path)} is a URL, not a file`,
+        hint:
+          path[0] === 'api'
+            ? 'name it in api.specificationUrl, or download it: kyconnect services init --from <url>'
+            : 'download it: kyconnect services init --from <url>',
+      })
+      return null
+    }
     const read = this.#readFile(path, (folder) =>
       readSpecification(value, { file: this.#document.file, folder, readYaml: this.#readYaml }),
     )

@@ -22,7 +22,7 @@ describe('a problem is named with its place', () => {
     [
       'an unknown field in another case',
       serviceYaml('api:\n  targetURL: x\n'),
-      ['5:1: api.targetUrl is missing', '6:3: targetURL is not a field of api; did you mean targetUrl?'],
+      ['6:3: targetURL is not a field of api; did you mean targetUrl?'],
     ],
     [
       'an unknown field near no other',
