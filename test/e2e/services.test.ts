@@ -420,6 +420,19 @@ describe('export and init', () => {
     expect(jsonError(await services(['list', '--set', '', '--json']))).toMatchObject({ code: 'ERR_USAGE' })
   })
 
+  test('a folder that cannot be created is an error, also where the system denies it as if a parent were missing', async () => {
+    await apply()
+    for (const path of ['/proc/kyconnect/services', join(files, 'orders.yaml', 'out'), join(files, 'orders.yaml')]) {
+      const refused = await services(['export', path, '--json'])
+      expect(jsonError(refused)).toMatchObject({
+        code: 'ERR_FILES',
+        message: `the folder "${path}" cannot be created`,
+        exitCode: 9,
+      })
+    }
+    expect((await services(['export', join(files, 'new', 'er', 'folder')])).code).toBe(0)
+  })
+
   test('a specification becomes a service file that applies as it is', async () => {
     const source = join(files, 'orders.openapi.yaml')
     const run = await services(['init', '--from', source, '--json'])
