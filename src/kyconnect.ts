@@ -31,7 +31,7 @@ import type { Emit } from './progress.js'
 import { Keeper } from './renewal/keeper.js'
 import { type Revocation, revokeIdentity } from './renewal/revoke.js'
 import { rollBack } from './renewal/rollback.js'
-import { type ApplyDeps, applyPlan } from './registry/apply.js'
+import { type ApplyDeps, applyPlan, type PrepareDeps, type PreparedPlan, preparePlan } from './registry/apply.js'
 import { RegistryClient } from './registry/client.js'
 import { resolveSecret } from './registry/files/resolve-secret.js'
 import type { Plan } from './registry/plan.js'
@@ -81,8 +81,10 @@ export const plainRun: RunOptions = {
 /** The Application Registry of an App. */
 export interface Registry {
   readonly client: RegistryClient
-  /** Carries out a plan. @throws as applyPlan */
-  apply(plan: Plan, options: Pick<ApplyDeps, 'concurrency' | 'replace' | 'report'>): Promise<Applied>
+  /** Checks a plan, and reads the secrets that it needs. @throws as preparePlan */
+  prepare(plan: Plan, options: Pick<PrepareDeps, 'replace'>): Promise<PreparedPlan>
+  /** Carries out a plan. */
+  apply(prepared: PreparedPlan, options: Pick<ApplyDeps, 'concurrency' | 'report'>): Promise<Applied>
   close(): Promise<void>
 }
 
@@ -369,12 +371,16 @@ export class Kyconnect {
     const client = new RegistryClient(gateway, this.#redactor)
     return {
       client,
-      apply: (plan, options) =>
-        applyPlan(plan, {
+      prepare: (plan, options) =>
+        preparePlan(plan, {
           ...options,
-          client,
           redactor: this.#redactor,
           resolveSecret: (reference) => resolveSecret(reference, environment),
+        }),
+      apply: (prepared, options) =>
+        applyPlan(prepared, {
+          ...options,
+          client,
           sleep: (milliseconds) => sleep(milliseconds, signal),
         }),
       close: () => gateway.close(),

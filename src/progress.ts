@@ -78,6 +78,15 @@ export type Warning = { readonly type: 'warning' } & (
     }
   | { readonly warning: 'paired-insecurely' }
   | { readonly warning: 'stored-url-used'; readonly cause: string }
+  /** The Registry accepts a targetUrl that the cluster cannot call; `scheme` is null where it has none. */
+  | {
+      readonly warning: 'target-url-scheme'
+      readonly identifier: string
+      readonly scheme: string | null
+      readonly file: string
+      readonly line: number
+      readonly column: number
+    }
   | { readonly warning: 'token-request-left'; readonly cause: string; readonly command: string }
   | { readonly warning: 'token-request-replaced'; readonly app: string; readonly validUntil: Date }
   | { readonly warning: 'token-url-cleaned' }

@@ -48,8 +48,8 @@ export class Redactor {
     for (const text of [secret, oneLine(secret), ...secret.split(/\r?\n/)]) {
       if (text.length < minSecretLength) continue
       const once = jsonForms(text)
-      const url = encodeURIComponent(text.replace(/\p{Surrogate}/gu, '\uFFFD'))
-      for (const form of [text, ...once, ...once.flatMap(jsonForms), url]) this.#add(form)
+      const url = (form: string): string => encodeURIComponent(form.replace(/\p{Surrogate}/gu, '\uFFFD'))
+      for (const form of [text, ...once, ...once.flatMap(jsonForms), url(text), ...once.map(url)]) this.#add(form)
     }
   }
 

@@ -4,11 +4,11 @@ import type { ErrorCode } from '../errors.js'
 export const exitCodeMeanings = {
   0: 'success',
   1: 'unexpected error',
-  2: 'usage',
+  2: 'usage, or a problem in service files (services)',
   3: 'token refused',
   4: 'trust: a certificate, a URL or credentials were not accepted',
   5: 'no usable identity',
-  6: 'request refused by the service (4xx)',
+  6: 'request refused by the service (4xx), or some changes failed (services apply)',
   7: 'service failed (5xx, or an unusable answer)',
   8: 'network or time-out',
   9: 'local files',

@@ -4,7 +4,7 @@ import { UsageError } from '../errors.js'
 /** More than all service files that a person writes, with their specifications. */
 const maxBytes = 64 * 1024 * 1024
 
-/** All of standard input, as UTF-8. @throws UsageError when it is too large, and the reason of the aborted signal */
+/** All of standard input. @throws UsageError when it is too large or not UTF-8, and the reason of the aborted signal */
 export async function readAll(stream: Readable, signal: AbortSignal): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
@@ -20,5 +20,9 @@ export async function readAll(stream: Readable, signal: AbortSignal): Promise<st
     signal.throwIfAborted()
     throw error
   }
-  return Buffer.concat(chunks).toString('utf8')
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+  } catch (cause) {
+    throw new UsageError('standard input is not UTF-8 text', { cause, hints: ['convert it to UTF-8'] })
+  }
 }

@@ -217,13 +217,17 @@ failed before), \`expired\`, \`revoked\`, \`recovered\` (each with \`profile\`, 
 \`stopping\`.
 
 \`services apply\` and \`services diff\`: \`set\`; \`plan\`, each with \`action\` (\`create\`, \`update\`, \`replace\`, \`delete\`), \`identifier\`, \`name\`, \`id\`
-(null for a new one), \`reasons\` (\`changed\`, \`drifted\`, \`adopted\`, \`credentials\`), \`drifted\` (fields) and \`place\` (\`file\`, \`line\`, \`column\`; null for
-a deletion); \`unchanged\`, a number. \`apply\` adds \`results\`, unless it was a dry run or there was nothing to do: \`action\`, \`identifier\`, \`name\`, \`id\`,
-\`outcome\` (\`done\`, \`failed\`, \`skipped\`) and \`problems\` (\`message\`, \`field\`, \`place\`, \`hint\`). The error for service files with problems has them in
-\`details.problems\`.
+(null for a new one), \`reasons\` (\`changed\`, \`drifted\`, \`adopted\`, \`credentials\`), the fields that differ (\`drifted\` where the file is what was applied
+last, else \`changed\`), and \`file\`, \`line\` and \`column\` (not for a deletion); \`unchanged\`, a number. \`apply\` adds \`results\`, unless it was a dry run or
+there was nothing to do: \`action\`, \`identifier\`, \`name\`, \`id\`, \`outcome\` (\`done\`, \`failed\`, \`unknown\`: interrupted before the answer, \`skipped\`: not tried)
+and \`problems\`.
+
+A problem has \`message\` and, where they are known, \`field\`, \`file\`, \`line\`, \`column\` and \`hint\`, wherever it is: in \`results\`, in \`details.problems\` of the error
+for service files, and in \`details.failures[].problems\` of the error for changes that failed.
 
 \`services list\`: \`services\`, each with \`id\`, \`identifier\`, \`name\`, \`provider\`, \`description\`, \`set\` and \`labels\` (yours). \`services delete\`:
-\`deleted\`, the same. \`services export\` and \`services init\`: \`files\`, the paths written. \`services get\` prints the Registry's answer, with \`id\`.
+\`deleted\`, the same. \`services export\`: \`files\`, the paths written; \`variables\`, which the files refer to; \`withoutIdentifier\`, how many services have none; \`needsAdopt\`, whether applying
+the files needs \`--adopt\`. \`services init\`: \`files\` and \`identifier\`. \`services get\` prints the Registry's answer, with \`id\`.
 
 \`events publish\` of one event: \`id\`, \`outcome\` (\`published\` or \`ignored\`). Of many, also when it ends with an error: \`published\`, \`ignored\`,
 \`rejected\` (with a checkpoint, of all runs), \`retried\` and \`maybeTwice\` (of this run). \`events subscribed\`: \`subscribed\`, each with \`type\` and \`version\`.
@@ -238,6 +242,7 @@ const limits = `- \`call\` passes an answer on while it arrives: at most 1 GiB, 
 - \`call\` follows redirects for GET and HEAD, within the gateway.
 - The body of an event is checked before it is sent: the service would ignore anything after the first JSON document, so kyconnect refuses it. A body of more than 5 MiB is sent unchecked; the service refuses it.
 - The body of a POST or PUT to \`metadata\` is checked for starred credentials (\`********\`), which the Registry would store. A body of more than 5 MiB cannot be checked, and is sent only with \`--allow-starred\`.
+- A service file, a specification or a Markdown file may have 8 MiB; a service of more than 5 MiB as JSON is refused before it is sent, with the sizes of its parts. Standard input may have 64 MiB, a folder 10,000 files, and a file with a secret 64 KiB.
 - A token URL is read from at most 64 KiB of standard input.
 - \`renew --daemon\` looks at the store every 60 s, or every 1/20 of the shortest lifetime stored, but at least 1 s apart. After a failure it waits for a random part of 1 min, then 2 min, and so on up to 1 h (less for lifetimes below 20 min); a new certificate or SIGHUP ends the wait. It renews an identity once per 1/20 of its lifetime at most.
 - \`renew --daemon\` ends within 1 s of SIGTERM (exit code 143, which systemd counts as success) or Ctrl-C (130); for a running command of \`--exec\` it waits up to 60 s.

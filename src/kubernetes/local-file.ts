@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorCodeOf, hasErrorCode } from '../errors.js'
 
-const maxBytes = 4 * 1024 * 1024
+const usualMaxBytes = 4 * 1024 * 1024
 const chunkBytes = 64 * 1024
 /** How long a pipe may be silent. */
 const maxSilenceMs = 10_000
@@ -11,13 +11,18 @@ const pollMs = 20
 
 /** The path is not a file or a pipe, or the file is too large. */
 class UnreadableFile extends Error {}
+export class FileTooLarge extends UnreadableFile {}
 
 /**
  * Reads a text file that a kubeconfig names, or a kubeconfig itself: a file, or a pipe such as <(command). Neither a FIFO without a
  * writer nor a device blocks it.
  * @throws what the system reports; {@link fileProblem} says it in words
  */
-export async function readLocalFile(path: string, signal: AbortSignal): Promise<string> {
+export async function readLocalFile(
+  path: string,
+  signal: AbortSignal,
+  maxBytes: number = usualMaxBytes,
+): Promise<string> {
   // Without O_NONBLOCK, opening a FIFO waits for its writer, and no signal can end that.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
@@ -44,7 +49,7 @@ export async function readLocalFile(path: string, signal: AbortSignal): Promise<
       if (read.bytesRead === 0) return Buffer.concat(chunks).toString('utf8')
       silentMs = 0
       size += read.bytesRead
-      if (size > maxBytes) throw new UnreadableFile(`it is larger than ${maxBytes / 1024 / 1024} MiB`)
+      if (size > maxBytes) throw new FileTooLarge(`it is larger than ${maxBytes / 1024 / 1024} MiB`)
       chunks.push(chunk.subarray(0, read.bytesRead))
     }
   } finally {

@@ -1,9 +1,11 @@
 import {
   AnswerMalformedError,
   ConfirmationNeededError,
+  InterruptedError,
   KyconnectError,
   NetworkError,
   ServiceFailedError,
+  TerminatedError,
   TimeoutError,
 } from '../errors.js'
 import type { Redactor } from '../redaction.js'
@@ -18,14 +20,23 @@ import { type Bodies, prepareBodies, type ResolveSecret } from './prepare.js'
 import { refusedFields } from './refused-fields.js'
 import type { Applied, ApplyEvent, Problem, ServiceResult } from './result.js'
 
-export interface ApplyDeps {
-  readonly client: RegistryClient
+export interface PrepareDeps {
   readonly redactor: Redactor
   readonly resolveSecret: ResolveSecret
-  /** Requests at a time. */
-  readonly concurrency: number
   /** Whether services may be deleted and created where a PUT would not do. */
   readonly replace: boolean
+}
+
+/** A plan that is ready to be carried out. */
+export interface PreparedPlan {
+  readonly plan: Plan
+  readonly bodies: Bodies
+}
+
+export interface ApplyDeps {
+  readonly client: RegistryClient
+  /** Requests at a time. */
+  readonly concurrency: number
   readonly report: (event: ApplyEvent) => void
   /** Rejects when the run is interrupted. */
   readonly sleep: (milliseconds: number) => Promise<void>
@@ -35,14 +46,20 @@ export interface ApplyDeps {
 const secondLookMs = 1000
 
 /**
+ * Checks everything that could prevent a plan before a person is asked about it and before anything is sent: replacements, secrets, sizes.
+ * @throws ConfirmationNeededError, ServiceFilesError
+ */
+export async function preparePlan(plan: Plan, deps: PrepareDeps): Promise<PreparedPlan> {
+  checkReplacements(plan, deps.replace)
+  return { plan, bodies: await prepareBodies(plan, deps.resolveSecret, deps.redactor) }
+}
+
+/**
  * Carries out a plan: creates and updates first, then replaces, and deletes only when all of that succeeded. A step that fails does not
  * stop the others. Nothing is undone; applying the files again continues.
- * @throws ConfirmationNeededError, ServiceFilesError before anything is sent
  */
-export async function applyPlan(plan: Plan, deps: ApplyDeps): Promise<Applied> {
-  checkReplacements(plan, deps.replace)
-  const bodies = await prepareBodies(plan, deps.resolveSecret, deps.redactor)
-  return new Run(plan, deps, bodies).carryOut()
+export function applyPlan(prepared: PreparedPlan, deps: ApplyDeps): Promise<Applied> {
+  return new Run(prepared, deps).carryOut()
 }
 
 /** @throws ConfirmationNeededError when a plan replaces services, and that is not allowed */
@@ -59,9 +76,10 @@ export function checkReplacements({ steps }: Plan, replace: boolean): void {
   )
 }
 
-/** How a step ended. */
+/** How a step ended. `isUnknown`: the run was interrupted before the answer, and the change may have been made. */
 type Ending =
-  { readonly id: string | undefined } | { readonly problems: readonly Problem[]; readonly id: string | undefined }
+  | { readonly id: string | undefined }
+  | { readonly problems: readonly Problem[]; readonly id: string | undefined; readonly isUnknown?: boolean }
 
 class Run {
   readonly #plan: Plan
@@ -72,7 +90,7 @@ class Run {
   #ended: KyconnectError | undefined
   #finished = 0
 
-  constructor(plan: Plan, deps: ApplyDeps, bodies: Bodies) {
+  constructor({ plan, bodies }: PreparedPlan, deps: ApplyDeps) {
     this.#plan = plan
     this.#deps = deps
     this.#bodies = bodies
@@ -101,7 +119,12 @@ class Run {
       const ending = await this.#guarded(step, () => this.#carryOut(step))
       const result: ServiceResult =
         'problems' in ending
-          ? { ...subject, outcome: 'failed', id: ending.id, problems: ending.problems }
+          ? {
+              ...subject,
+              outcome: ending.isUnknown === true ? 'unknown' : 'failed',
+              id: ending.id,
+              problems: ending.problems,
+            }
           : { ...subject, outcome: 'done', id: ending.id, problems: [] }
       this.#results.set(step, result)
       this.#finished++
@@ -115,7 +138,12 @@ class Run {
       return await work()
     } catch (error) {
       if (!(error instanceof KyconnectError)) throw error
-      if (!isAboutOneRequest(error)) this.#ended ??= error
+      if (!isAboutOneRequest(error) && this.#ended === undefined)
+        this.#ended = error.addHint('run the command again: what succeeded is not done twice')
+      if (error instanceof InterruptedError || error instanceof TerminatedError) {
+        const message = `${error.message} before the answer`
+        return { problems: [{ ...problemOf(error, step), message }], id: idOf(step), isUnknown: true }
+      }
       return { problems: [problemOf(error, step)], id: idOf(step) }
     }
   }

@@ -68,7 +68,8 @@ export class RegistryClient {
   async list(): Promise<readonly ListedService[]> {
     const what = 'the list of services'
     const answer = await this.#send('GET', '', { maxAnswerBytes: maxListBytes })
-    if (answer.status >= 300) throw this.#refusal(answer, what)
+    // Neither a part of the list (206) nor one that a proxy has changed (203): what it does not have would be created again.
+    if (answer.status !== 200) throw this.#refusal(answer, what)
     return parseList(answer.body, answer.url.host)
   }
 

@@ -1,4 +1,3 @@
-import { UsageError } from '../errors.js'
 import type { DesiredService } from './desired-service.js'
 import { contentDigest } from './digest.js'
 import { type Parts, partsOf } from './parts.js'
@@ -19,15 +18,6 @@ export function isReservedLabel(name: string): boolean {
 /** Whether a set can have this name: it has the form of a Kubernetes label's value. */
 export function isSetName(name: string): boolean {
   return name.length <= 63 && /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(name)
-}
-
-/** The set to work on: the given one, else the one that the files name, else `default`. @throws UsageError when it is not a set's name */
-export function chooseSet(given: string | undefined, services: readonly DesiredService[]): string {
-  const set = given ?? services.find((service) => service.set !== undefined)?.set ?? defaultSet
-  if (isSetName(set)) return set
-  throw new UsageError(`"${set}" is not the name of a set`, {
-    hints: ['use letters, digits, ".", "_" and "-", at most 63 of them, with a letter or digit at both ends'],
-  })
 }
 
 /** What is remembered in a service's labels: what was sent last. */

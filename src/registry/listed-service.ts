@@ -1,5 +1,5 @@
 import { AnswerMalformedError } from '../errors.js'
-import { member, text } from '../json.js'
+import { member, text, valueOf } from '../json.js'
 import { contentLabel, parseRemembered, type Remembered, setLabel } from './label.js'
 
 /** A service in the Registry's list (docs/contract.md §9). */
@@ -29,10 +29,16 @@ export function rememberedOf({ labels }: ListedService): Remembered | undefined 
 export function parseList(body: string, host: string): readonly ListedService[] {
   const list = parseJson(body)
   if (!Array.isArray(list)) throw malformed(host, 'it is not a list in JSON')
+  const ids = new Set<string>()
   return list.map((item: unknown) => {
     if (typeof item !== 'object' || item === null) throw malformed(host, 'an entry of the list is not an object')
     const id = parseId(item)
     if (id === undefined) throw malformed(host, 'an entry of the list has no usable id')
+    if (ids.has(id)) throw malformed(host, `the list has the id ${id} twice`)
+    ids.add(id)
+    // These decide what is deleted: nothing is guessed.
+    if (!isTextOrAbsent(valueOf(item, 'identifier'))) throw malformed(host, `the identifier of ${id} is not text`)
+    if (!Object.values(member(item, 'labels')).every(isText)) throw malformed(host, `the labels of ${id} are not text`)
     return { id, ...parseBase(item) }
   })
 }
@@ -58,6 +64,14 @@ export function parseBase(item: object): Omit<ListedService, 'id'> {
       Object.entries(member(item, 'labels')).filter((label): label is [string, string] => typeof label[1] === 'string'),
     ),
   }
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string'
+}
+
+function isTextOrAbsent(value: unknown): boolean {
+  return value === undefined || value === null || isText(value)
 }
 
 /** The value of a JSON text; undefined for any other text. */

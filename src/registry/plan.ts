@@ -21,7 +21,7 @@ export interface PlanOptions {
   readonly prune: boolean
   /** Write all services with credentials again, because the secrets may have changed. */
   readonly refreshCredentials: boolean
-  /** Read every service that looks unchanged, and compare all that the Registry returns, not only what its list has. */
+  /** Read every registered service that a file describes, and compare all that the Registry returns, not only what its list has. */
   readonly full: boolean
 }
 
@@ -47,8 +47,16 @@ export interface Rewrite {
   readonly service: DesiredService
   readonly listed: ListedService
   readonly reasons: readonly Reason[]
-  /** The fields that differ from the file, as `name`, `labels.team` or `api.targetUrl`. */
+  /**
+   * The fields that differ although the file is what was applied last: they were changed by hand. As `name`, `labels.team` or
+   * `api.targetUrl`; a specification is one field.
+   */
   readonly drifted: readonly string[]
+  /**
+   * The fields that differ where the file is not what was applied last. A field that was changed by hand as well cannot be distinguished. Without
+   * `full` only those that the list has; a changed credential never shows.
+   */
+  readonly changed: readonly string[]
 }
 
 export type Action = Step['action']
@@ -66,7 +74,7 @@ export function hasChanges({ steps }: Plan): boolean {
 
 /**
  * Compares the files with the Registry: one request, and one more for each service whose parts must be known and are not remembered;
- * with `full`, one for each that looks unchanged.
+ * with `full`, one for each that a file describes.
  * @throws ServiceConflictError, and what RegistryClient throws
  */
 export async function planServices(
@@ -78,18 +86,20 @@ export async function planServices(
   const listed = await client.list()
   const first = plan(desired, listed, options)
   const known = new Map<string, Known>()
-  await inParallel(withUncertainParts(first), concurrency, async ({ id }) => {
-    const found = await client.get(id)
-    if (found !== undefined) known.set(id, { parts: storedParts(found), differences: [] })
-  })
-  const unchanged = options.full ? first.steps.filter((step) => step.action === 'unchanged') : []
-  await inParallel(unchanged, concurrency, async ({ service, listed: { id } }) => {
+  const matched = first.steps.flatMap((step) => (step.action === 'create' || step.action === 'delete' ? [] : [step]))
+  const read = options.full ? matched : matched.filter(hasUncertainParts)
+  await inParallel(read, concurrency, async ({ service, listed: { id } }) => {
     const found = await client.get(id)
     if (found === undefined) return
-    const differences = compareStored(service, found).map(({ path }) => path.join('.'))
+    const differences = options.full ? compareStored(service, found).map(({ path }) => nameOfField(path)) : []
     known.set(id, { parts: storedParts(found), differences })
   })
   return plan(desired, listed, options, known)
+}
+
+/** A specification counts as one field: it can differ in thousands of places. */
+function nameOfField(path: readonly (string | number)[]): string {
+  return (path[1] === 'spec' ? path.slice(0, 2) : path).join('.')
 }
 
 /** What is known of a service that was read. */
@@ -155,15 +165,16 @@ function compare(
   const isOurs = setOf(listed) !== undefined
   const remembered = rememberedOf(listed)
   const isChanged = remembered?.digest !== contentDigest(service)
-  const drifted = isOurs && isChanged ? [] : differencesOf(service, listed, known)
+  const differing = differencesOf(service, listed, known)
+  const [drifted, changed] = isOurs && !isChanged ? [differing, []] : [[], differing]
   const reasons: Reason[] = [
     ...(isOurs ? [] : (['adopted'] as const)),
     ...(isOurs && isChanged ? (['changed'] as const) : []),
-    ...(isOurs && drifted.length > 0 ? (['drifted'] as const) : []),
+    ...(drifted.length > 0 ? (['drifted'] as const) : []),
     ...(refreshCredentials && referencesIn(service).length > 0 ? (['credentials'] as const) : []),
   ]
   if (reasons.length === 0) return { action: 'unchanged', service, listed }
-  const rewrite = { service, listed, reasons, drifted }
+  const rewrite = { service, listed, reasons, drifted, changed }
   const parts = known?.parts ?? remembered?.parts
   if (parts === undefined || isWithoutParts(parts) || !isWithoutParts(partsOf(service)))
     return { action: 'update', ...rewrite }
@@ -177,21 +188,15 @@ function differencesOf(service: DesiredService, listed: ListedService, known: Kn
 const partNames = ['spec', 'events', 'documentation'] as const
 
 /**
- * The services whose parts decide between an update and a replacement, and are not known for sure: the labels do not say, or they say that
- * something would be lost, which is worth a look before bindings break, or somebody has changed the service since.
+ * Whether the parts of a registered service decide between an update and a replacement, and are not known for sure: the labels do not say, or
+ * they say that something would be lost, which is worth a look before bindings break, or somebody has changed the service since.
  */
-function withUncertainParts({ steps }: Plan): readonly ListedService[] {
-  return steps.flatMap((step) => {
-    if (step.action !== 'update' && step.action !== 'replace') return []
-    if (!isWithoutParts(partsOf(step.service))) return []
-    const parts = rememberedOf(step.listed)?.parts
-    const isKnown =
-      parts !== undefined &&
-      isWithoutParts(parts) &&
-      !step.reasons.includes('drifted') &&
-      !step.reasons.includes('adopted')
-    return isKnown ? [] : [step.listed]
-  })
+function hasUncertainParts(step: Step): boolean {
+  if (step.action !== 'update' && step.action !== 'replace') return false
+  if (!isWithoutParts(partsOf(step.service))) return false
+  const parts = rememberedOf(step.listed)?.parts
+  if (parts === undefined || !isWithoutParts(parts)) return true
+  return step.reasons.includes('drifted') || step.reasons.includes('adopted')
 }
 
 interface Conflict {

@@ -4,7 +4,7 @@ import { maxBodyBytes, partSizes, provisionalBody, referencesIn, requestBody, ty
 import type { SecretReference } from './content.js'
 import type { DesiredService } from './desired-service.js'
 import type { Plan } from './plan.js'
-import type { Problem } from './result.js'
+import { type Problem, problemDocument } from './result.js'
 
 /** Reads a secret. @throws KyconnectError when there is none, or it cannot be used */
 export type ResolveSecret = (reference: SecretReference) => string | Promise<string>
@@ -96,14 +96,10 @@ function mebibytes(bytes: number): string {
 }
 
 function problemsError(problems: readonly Problem[]): ServiceFilesError {
-  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`
-  return new ServiceFilesError(`the services have ${count}, so none was sent`, {
+  const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`
+  return new ServiceFilesError(`${count} in the services; nothing was sent`, {
     details: {
-      problems: problems.map(({ message, place, hint }) => ({
-        message,
-        ...place,
-        ...(hint === undefined ? {} : { hint }),
-      })),
+      problems: problems.map(problemDocument),
     },
     hints: ['correct the problems, and run the command again'],
   })

@@ -8,11 +8,14 @@ export interface ServiceResult {
   readonly identifier: string | undefined
   readonly name: string
   readonly action: Action
-  /** `skipped`: it was not tried, because something before it failed. */
-  readonly outcome: 'done' | 'failed' | 'skipped'
+  /**
+   * `unknown`: the run was interrupted before the answer, so the change may have been made. `skipped`: it was not tried, because something
+   * before it failed.
+   */
+  readonly outcome: 'done' | 'failed' | 'unknown' | 'skipped'
   /** Where it is known. */
   readonly id: string | undefined
-  /** What went wrong; at least one for `failed`, none for the others. */
+  /** What went wrong; at least one for `failed` and `unknown`, none for the others. */
   readonly problems: readonly Problem[]
 }
 
@@ -25,6 +28,16 @@ export interface Problem {
   /** undefined for a service that no file describes. */
   readonly place: Place | undefined
   readonly hint?: string
+}
+
+/** A problem as a program reads it, in errors and in the documents of --json alike: unknown fields are left out. */
+export function problemDocument({ message, path, place, hint }: Problem): object {
+  return {
+    message,
+    ...(path.length === 0 ? {} : { field: path.join('.') }),
+    ...place,
+    ...(hint === undefined ? {} : { hint }),
+  }
 }
 
 /** What became of a plan. */
@@ -56,12 +69,7 @@ export function errorOf({ results, ended }: Applied): KyconnectError | undefined
         name,
         action,
         id,
-        problems: problems.map(({ message, path, place, hint }) => ({
-          message,
-          field: path.join('.'),
-          ...place,
-          ...(hint === undefined ? {} : { hint }),
-        })),
+        problems: problems.map(problemDocument),
       })),
       skipped,
     },

@@ -1,6 +1,6 @@
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import yaml from 'js-yaml'
+import * as yaml from 'js-yaml'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createProgram } from '../../src/cli/main.js'
 import { temporaryFolder } from '../support/certificates.js'
@@ -377,10 +377,16 @@ describe('CI', () => {
   }
   const workflow = yaml.load(textOf('github-actions.yml')) as {
     readonly permissions: unknown
-    readonly jobs: { readonly call: { readonly steps: readonly Step[] } }
+    readonly jobs: {
+      readonly call: { readonly steps: readonly Step[] }
+      readonly services: { readonly steps: readonly Step[]; readonly permissions: unknown }
+    }
   }
   const scriptOf = (begins: string): string =>
     workflow.jobs.call.steps.find(({ name }) => name?.startsWith(begins))?.run ?? 'exit 99'
+
+  const servicesStep = (begins: string): string =>
+    workflow.jobs.services.steps.find(({ name }) => name?.startsWith(begins))?.run ?? 'exit 99'
 
   test.each([
     [0, 0, ''],
@@ -461,6 +467,26 @@ describe('CI', () => {
         },
       )
       expect(other, other.stderr).toMatchObject({ code: 0, stdout: '[]\n' })
+      const repository = join(folder.path, 'repository')
+      await cp(join(root, 'fixtures', 'services', 'warehouse.yaml'), join(repository, 'services', 'warehouse.yaml'), {
+        recursive: true,
+      })
+      const inRepository = (script: string, env: Readonly<Record<string, string>>): Promise<Run> =>
+        run('bash', ['-e', '-c', script], {
+          cwd: repository,
+          env: { PATH, KYCONNECT_HOME: stored, KYCONNECT_PROFILE: 'shop', ...env },
+        })
+      const {
+        services: { script: steps },
+      } = yaml.load(textOf('gitlab-ci.yml')) as { services: { script: string[] } }
+      const gitlabJob = steps.join('\n')
+      const compare = servicesStep('Compare the App')
+      expect((await inRepository(gitlabJob, { CI_PIPELINE_SOURCE: 'schedule' })).code).toBe(10)
+      expect((await inRepository(compare, {})).code).toBe(10)
+      expect((await inRepository(gitlabJob, { CI_PIPELINE_SOURCE: 'push' })).stdout).toContain('1 created')
+      expect((await inRepository(servicesStep('Make the App'), {})).stdout).toContain('1 unchanged')
+      expect((await inRepository(gitlabJob, { CI_PIPELINE_SOURCE: 'schedule' })).code).toBe(0)
+      expect((await inRepository(compare, {})).code).toBe(0)
     } finally {
       await sandbox.stop()
     }
@@ -491,8 +517,16 @@ describe('CI', () => {
     })
   })
 
-  test('GitHub: the workflow has no permissions, because it needs none', () => {
+  test('GitHub: the workflow has no permissions, because it needs none but to read the files of services', () => {
     expect(workflow.permissions).toEqual({})
+    expect(workflow.jobs.services.permissions).toEqual({ contents: 'read' })
+  })
+
+  test('GitHub: both jobs install kyconnect and restore and delete the identity in the same way', () => {
+    const shared = (steps: readonly Step[]): Step[] =>
+      steps.filter(({ name }) => name !== undefined && /^(?:Install|Restore|Delete)/.test(name))
+    expect(shared(workflow.jobs.services.steps)).toHaveLength(3)
+    expect(shared(workflow.jobs.services.steps)).toEqual(shared(workflow.jobs.call.steps))
   })
 })
 

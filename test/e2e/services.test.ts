@@ -1,8 +1,10 @@
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
-import { jsonError, kyconnect, root, type Run } from '../support/kyconnect.js'
+import { jsonError, kyconnect, program, root, run, type Run } from '../support/kyconnect.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
 
 let sandbox: SandboxProcess
@@ -105,7 +107,9 @@ describe('a folder of services', () => {
 
     await change('orders.yaml', 'Orders of the shop', 'All orders of the shop')
     requests = []
-    expect((await apply()).stdout).toContain('1 updated')
+    const changed = await apply()
+    expect(changed.stdout).toContain('1 updated')
+    expect(changed.stdout).toMatch(/update +orders-v1 .*changed: description/)
     expect(requests).toEqual([
       'GET /demo/v1/metadata/services',
       expect.stringMatching(/^PUT \/demo\/v1\/metadata\/services\/[\w-]+$/),
@@ -163,6 +167,37 @@ describe('a folder of services', () => {
     expect((await services(['diff', '-f', files, '--full'])).code).toBe(0)
   })
 
+  test('has the fields named that differ: those of the list, and with --full all, without their values', async () => {
+    await apply()
+    await change('warehouse.yaml', 'description: ', 'description: More ')
+    await change('warehouse.yaml', 'https://', 'https://other.')
+    await change('warehouse.yaml', 'openapi: 3.0.', 'openapi: 3.1.')
+    const diff = await services(['diff', '-f', files])
+    expect(diff.stdout).toMatch(/update +warehouse .*changed: description +/)
+    const full = await services(['diff', '-f', files, '--full', '--json'])
+    expect(JSON.parse(full.stdout)).toMatchObject({
+      plan: [{ reasons: ['changed'], changed: ['description', 'api.targetUrl', 'api.spec'], drifted: [] }],
+    })
+  })
+
+  test('has a warning where the cluster cannot call a targetUrl that the Registry accepts', async () => {
+    await change('warehouse.yaml', 'https://', '')
+    const run = await services(['diff', '-f', join(files, 'warehouse.yaml'), '--json'])
+    const [line = ''] = run.stderr.split('\n')
+    expect(JSON.parse(line)).toMatchObject({
+      warning: { code: 'target-url-scheme', identifier: 'warehouse', scheme: null, line: 6 },
+    })
+  })
+
+  test('that differs is a result of diff, not an error: only with --json is there one for programs', async () => {
+    const run = await services(['diff', '-f', files])
+    expect([run.code, run.stderr]).toEqual([
+      10,
+      '  → to make them equal: kyconnect services apply, with the same flags\n',
+    ])
+    expect(jsonError(await services(['diff', '-f', files, '--json']))).toMatchObject({ code: 'ERR_SERVICES_DIFFER' })
+  })
+
   test('writes credentials again on request, and needs the secrets only then', async () => {
     await apply()
     const without = { env: {} }
@@ -216,6 +251,12 @@ describe('sets', () => {
       code: 'ERR_SERVICE_CONFLICT',
       hint: expect.stringContaining('--adopt') as string,
     })
+    expect(jsonError(await services([...second, '--dry-run', '--json']))).toMatchObject({
+      code: 'ERR_SERVICE_CONFLICT',
+    })
+    const diff = await services(['diff', '-f', other, '--set', 'two', '--prune'])
+    expect(diff.stdout).toMatch(/update +by-hand .*to be adopted: provider, name, description/)
+    expect(diff.stderr).toContain('with the same flags and --adopt')
     expect((await services([...second, '--adopt'])).stdout).toContain('1 updated')
     expect(
       (await list())
@@ -224,6 +265,21 @@ describe('sets', () => {
         .sort(),
     ).toEqual(['by-hand', 'w2'])
   })
+})
+
+test('a set is renamed with its ids by a PUT without labels and --adopt, as docs/services.md says', async () => {
+  const file = join(files, 'orders.yaml')
+  await services(['apply', '-f', file, '--set', 'old', '--yes'])
+  const before = await list()
+  expect(before).not.toEqual([])
+  for (const { id } of before) {
+    const body = { provider: 'p', name: 'n', description: 'd', api: { targetUrl: 'https://x.example' } }
+    await call(`/${id}`, '-X', 'PUT', '-d', JSON.stringify(body))
+  }
+  expect((await list()).map(({ set }) => set)).toEqual(before.map(() => null))
+  const adopted = await services(['apply', '-f', file, '--set', 'new', '--adopt', '--yes'])
+  expect(adopted.code, adopted.stderr).toBe(0)
+  expect(await list()).toEqual(before.map((service) => ({ ...service, set: 'new' })))
 })
 
 describe('a service that loses the last of spec, events and documentation', () => {
@@ -236,6 +292,10 @@ describe('a service that loses the last of spec, events and documentation', () =
     const refused = await services(['apply', '-f', file, '--yes'])
     expect([refused.code, refused.stdout]).toEqual([2, expect.stringMatching(/replace +warehouse/)])
     expect(refused.stderr).toContain('--replace')
+    const dryRun = await services(['apply', '-f', file, '--dry-run'])
+    expect([dryRun.code, dryRun.stdout]).toEqual([2, expect.stringMatching(/replace +warehouse/)])
+    expect((await services(['apply', '-f', file, '--dry-run', '--replace'])).code).toBe(0)
+    expect((await services(['diff', '-f', file])).stderr).toContain('with the same flags and --replace')
     expect((await services(['apply', '-f', file, '--yes', '--replace'])).stdout).toContain('1 replaced')
     const [after] = await list()
     expect(after?.id).not.toBe(before?.id)
@@ -263,9 +323,39 @@ describe('problems', () => {
         .replace(/ {2}spec:\n(?: {4}.*\n)+?(?= {2}cred)/, '  specificationUrl: http://127.0.0.1:1/api.json\n'),
     )
     const run = await apply('--prune')
-    expect([run.code, run.stdout]).toEqual([6, expect.stringContaining('4 created\n')])
+    expect([run.code, run.stdout]).toEqual([6, expect.stringContaining('4 created, 1 failed\n')])
     expect(run.stderr).toMatch(/fetched\.yaml:\d+:\d+: fetched was not created: /)
     expect(run.stderr).toContain('error: 1 of 5 changes failed')
+    const again = await apply('--json')
+    const { plan, results } = JSON.parse(again.stdout) as { plan: object[]; results: { problems: object[] }[] }
+    const { problems } = results[0] ?? {}
+    expect(plan).toMatchObject([
+      { identifier: 'fetched', file: expect.stringContaining('fetched.yaml') as string, line: 1 },
+    ])
+    expect(problems).toMatchObject([{ field: 'api.specificationUrl', line: expect.any(Number) as number }])
+    expect(jsonError(again).details).toMatchObject({ failures: [{ problems }] })
+  })
+
+  test('of secrets are reported before the question, and with --json as well', async () => {
+    const run = await services(['apply', '-f', files], { env: {} })
+    expect(run.code).toBe(2)
+    expect(run.stderr).toMatch(/orders\.yaml:\d+:\d+: .*KYCONNECT_SECRET_ORDERS_USERNAME.* is not set/)
+    expect(run.stderr).not.toContain('--yes')
+    expect(jsonError(await services(['apply', '-f', files, '--json'], { env: {} }))).toMatchObject({
+      code: 'ERR_SERVICE_FILES',
+    })
+    expect(await list()).toEqual([])
+  })
+
+  test('of standard input are reported as those of a file: it must be UTF-8', async () => {
+    const input = Buffer.concat([Buffer.from('name: "'), Buffer.from([0xff]), Buffer.from('"\n')])
+    const path = join(files, 'latin.txt')
+    await writeFile(path, input)
+    const shell = await run('sh', ['-c', '"$0" "$1" services diff -f - < "$2"', process.execPath, program, path], {
+      cwd: folder.path,
+      env: { ...sandbox.ready.env, KYCONNECT_HOME: join(folder.path, 'home') },
+    })
+    expect([shell.code, shell.stderr]).toEqual([2, expect.stringContaining('standard input is not UTF-8 text')])
   })
 
   test('without a terminal and without --yes nothing is changed', async () => {
@@ -288,6 +378,59 @@ describe('export and init', () => {
     expect(plan.map(({ action }) => action).every((action) => action === 'update')).toBe(true)
     const again = await services(['export', out, '--json'])
     expect(jsonError(again)).toMatchObject({ code: 'ERR_FILES', exitCode: 9 })
+    expect((await services(['export', out, '--force'])).code).toBe(0)
+  })
+
+  test('an export names the variables to set, and what applying the files needs', async () => {
+    await call(
+      '-d',
+      JSON.stringify({ provider: 'p', name: 'Without', description: 'd', api: { targetUrl: 'https://x.example' } }),
+    )
+    const byHand = {
+      provider: 'p',
+      name: 'n',
+      description: 'd',
+      identifier: 'by-hand',
+      api: { targetUrl: 'https://x.example' },
+    }
+    await call('-d', JSON.stringify(byHand))
+    await services(['apply', '-f', join(files, 'stock.json'), '--yes'])
+    const out = join(folder.path, `out-${count}`)
+    const run = await services(['export', out])
+    expect(run.code, run.stderr).toBe(0)
+    expect(run.stderr).toContain('Wrote 3 services')
+    expect(run.stderr).toContain('1 service without an identifier')
+    expect(run.stderr).toContain('KYCONNECT_SECRET_STOCK_CLIENT_ID, KYCONNECT_SECRET_STOCK_CLIENT_SECRET')
+    expect(run.stderr).toContain('--adopt')
+  })
+
+  test('an export of several sets at once is refused, because files of one folder are one set', async () => {
+    await services(['apply', '-f', join(files, 'stock.json'), '--yes'])
+    await services(['apply', '-f', join(files, 'warehouse.yaml'), '--set', 'other', '--yes'])
+    const out = join(folder.path, `out-${count}`)
+    const refused = await services(['export', out, '--json'])
+    expect(jsonError(refused)).toMatchObject({
+      code: 'ERR_USAGE',
+      message: 'the App has services of 2 sets: default, other',
+      hints: ['export one at a time: --set default'],
+    })
+    expect((await services(['export', out, '--set', 'other'])).stderr).toContain('Wrote 1 service to')
+    expect(await readdir(out)).toContain('warehouse.yaml')
+    expect(jsonError(await services(['export', out, '--set', '', '--json']))).toMatchObject({ code: 'ERR_USAGE' })
+    expect(jsonError(await services(['list', '--set', '', '--json']))).toMatchObject({ code: 'ERR_USAGE' })
+  })
+
+  test('a folder that cannot be created is an error, also where the system denies it as if a parent were missing', async () => {
+    await apply()
+    for (const path of ['/proc/kyconnect/services', join(files, 'orders.yaml', 'out'), join(files, 'orders.yaml')]) {
+      const refused = await services(['export', path, '--json'])
+      expect(jsonError(refused)).toMatchObject({
+        code: 'ERR_FILES',
+        message: `the folder "${path}" cannot be created`,
+        exitCode: 9,
+      })
+    }
+    expect((await services(['export', join(files, 'new', 'er', 'folder')])).code).toBe(0)
   })
 
   test('a specification becomes a service file that applies as it is', async () => {
@@ -297,6 +440,51 @@ describe('export and init', () => {
     const [file = ''] = (JSON.parse(run.stdout) as { files: string[] }).files
     expect((await services(['apply', '-f', file, '--yes'])).stdout).toContain('1 created')
     expect(jsonError(await services(['init', '--from', source, '--json']))).toMatchObject({ code: 'ERR_FILES' })
+  })
+
+  test('a service file never takes the place of its specification, and is never written to standard output', async () => {
+    const openapi = await readFile(join(files, 'orders.openapi.yaml'), 'utf8')
+    const server = createServer((_, response) => response.end(openapi)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const port = typeof address === 'object' ? (address?.port ?? 0) : 0
+    const init = (...args: readonly string[]): Promise<Run> =>
+      services(['init', '--force', '--json', '--target-url', 'https://x.example', ...args])
+    const source = join(files, 'orders.openapi.yaml')
+    try {
+      for (const args of [
+        ['--from', `http://127.0.0.1:${port}/api.yaml`, '-o', join(files, 'api.yaml')],
+        ['--from', source, '-o', source],
+      ]) {
+        expect(jsonError(await init(...args))).toMatchObject({
+          code: 'ERR_USAGE',
+          hints: [expect.stringMatching(/another name: --output .*\.service\.yaml/)],
+        })
+      }
+      expect(await readdir(files)).not.toContain('api.yaml')
+      expect(await readFile(source, 'utf8')).toBe(openapi)
+      expect(jsonError(await init('--from', source, '-o', '-'))).toMatchObject({ code: 'ERR_USAGE' })
+    } finally {
+      server.close()
+    }
+  })
+
+  test('a specification that is too large for the gateway says what to do', async () => {
+    const source = join(files, 'large.yaml')
+    await writeFile(source, `openapi: 3.0.0\n# ${'x'.repeat(5 * 1024 * 1024)}\n`)
+    const init = ['init', '--from', source, '--target-url', 'https://x.example', '--json']
+    expect((await services(init)).code).toBe(0)
+    await writeFile(source, `openapi: 3.0.0\n# ${'x'.repeat(9 * 1024 * 1024)}\n`)
+    expect(jsonError(await services(init))).toMatchObject({
+      code: 'ERR_FILES',
+      hints: [expect.stringContaining('api.specificationUrl')],
+    })
+  })
+
+  test('a URL with a password is refused, and not repeated', async () => {
+    const refused = await services(['init', '--from', 'http://user:the-password@127.0.0.1:1/api.yaml'])
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('a user name or a password in it')])
+    expect(refused.stderr).not.toContain('the-password')
   })
 })
 

@@ -6,7 +6,8 @@ import { type Content, RawJson } from '../../src/registry/content.js'
 import type { DesiredService } from '../../src/registry/desired-service.js'
 import { contentDigest } from '../../src/registry/digest.js'
 import { jsonDifferences } from '../../src/registry/json-differences.js'
-import { chooseSet, formatRemembered, isSetName, parseRemembered } from '../../src/registry/label.js'
+import { chooseSet } from '../../src/registry/choose-set.js'
+import { formatRemembered, isSetName, parseRemembered } from '../../src/registry/label.js'
 import { partsOf } from '../../src/registry/parts.js'
 import { parseRegistered, type RegisteredService } from '../../src/registry/registered-service.js'
 import type { Sandbox } from '../../src/sandbox/sandbox.js'
@@ -259,9 +260,27 @@ function reversed(value: Content): Content {
 
 describe('the set', () => {
   test('is the given one, else the one of the files, else "default"', () => {
-    expect(chooseSet('given', [serviceOf('a', { set: 'files' })])).toBe('given')
+    expect(chooseSet('given', [serviceOf('a')])).toBe('given')
+    expect(chooseSet('files', [serviceOf('a', { set: 'files' })])).toBe('files')
     expect(chooseSet(undefined, [serviceOf('a'), serviceOf('b', { set: 'files' })])).toBe('files')
     expect(chooseSet(undefined, [serviceOf('a')])).toBe('default')
+  })
+
+  test('is refused when the files name another one than --set, with the place of each', () => {
+    const files = [serviceOf('a', { set: 'shop' }), serviceOf('b', { set: 'payments' })]
+    expect(() => chooseSet('shop', files)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_SERVICE_FILES',
+        details: {
+          problems: [
+            expect.objectContaining({
+              ...files[1]?.placeOf(['set']),
+              message: 'the file names the set "payments", and --set names "shop"',
+            }),
+          ],
+        },
+      }),
+    )
   })
 
   test.each(['', '-a', 'a-', 'a b', 'ä', 'a/b', 'a'.repeat(64)])('cannot be named "%s"', (name) => {

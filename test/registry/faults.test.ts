@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { InterruptedError } from '../../src/errors.js'
 import { RawJson } from '../../src/registry/content.js'
 import { compareStored } from '../../src/registry/compare.js'
 import { findService } from '../../src/registry/find-service.js'
@@ -217,11 +218,49 @@ describe('what would fail for every service ends the run', () => {
     expect(applied.results.filter(({ outcome }) => outcome === 'failed').length).toBeLessThanOrEqual(8)
   })
 
+  test('Ctrl-C: what was under way may have been done, and the next run finds out', async () => {
+    const plan = await planWith(registry, many)
+    const controller = new AbortController()
+    faulty.requests.length = 0
+    faulty.fault = () => {
+      if (faulty.count('POST') === 2) controller.abort(new InterruptedError('interrupted'))
+      return 'silence'
+    }
+    const applied = await applyWith(faulty.open(60_000, controller.signal), plan, { concurrency: 2 })
+    expect(outcomesOf(applied).slice(0, 3)).toEqual(['create s0: unknown', 'create s1: unknown', 'create s2: skipped'])
+    expect(applied.results[0]?.problems[0]?.message).toBe('interrupted before the answer')
+    expect(errorOf(applied)).toMatchObject({
+      code: 'ERR_INTERRUPTED',
+      hints: ['run the command again: what succeeded is not done twice'],
+    })
+  })
+
   test('a page in the place of the list', async () => {
     faulty.fault = () => ({ status: 200, type: 'text/html', body: '<html>Please log in</html>' })
     await expect(planWith(registry, many)).rejects.toMatchObject({ code: 'ERR_ANSWER_MALFORMED' })
     faulty.fault = () => recorded('gateway-no-cert-metadata')
     await expect(planWith(registry, many)).rejects.toMatchObject({ code: 'ERR_CLIENT_CERTIFICATE_REFUSED' })
+  })
+})
+
+describe('a list that cannot be relied on is not used', () => {
+  const entry = '"id":"a","name":"n","provider":"p","description":"d"'
+  test.each([
+    ['the same id twice', 200, `[{${entry}},{${entry}}]`],
+    ['an identifier that is not text', 200, `[{${entry},"identifier":5,"labels":{"kyconnect-set":"shop"}}]`],
+    ['a label that is not text', 200, `[{${entry},"identifier":"x","labels":{"kyconnect-set":["shop"]}}]`],
+    ['a part of the list', 206, '[]'],
+    ['an answer that a proxy has changed', 203, '[]'],
+  ])('%s', async (_, status, body) => {
+    faulty.fault = () => ({ status, type: 'application/json', body })
+    await expect(planWith(registry, three, { prune: true })).rejects.toMatchObject({ code: 'ERR_ANSWER_MALFORMED' })
+  })
+
+  test('null in the place of an identifier or of labels is what Go writes for none', async () => {
+    const body = `[{${entry},"identifier":null,"labels":null}]`
+    faulty.fault = () => ({ status: 200, type: 'application/json', body })
+    expect(await registry.client.list()).toMatchObject([{ id: 'a', identifier: undefined, labels: {} }])
+    faulty.fault = () => ({ status: 200, type: 'application/json', body: '[]' })
   })
 })
 

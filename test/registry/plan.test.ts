@@ -146,7 +146,8 @@ describe('a plan', () => {
     expect(only(serviceOf('by-hand'), unlabelled('by-hand'), { adopt: true })).toMatchObject({
       action: 'update',
       reasons: ['adopted'],
-      drifted: ['provider', 'name', 'description'],
+      drifted: [],
+      changed: ['provider', 'name', 'description'],
     })
   })
 

@@ -248,7 +248,7 @@ describe('before anything is sent', () => {
     const error: unknown = await applyWith(registry, plan).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(ServiceFilesError)
     expect(error).toMatchObject({
-      message: 'the services have a problem, so none was sent',
+      message: '1 problem in the services; nothing was sent',
       details: {
         problems: [
           {

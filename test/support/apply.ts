@@ -1,4 +1,4 @@
-import { type ApplyDeps, applyPlan } from '../../src/registry/apply.js'
+import { type ApplyDeps, applyPlan, type PrepareDeps, preparePlan } from '../../src/registry/apply.js'
 import type { DesiredService } from '../../src/registry/desired-service.js'
 import { type Plan, planServices, type PlanOptions } from '../../src/registry/plan.js'
 import type { Applied } from '../../src/registry/result.js'
@@ -20,8 +20,10 @@ export function planWith(
   return planServices(registry.client, services, { ...usualPlan, ...more })
 }
 
-export function applyWith(registry: OpenRegistry, plan: Plan, more: Partial<ApplyDeps> = {}): Promise<Applied> {
-  return applyPlan(plan, {
+export type Deps = ApplyDeps & PrepareDeps
+
+export async function applyWith(registry: OpenRegistry, plan: Plan, more: Partial<Deps> = {}): Promise<Applied> {
+  const deps: Deps = {
     client: registry.client,
     redactor: registry.redactor,
     resolveSecret: ({ text }) => `secret of ${text}`,
@@ -30,7 +32,8 @@ export function applyWith(registry: OpenRegistry, plan: Plan, more: Partial<Appl
     report: () => undefined,
     sleep: () => Promise.resolve(),
     ...more,
-  })
+  }
+  return applyPlan(await preparePlan(plan, deps), deps)
 }
 
 /** Plans and applies. */
@@ -38,7 +41,7 @@ export async function run(
   registry: OpenRegistry,
   services: readonly DesiredService[],
   options: Partial<PlanOptions> = {},
-  deps: Partial<ApplyDeps> = {},
+  deps: Partial<Deps> = {},
 ): Promise<Applied> {
   return applyWith(registry, await planWith(registry, services, options), deps)
 }

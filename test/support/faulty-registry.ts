@@ -27,7 +27,7 @@ export interface FaultyRegistry {
   readonly requests: SeenRequest[]
   /** Decides about each request; undefined: nothing goes wrong. It may do something first. */
   fault: (request: SeenRequest, count: number) => Fault | undefined | Promise<Fault | undefined>
-  open(timeoutMs?: number): OpenRegistry
+  open(timeoutMs?: number, signal?: AbortSignal): OpenRegistry
   /** How many requests of this method were seen. */
   count(method: string): number
   /** Ends all connections, and takes no more. */
@@ -79,13 +79,14 @@ export async function startFaultyRegistry(): Promise<FaultyRegistry> {
     ca,
     requests: [],
     fault: () => undefined,
-    open: (timeoutMs) => {
+    open: (timeoutMs, signal) => {
       const registry = openRegistry({
         port,
         ca,
         cert: undefined,
         key: undefined,
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        ...(signal === undefined ? {} : { signal }),
       })
       opened.push(registry)
       return registry

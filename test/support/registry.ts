@@ -21,6 +21,7 @@ export interface RegistryPlace {
   readonly cert: string | undefined
   readonly key: string | undefined
   readonly timeoutMs?: number
+  readonly signal?: AbortSignal
 }
 
 /** Pairs the App with the sandbox, and opens its Registry. */
@@ -29,7 +30,10 @@ export async function openSandboxRegistry(sandbox: Sandbox, app: string): Promis
   return openRegistry({ port: gatewayPort, ca: readFileSync(caFile, 'utf8'), ...(await pair(sandbox, app)) }, app)
 }
 
-export function openRegistry({ port, ca, cert, key, timeoutMs = 60_000 }: RegistryPlace, app = 'demo'): OpenRegistry {
+export function openRegistry(
+  { port, ca, cert, key, timeoutMs = 60_000, signal }: RegistryPlace,
+  app = 'demo',
+): OpenRegistry {
   const host = 'gateway.kyma.local'
   const redactor = new Redactor()
   const traced: string[] = []
@@ -48,7 +52,7 @@ export function openRegistry({ port, ca, cert, key, timeoutMs = 60_000 }: Regist
     {
       redactor,
       trace: (line) => traced.push(line),
-      signal: new AbortController().signal,
+      signal: signal ?? new AbortController().signal,
       now: () => performance.now(),
       sleep: () => Promise.resolve(),
     },

@@ -1,4 +1,4 @@
-import { KyconnectError, UnexpectedError } from '../../errors.js'
+import { KyconnectError, ServicesDifferError, UnexpectedError } from '../../errors.js'
 import { oneLine } from '../../redaction.js'
 import type { Context } from '../context.js'
 import { exitCodeOf } from '../exit-codes.js'
@@ -35,7 +35,10 @@ export async function reportError(error: unknown, args: readonly string[], conte
   }
   const style = styleFor(stderr, runtime.environment)
   const wrap = (text: string): string => wrapWords(text, stderr.columns())
-  const lines = [wrap(`error: ${oneLine(clean(known.message))}`).replace('error:', style.red('error:'))]
+  const lines: string[] = []
+  // The result of a comparison, which the plan has shown.
+  if (!(known instanceof ServicesDifferError))
+    lines.push(wrap(`error: ${oneLine(clean(known.message))}`).replace('error:', style.red('error:')))
   for (const hint of known.hints) {
     lines.push(wrap(`  → ${oneLine(clean(hint))}`).replace('→', style.dim('→')))
   }

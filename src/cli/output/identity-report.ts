@@ -122,7 +122,7 @@ function storedLines(heading: string, report: IdentityReport): string {
     heading,
     validUntilLine(certificate),
     `  stored in    ${oneLine(report.directory ?? 'the store')} (profile ${report.profile})`,
-    `  next         kyconnect call metadata --profile ${report.profile}    lists the services of the App`,
+    `  next         kyconnect services list --profile ${report.profile}    lists the services of the App`,
     '',
   ].join('\n')
 }

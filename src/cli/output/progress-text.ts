@@ -1,6 +1,7 @@
 import { nothingIn } from '../../identity/no-identity.js'
 import { pairAgain } from '../../identity/pair-again.js'
 import { daysLeft, isoSeconds } from '../../identity/identity.js'
+import { formatPlace } from '../../registry/place.js'
 import type { Notice, Step, StepFinished, Warning } from '../../progress.js'
 import { validityEnd } from './validity.js'
 
@@ -100,6 +101,10 @@ export function describeWarning(event: Warning): string {
       return "this identity was paired with --insecure: the cluster's certificate has never been checked"
     case 'stored-url-used':
       return `the management info cannot be used, so the stored URL is called: ${event.cause}`
+    case 'target-url-scheme':
+      return `${formatPlace(event)}: api.targetUrl of "${event.identifier}" has ${
+        event.scheme === null ? 'no scheme' : `the scheme "${event.scheme}"`
+      }: the Registry accepts it, but the cluster can call http:// and https:// URLs only`
     case 'token-request-left':
       return `the TokenRequest could not be deleted: ${event.cause}; delete it with: ${event.command}`
     case 'token-request-replaced':

@@ -19,8 +19,8 @@ export interface DraftSource {
   readonly url?: URL
   /** Used instead of the servers that the document names. */
   readonly targetUrl?: string
-  /** Used in the comment for editors: a path or a URL of schema/service.schema.json. */
-  readonly schema: string
+  /** Used in the comment for editors: the relative path of schema/service.schema.json; undefined: no comment. */
+  readonly schema: string | undefined
 }
 
 export interface Draft {
@@ -53,7 +53,7 @@ export async function draftService(source: DraftSource): Promise<Draft> {
         : ['api', new YamlMap([['targetUrl', targetUrlOf(root, source)], spec])],
     ]),
   )
-  return { identifier, text: `${schemaComment(schema)}\n${text}` }
+  return { identifier, text: `${schemaComment(schema)}${text}` }
 }
 
 async function readRoot({ text: raw, fileName }: DraftSource): Promise<Node> {

@@ -1,5 +1,5 @@
 import { shownName } from './field-path.js'
-import { maxDepth, type Documents, type Field, type Node, type SyntaxProblem } from './tree.js'
+import { maxDepth, maxProblems, type Documents, type Field, type Node, type SyntaxProblem } from './tree.js'
 
 /** A JSON text has a syntax error at an offset. */
 class JsonProblem extends Error {
@@ -74,14 +74,8 @@ class JsonReader {
       if (!this.#take(':')) throw new JsonProblem(this.#at, 'a colon is expected')
       this.#skipSpace()
       const value = this.#value(depth + 1)
-      if (names.has(name)) {
-        this.problems.push({
-          offset: nameStart,
-          message: `${shownName(name)} is given twice`,
-          hint: 'keep one of the two',
-          isReadable: true,
-        })
-      } else {
+      if (names.has(name)) this.#addRepetition(name, nameStart)
+      else {
         names.add(name)
         fields.push({ name, start: nameStart, value })
       }
@@ -89,6 +83,12 @@ class JsonReader {
     } while (this.#take(','))
     if (!this.#take('}')) throw new JsonProblem(this.#at, 'a comma or } is expected')
     return { kind: 'map', start, end: this.#at, fields }
+  }
+
+  #addRepetition(name: string, offset: number): void {
+    if (this.problems.length >= maxProblems) return
+    const message = `${shownName(name)} is given twice`
+    this.problems.push({ offset, message, hint: 'keep one of the two', isReadable: true })
   }
 
   #array(depth: number): Node {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { setImmediate as pause } from 'node:timers/promises'
+import { ServiceFilesError } from '../../errors.js'
 import type { DesiredService } from '../desired-service.js'
 import { formatPlace, type Place } from '../place.js'
 import { offsetOfField, shownName } from './field-path.js'
@@ -9,7 +10,7 @@ import { placed, serviceFilesError, type Problem } from './problem.js'
 import { readServiceDocument, type ServiceDocument } from './service-document.js'
 import { readSources, type ReadServiceFilesDeps, type SourceFile } from './source-files.js'
 import { isSpecification } from './specification.js'
-import { fieldOf, type ReadText, type SyntaxProblem } from './tree.js'
+import { fieldOf, maxProblems, type ReadText, type SyntaxProblem } from './tree.js'
 import { loadYamlReader } from './yaml-tree.js'
 
 export type { ReadServiceFilesDeps } from './source-files.js'
@@ -19,7 +20,8 @@ export type { Problem } from './problem.js'
  * Reads the services that files describe, in the order of the files, with their specifications and documents. Nothing is guessed and nothing is left
  * out: a caller may delete the services that are not in the result.
  * @param sources files, folders, or `-` for standard input
- * @throws ServiceFilesError with all problems of all files in `details.problems` ({@link Problem}), and also when no service is described
+ * @throws ServiceFilesError with the problems of all files in `details.problems` ({@link Problem}), and also when one of the sources describes
+ * no service
  */
 export async function readServiceFiles(
   sources: readonly string[],
@@ -36,7 +38,9 @@ export async function readServiceFiles(
   const specifications = referredSpecifications(files.filter((file) => 'documents' in file))
   const services: DesiredService[] = []
   const read: ServiceDocument[] = []
+  const described = new Set<string>()
   for (const file of files) {
+    if (problems.length >= maxProblems) break
     if ('message' in file) {
       report(file)
       continue
@@ -46,22 +50,35 @@ export async function readServiceFiles(
     placed(syntaxProblems, lines).forEach(report)
     if (!syntaxProblems.every(({ isReadable }) => isReadable)) continue
     for (const document of documents) {
+      if (problems.length >= maxProblems) break
       if (isSpecification(document.root) && fieldOf(document.root, 'identifier') === undefined) {
         if (source.isNamed) report({ ...lines.placeOf(document.root.start), ...namedSpecification(source.file) })
         continue
       }
       read.push(document)
+      for (const name of source.sources) described.add(name)
       const service = readServiceDocument(document, readYaml, report)
       await pauseNowAndThen(read.length, deps)
       if (service !== undefined) services.push(service)
     }
   }
   reportRepetitions(read, report)
-  if (problems.length === 0 && services.length === 0) {
-    report({ file: sources.join(', '), line: 1, column: 1, message: 'no service is described there' })
-  }
   if (problems.length > 0) throw serviceFilesError(problems)
+  // A folder that is not mounted or a generator that failed would make --prune delete services.
+  const empty = [...new Set(sources)].filter((source) => !described.has(source))
+  if (empty.length > 0) throw noServiceError(empty)
   return { services }
+}
+
+/** Not a problem at a place: there is none. */
+function noServiceError(sources: readonly string[]): ServiceFilesError {
+  const shown = sources.map((source) => (source === '-' ? 'standard input' : source))
+  return new ServiceFilesError(`${shown.join(', ')} ${shown.length === 1 ? 'contains' : 'contain'} no service`, {
+    hints: [
+      'check the path; nothing was sent',
+      'to delete the last services of a set: kyconnect services delete <identifier>',
+    ],
+  })
 }
 
 /** Reading does not wait for anything, so Ctrl-C is noticed only where this lets it. */

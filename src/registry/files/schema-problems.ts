@@ -1,7 +1,7 @@
 import { formatPath, nodeAt, shownName, type FieldPath } from './field-path.js'
 import { nearestName } from './nearest-name.js'
 import { fieldNames, serviceShape, shapeAt, type Shape } from './service-fields.js'
-import type { Node } from './tree.js'
+import { maxProblems, type Node } from './tree.js'
 import { validateService, type SchemaViolation } from './validate-service.js'
 
 export interface FieldProblem {
@@ -10,6 +10,10 @@ export interface FieldProblem {
   readonly at: 'name' | 'value'
   readonly message: string
   readonly hint?: string
+  /** Of a field with a wrong name, the path of the field that was probably meant. */
+  readonly meant?: string
+  /** The path of a field that is missing. */
+  readonly missing?: string
 }
 
 /** What schema/service.schema.json does not allow, in our words. */
@@ -23,15 +27,19 @@ export function schemaProblems(root: Node): FieldProblem[] {
         path: [],
         at: 'value',
         message: 'the document is not a service: it has neither identifier nor any other field of one',
+        hint: 'move it out of the folder, or name the service files with -f',
       },
     ]
   }
   if (validateService(plainValue(root, serviceShape))) return []
   // What concerns the whole document comes after its fields.
-  const violations = [...(validateService.errors ?? [])].sort((a, b) => rank(a) - rank(b))
+  const violations = [...(validateService.errors ?? [])].sort((a, b) => rank(a) - rank(b)).slice(0, maxProblems)
   const problems = violations.flatMap((violation) => problemOf(violation, root))
+  // A field that is there under a wrong name is not missing as well.
+  const meant = new Set(problems.flatMap((problem) => problem.meant ?? []))
   return problems.filter(
-    ({ path, message }, index) =>
+    ({ path, message, missing }, index) =>
+      !(missing !== undefined && meant.has(missing)) &&
       problems.findIndex((other) => other.message === message && formatPath(other.path) === formatPath(path)) === index,
   )
 }
@@ -64,7 +72,8 @@ function problemOf({ instancePath, schemaPath, keyword, params }: SchemaViolatio
       // One of the two alternatives: anyOf reports them as one.
       if (schemaPath.startsWith('#/anyOf/')) return []
       const missing = parameter('missingProperty')
-      return [{ path, at: 'name', message: `${formatPath([...path, missing])} is missing` }]
+      const field = formatPath([...path, missing])
+      return [{ path, at: 'name', message: `${field} is missing`, missing: field }]
     }
     case 'anyOf':
       return [{ path, at: 'name', message: 'a service needs api, events or both, and has neither' }]
@@ -80,8 +89,12 @@ function problemOf({ instancePath, schemaPath, keyword, params }: SchemaViolatio
       // secret-reference.ts says more about secrets.
       if (shapeAt(path)?.role === 'secret') return []
       return value(
-        `${name} must consist of up to 63 letters, digits, '.', '_' and '-', and begin with a letter or a digit`,
+        `${name} must consist of up to 63 letters, digits, '.', '_' and '-', and begin and end with a letter or a digit`,
       )
+    case 'propertyNames':
+    case 'not':
+      // service-document.ts names the label.
+      return []
     case 'minProperties':
       return value(`${name} is empty: give ${alternatives(path)}`)
     case 'maxProperties':
@@ -108,6 +121,7 @@ function unknownField(path: FieldPath, name: string): FieldProblem {
   return {
     path: [...path, name],
     at: 'name',
+    ...(near === undefined ? {} : { meant: formatPath([...path, near]) }),
     message: `${shownName(name)} is not a field of ${owner}${note}`,
     ...(hint !== undefined && { hint }),
   }

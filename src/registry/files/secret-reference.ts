@@ -31,6 +31,12 @@ export function parseReference(text: string, folder: () => string): SecretRefere
   const [, kind, value = ''] = match
   if (kind === 'env') {
     if (/^KYCONNECT_SECRET_\w+$/.test(value)) return new SecretReference({ kind: 'environment', variable: value }, text)
+    if (value.startsWith(variablePrefix) && value !== variablePrefix) {
+      return {
+        message: `refers to an environment variable whose name is not made of letters, digits and "_"`,
+        hint: 'rename the variable',
+      }
+    }
     return {
       message: `refers to an environment variable whose name does not begin with ${variablePrefix}`,
       hint: `rename the variable: only those that begin with ${variablePrefix} can be sent`,

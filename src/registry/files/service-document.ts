@@ -9,7 +9,7 @@ import { hasReference, parseReference } from './secret-reference.js'
 import { contentFields, type FieldRole, type Shape } from './service-fields.js'
 import { hasPassword, isAcceptedUrl } from './service-url.js'
 import { isMarkdownPath, readMarkdown, readSpecification } from './specification.js'
-import { fieldOf, jsonText, type Node, type ReadText } from './tree.js'
+import { fieldOf, jsonText, maxProblems, type Node, type ReadText } from './tree.js'
 
 /** One document of a service file. */
 export interface ServiceDocument {
@@ -21,27 +21,29 @@ export interface ServiceDocument {
   readonly folder: () => string
 }
 
-/** Reads a service with everything that it refers to but its secrets. All problems of the document are reported. */
+/**
+ * Reads a service with everything that it refers to but its secrets. All problems of the document are reported; with one, the result
+ * means nothing.
+ */
 export function readServiceDocument(
   document: ServiceDocument,
   readYaml: ReadText,
   report: (problem: Problem) => void,
 ): DesiredService | undefined {
-  const problems: Problem[] = []
-  const service = new DocumentReader(document, readYaml, (problem) => problems.push(problem)).read()
-  problems.forEach(report)
-  return problems.length === 0 ? service : undefined
+  const reader = new DocumentReader(document, readYaml)
+  const service = reader.read()
+  reader.problems.forEach(report)
+  return reader.problems.length === 0 ? service : undefined
 }
 
 class DocumentReader {
+  readonly problems: Problem[] = []
   readonly #document: ServiceDocument
   readonly #readYaml: ReadText
-  readonly #report: (problem: Problem) => unknown
 
-  constructor(document: ServiceDocument, readYaml: ReadText, report: (problem: Problem) => unknown) {
+  constructor(document: ServiceDocument, readYaml: ReadText) {
     this.#document = document
     this.#readYaml = readYaml
-    this.#report = report
   }
 
   read(): DesiredService | undefined {
@@ -120,11 +122,23 @@ class DocumentReader {
       this.#add({ path, at: 'value', message: `${formatPath(path)} must not be empty` })
       return null
     }
+    if (/^https?:\/\//i.test(value)) {
+      this.#add({
+        path,
+        at: 'value',
+        message: `${formatPath(path)} is a URL, not a file`,
+        hint:
+          path[0] === 'api'
+            ? 'name it in api.specificationUrl, or download it: kyconnect services init --from <url>'
+            : 'download it: kyconnect services init --from <url>',
+      })
+      return null
+    }
     const read = this.#readFile(path, (folder) =>
       readSpecification(value, { file: this.#document.file, folder, readYaml: this.#readYaml }),
     )
     if (read === undefined || read instanceof RawJson) return read ?? null
-    for (const problem of read) this.#report(problem)
+    this.problems.push(...read)
     return null
   }
 
@@ -178,20 +192,27 @@ class DocumentReader {
           path,
           at: 'value',
           message: `${name} is not an http or https URL, so the Registry cannot fetch it`,
+          hint: 'give a URL such as https://orders.example/openapi.json',
         })
     } else if (!isAcceptedUrl(url)) {
-      this.#add({ path, at: 'value', message: `${name} is not a URL that the Registry accepts` })
+      this.#add({
+        path,
+        at: 'value',
+        message: `${name} is not a URL that the Registry accepts`,
+        hint: 'give a URL such as https://orders.example/v1',
+      })
     }
   }
 
   #add({ path, at, message, hint }: FieldProblem): void {
+    if (this.problems.length >= maxProblems) return
     const { root, lines } = this.#document
     const value = at === 'value' ? nodeAt(root, path) : undefined
     const offset =
       value === undefined || (value.kind === 'scalar' && value.start === value.end)
         ? offsetOfField(root, path)
         : value.start
-    this.#report({ message, ...lines.placeOf(offset), ...(hint !== undefined && { hint }) })
+    this.problems.push({ message, ...lines.placeOf(offset), ...(hint !== undefined && { hint }) })
   }
 }
 

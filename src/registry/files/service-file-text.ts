@@ -7,13 +7,21 @@ import { formatYaml, VerbatimYaml, YamlMap, type YamlValue } from './yaml-text.j
 export interface FormatOptions {
   /** Of the files: `orders` gives orders.yaml and orders.openapi.json. The caller chooses one that is free. */
   readonly baseName: string
-  /** Used in the comment for editors: a path or a URL of schema/service.schema.json. */
-  readonly schema: string
+  /** Used in the comment for editors: the relative path of schema/service.schema.json; undefined: no comment. */
+  readonly schema: string | undefined
 }
 
 export interface WrittenFile {
   readonly name: string
   readonly text: string
+}
+
+/** A registered service as files. */
+export interface WrittenService {
+  /** The service file first. */
+  readonly files: readonly [WrittenFile, ...WrittenFile[]]
+  /** The environment variables that the file refers to. */
+  readonly variables: readonly string[]
 }
 
 type MapField = YamlMap['fields'][number]
@@ -22,12 +30,8 @@ type MapField = YamlMap['fields'][number]
  * Writes a registered service as a service file, with its specifications in files beside it. Secrets become references, because the
  * Registry returns stars (docs/contract.md §9). What cannot be applied back is said in comments.
  * @param details the answer of GET /services/{id}; a spec may be RawJson
- * @returns the service file first
  */
-export function formatServiceFile(
-  details: object,
-  { baseName, schema }: FormatOptions,
-): readonly [WrittenFile, ...WrittenFile[]] {
+export function formatServiceFile(details: object, { baseName, schema }: FormatOptions): WrittenService {
   const files: WrittenFile[] = []
   const identifier = text(details, 'identifier')
   const labels = Object.entries(member(details, 'labels')).filter(
@@ -60,7 +64,8 @@ export function formatServiceFile(
     ...(isObject(events) ? [['events', new YamlMap(writer.spec(events, 'asyncapi'))] as const] : []),
     ...(isObject(documentation) ? [['documentation', new YamlMap(writer.documentation(documentation))] as const] : []),
   ]
-  return [{ name: `${baseName}.yaml`, text: `${schemaComment(schema)}\n${formatYaml(new YamlMap(fields))}` }, ...files]
+  const serviceFile = `${schemaComment(schema)}${formatYaml(new YamlMap(fields))}`
+  return { files: [{ name: `${baseName}.yaml`, text: serviceFile }, ...files], variables: writer.variables }
 }
 
 function isObject(value: unknown): value is object {
@@ -68,6 +73,8 @@ function isObject(value: unknown): value is object {
 }
 
 class Writer {
+  /** The environment variables that credentials refer to. */
+  readonly variables: string[] = []
   readonly #owner: string
   readonly #baseName: string
   readonly #files: WrittenFile[]
@@ -164,7 +171,9 @@ class Writer {
 
   /** `KYCONNECT_SECRET_ORDERS_CLIENT_ID` */
   #variable(prefix: string, secret: string): string {
-    return `KYCONNECT_SECRET_${this.#owner}_${prefix}${secret.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+    const name = `KYCONNECT_SECRET_${this.#owner}_${prefix}${secret.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+    this.variables.push(name)
+    return name
   }
 
   #parameters(api: object, name: string): MapField[] {

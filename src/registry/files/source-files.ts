@@ -1,5 +1,5 @@
 import { readdirSync, realpathSync, statSync, type Stats } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join, resolve, sep } from 'node:path'
 import { setImmediate as pause } from 'node:timers/promises'
 import { decodeText, fileProblem, FileRefused, readRegularFile } from './confined-file.js'
 import type { Problem } from './problem.js'
@@ -13,6 +13,8 @@ const extensions = /\.(?:ya?ml|json)$/i
 export interface SourceFile {
   /** As messages name it. */
   readonly file: string
+  /** Those of the given sources that have it. */
+  readonly sources: string[]
   /** Absolute; undefined for standard input. */
   readonly path: string | undefined
   readonly text: string
@@ -47,11 +49,19 @@ export async function readSources(
   return walk.files
 }
 
+/** Where a file was found. */
+interface Origin {
+  /** As the user gave it. */
+  readonly source: string
+  /** The real path of the source when it is a folder; undefined: the source is the file itself. */
+  readonly root: string | undefined
+}
+
 class Walk {
   readonly files: (SourceFile | Problem)[] = []
   readonly #deps: ReadServiceFilesDeps
-  /** The real paths that were read: a file may be named and be in a named folder. */
-  readonly #seen = new Set<string>()
+  /** What was read, by its real path: a file may be named and be in a named folder. */
+  readonly #seen = new Map<string, SourceFile>()
   #count = 0
 
   constructor(deps: ReadServiceFilesDeps) {
@@ -63,6 +73,7 @@ class Walk {
     const { workingFolder } = this.#deps
     this.files.push({
       file: '-',
+      sources: ['-'],
       path: undefined,
       text,
       isNamed: true,
@@ -80,13 +91,13 @@ class Walk {
       this.#refuse(source, error)
       return
     }
-    if (stat.isDirectory()) await this.#folder(source, path)
-    else if (stat.isFile()) await this.#file(source, path, true)
+    if (stat.isDirectory()) await this.#folder(source, path, { source, root: realpathSync.native(path) })
+    else if (stat.isFile()) await this.#file(source, path, { source, root: undefined })
     else this.#refuse(source, new FileRefused('it is not a regular file'), 'to read services from a pipe, use -f -')
   }
 
   /** A folder that is left out without a word would make --prune delete its services. */
-  async #folder(shown: string, path: string): Promise<void> {
+  async #folder(shown: string, path: string, origin: Origin): Promise<void> {
     let entries
     try {
       entries = readdirSync(path, { withFileTypes: true })
@@ -96,21 +107,32 @@ class Walk {
     }
     entries.sort((a, b) => (a.name < b.name ? -1 : 1))
     for (const entry of entries) {
-      if (entry.name.startsWith('.')) continue
+      // Packages hold many JSON files, and never services of this repository.
+      if (entry.name.startsWith('.') || entry.name === 'node_modules') continue
       const entryPath = join(path, entry.name)
       const entryShown = join(shown, entry.name)
-      if (entry.isDirectory()) await this.#folder(entryShown, entryPath)
+      if (entry.isDirectory()) await this.#folder(entryShown, entryPath, origin)
       else if (entry.isSymbolicLink() && leadsToFolder(entryPath)) {
         this.#refuse(
           entryShown,
           new FileRefused('links to folders are not followed'),
-          `name the folder with -f as well, or begin the name of the link with a dot`,
+          `begin the name of the link with a dot, and name the folder that it leads to with another -f`,
         )
-      } else if (extensions.test(entry.name)) await this.#file(entryShown, entryPath, false)
+      } else if (extensions.test(entry.name)) await this.#file(entryShown, entryPath, origin)
+      else if (entry.isSymbolicLink()) this.#checkLink(entryShown, entryPath)
     }
   }
 
-  async #file(shown: string, path: string, isNamed: boolean): Promise<void> {
+  /** What a link leads to may be a folder of services that is not there at the moment. */
+  #checkLink(shown: string, path: string): void {
+    try {
+      statSync(path)
+    } catch (error) {
+      this.#refuse(shown, error, 'remove the link, or begin its name with a dot')
+    }
+  }
+
+  async #file(shown: string, path: string, { source, root }: Origin): Promise<void> {
     this.#count++
     // Reading is synchronous, because that is several times faster; Ctrl-C is noticed between files.
     if (this.#count % filesBetweenPauses === 0) await pause()
@@ -122,16 +144,36 @@ class Walk {
     try {
       const text = decodeText(readRegularFile(path, maxFileBytes))
       const real = realpathSync.native(path)
-      if (this.#seen.has(real)) return
-      this.#seen.add(real)
-      this.files.push({
+      // References to files start at the real folder: a link in a pull request must not choose it.
+      if (root !== undefined && !real.startsWith(join(root, sep))) {
+        this.#refuse(
+          shown,
+          new FileRefused(`the link leads out of ${source}`),
+          'name the file that it leads to with -f',
+        )
+        return
+      }
+      // What is left of a file that was not written to its end: its services are not to be deleted.
+      if (text.trim() === '') {
+        this.#refuse(shown, new FileRefused('it is empty'), 'remove it, or describe a service in it')
+        return
+      }
+      const seen = this.#seen.get(real)
+      if (seen !== undefined) {
+        seen.sources.push(source)
+        return
+      }
+      const file = {
         file: shown,
+        sources: [source],
         path: real,
         text,
-        isNamed,
+        isNamed: root === undefined,
         isJson: /\.json$/i.test(path),
         folder: () => dirname(real),
-      })
+      }
+      this.#seen.set(real, file)
+      this.files.push(file)
     } catch (error) {
       this.#refuse(shown, error)
     }

@@ -6,7 +6,8 @@ import { Lines } from './lines.js'
 import { placed, type Problem } from './problem.js'
 import { jsonText, type Documents, type Node, type ReadText } from './tree.js'
 
-const maxFileBytes = 8 * 1024 * 1024
+/** More than the gateway takes, because YAML becomes shorter as JSON. */
+export const maxSpecificationBytes = 8 * 1024 * 1024
 
 export interface FileReading {
   /** The service file, as messages name it. */
@@ -26,7 +27,7 @@ export function readSpecification(
   { file, folder, readYaml }: FileReading,
 ): RawJson | readonly Problem[] {
   const text = decodeText(
-    readConfinedFile(written, { folder, extensions: ['.json', '.yaml', '.yml'], maxBytes: maxFileBytes }),
+    readConfinedFile(written, { folder, extensions: ['.json', '.yaml', '.yml'], maxBytes: maxSpecificationBytes }),
   )
   const isJson = written.toLowerCase().endsWith('.json')
   if (isJson) {
@@ -73,7 +74,9 @@ function namesOfJsonObject(text: string): string[] | undefined {
 
 /** Reads a Markdown file below the real folder of a service file. @throws FileRefused */
 export function readMarkdown(written: string, folder: string): string {
-  return decodeText(readConfinedFile(written, { folder, extensions: ['.md', '.markdown'], maxBytes: maxFileBytes }))
+  return decodeText(
+    readConfinedFile(written, { folder, extensions: ['.md', '.markdown'], maxBytes: maxSpecificationBytes }),
+  )
 }
 
 /** Whether the text of a document is the path of a Markdown file. */

@@ -52,6 +52,9 @@ export type ReadText = (text: string) => Documents
 /** How deep a document may be nested. */
 export const maxDepth = 100
 
+/** How many problems are looked for in a text, and in all of them: each takes time to place, and a hostile file could have a million. */
+export const maxProblems = 1000
+
 export function fieldOf(node: Node | undefined, name: string): Field | undefined {
   return node?.kind === 'map' ? node.fields.find((field) => field.name === name) : undefined
 }

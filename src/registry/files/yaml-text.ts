@@ -66,8 +66,11 @@ function isLiteral(text: string): boolean {
   )
 }
 
-/** What YAML does not allow as it is, and characters that some parsers take for line breaks. */
-const unprintable = /[\p{Cc}\p{Cs}\u2028\u2029\ufeff\ufffe\uffff]/u
+/**
+ * What YAML does not allow as it is, characters that some parsers take for line breaks, and characters that show a reader of the file another
+ * text than the one that is in it.
+ */
+const unprintable = /[\p{Cc}\p{Cs}\p{Bidi_Control}\u2028\u2029\ufeff\ufffe\uffff]/u
 /** Unquoted, a YAML 1.1 or 1.2 parser reads these as another type. */
 const words = /^(?:y|n|yes|no|on|off|true|false|null|nan)$/i
 
@@ -77,7 +80,7 @@ function quoted(text: string): string {
   const isUrl = /^https?:\/\/[\w./?=&%~:-]*[\w/]$/.test(text)
   if (isPlain || isUrl) return text
   return JSON.stringify(text).replace(
-    /[\p{Cc}\u2028\u2029\ufeff\ufffe\uffff]/gu,
+    /[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff\ufffe\uffff]/gu,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 }

@@ -1,6 +1,7 @@
 import { shownName } from './field-path.js'
 import {
   maxDepth,
+  maxProblems,
   type ReadText,
   type Documents,
   type Field,
@@ -165,7 +166,7 @@ class TreeBuilder {
               : 'makes the document too large: 10,000 aliases may repeat 8 MiB of text'
     if (anchored === undefined || problem !== undefined) {
       // One of the aliases that make a document too large is enough.
-      if (!this.#isReported) this.#add(anchorStart, `the alias *${shownName(name)} ${problem ?? ''}`)
+      if (!this.#isReported) this.#add(anchorStart - 1, `the alias *${shownName(name)} ${problem ?? ''}`)
       this.#isReported ||= this.#isTooLarge()
       this.#place({ kind: 'scalar', start: anchorStart, end: -1, value: null }, { length: 0, depth: 0 }, '')
       return
@@ -257,7 +258,7 @@ class TreeBuilder {
   }
 
   #add(offset: number, message: string, more: Pick<SyntaxProblem, 'hint' | 'isReadable'> = {}): void {
-    this.problems.push({ offset, message, ...more })
+    if (this.problems.length < maxProblems) this.problems.push({ offset, message, ...more })
   }
 }
 

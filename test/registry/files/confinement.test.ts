@@ -156,6 +156,9 @@ describe('a secret', () => {
     expect(await resolved('${env:KYCONNECT_SECRET_X}', { KYCONNECT_SECRET_X: ' with spaces \n' })).toBe(
       ' with spaces \n',
     )
+    expect(
+      await resolved('${env:KYCONNECT_SECRET_X}', { KYCONNECT_SECRET_X: '-----BEGIN PRIVATE KEY-----\nMII' }),
+    ).toBe('refused: ${env:KYCONNECT_SECRET_X} cannot be used: it is a private key')
     expect(await resolved('${env:KYCONNECT_SECRET_X}', {})).toBe(
       'refused: ${env:KYCONNECT_SECRET_X} cannot be used: the environment variable is not set',
     )
@@ -224,6 +227,14 @@ describe('a secret', () => {
   test('is not read through a linked folder that leads outside', async () => {
     symlinkSync(outside, join(folder.path, 'secrets'))
     expect(await resolved('${file:secrets/secret}')).toContain('it is outside the folder of the service file')
+  })
+
+  test('is not read from a folder whose name begins with the same letters', async () => {
+    folder.write({ 'services/s.yaml': password('${file:x}'), 'services-of-others/secret': 'x' })
+    symlinkSync('../services-of-others/secret', join(folder.path, 'services', 'x'))
+    const [service] = await folder.read(['services/s.yaml'])
+    const reference = find(service?.content)
+    expect(() => reference !== undefined && resolveSecret(reference, {})).toThrow('it is outside the folder')
   })
 
   test('is not read from a FIFO, and nothing waits for its writer', async () => {

@@ -103,6 +103,7 @@ events:
     ['{"openapi": "3.0.0"}'],
     ['{"openapi": "3.0.0", "servers": [{"url": "/v1"}]}'],
     ['{"openapi": "3.0.0", "servers": [{"url": "https://{host}/v1"}]}'],
+    ['{"openapi": "3.0.0", "servers": [{"url": "https://a.example/{version}"}]}'],
     ['{"openapi": "3.0.0", "servers": "x"}'],
     ['{"swagger": "2.0", "basePath": "/v1"}'],
     ['{"swagger": "2.0", "host": "a b"}'],
@@ -150,18 +151,21 @@ events:
   })
 })
 
+test('no comment is written where there is no schema to name', async () => {
+  const { text } = await draft('asyncapi: 2.0.0\n', { schema: undefined })
+  expect(text).toMatch(/^identifier: /)
+})
+
 describe('the schema that a service file names', () => {
-  test('is relative where kyconnect is installed in the project, and absolute otherwise', () => {
+  test('is relative where kyconnect is installed in the project, and not named otherwise', () => {
     const local = '/repo/node_modules/kyconnect/schema/service.schema.json'
     expect(schemaReference(local, '/repo/services/orders.yaml')).toBe(
       '../node_modules/kyconnect/schema/service.schema.json',
     )
     expect(schemaReference(local, '/repo/orders.yaml')).toBe('node_modules/kyconnect/schema/service.schema.json')
-    expect(schemaReference(local, '/elsewhere/orders.yaml')).toBe(local)
+    expect(schemaReference(local, '/elsewhere/orders.yaml')).toBeUndefined()
     const global = '/usr/lib/node_modules/kyconnect/schema/service.schema.json'
-    expect(schemaReference(global, '/repo/orders.yaml')).toBe(global)
-    expect(schemaReference('/src/kyconnect/schema/service.schema.json', '/repo/orders.yaml')).toBe(
-      '/src/kyconnect/schema/service.schema.json',
-    )
+    expect(schemaReference(global, '/repo/orders.yaml')).toBeUndefined()
+    expect(schemaReference('/src/kyconnect/schema/service.schema.json', '/repo/orders.yaml')).toBeUndefined()
   })
 })

@@ -22,7 +22,7 @@ describe('a problem is named with its place', () => {
     [
       'an unknown field in another case',
       serviceYaml('api:\n  targetURL: x\n'),
-      ['5:1: api.targetUrl is missing', '6:3: targetURL is not a field of api; did you mean targetUrl?'],
+      ['6:3: targetURL is not a field of api; did you mean targetUrl?'],
     ],
     [
       'an unknown field near no other',
@@ -102,7 +102,9 @@ describe('a problem is named with its place', () => {
     [
       'a name for a set that is not a name',
       api('set: a b\n'),
-      ["7:6: set must consist of up to 63 letters, digits, '.', '_' and '-', and begin with a letter or a digit"],
+      [
+        "7:6: set must consist of up to 63 letters, digits, '.', '_' and '-', and begin and end with a letter or a digit",
+      ],
     ],
     [
       'a label of the Registry',
@@ -170,9 +172,9 @@ describe('a problem is named with its place', () => {
     folder.write({ 'a.yaml': serviceYaml('x: 1\n') })
     const error = await folder.read().then(undefined, (thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(ServiceFilesError)
-    expect(error).toMatchObject({ code: 'ERR_SERVICE_FILES', message: 'the service files have 2 problems' })
+    expect(error).toMatchObject({ code: 'ERR_SERVICE_FILES', message: '2 problems in the service files' })
     folder.write({ 'a.yaml': serviceYaml('api: {targetUrl: https://a.example, x: 1}\n') })
-    await expect(folder.read()).rejects.toThrow('the service files have a problem')
+    await expect(folder.read()).rejects.toThrow('1 problem in the service files')
   })
 
   test('two services with one identifier are both named', async () => {
@@ -181,6 +183,18 @@ describe('a problem is named with its place', () => {
       'a.yaml:7:1: the identifier orders is also that of the service at a.yaml:1:1',
       'b/c.yaml:1:1: the identifier orders is also that of the service at a.yaml:1:1',
     ])
+  })
+
+  test('credentials that are empty are not one more kind', async () => {
+    const oauth =
+      '{ url: https://a.example, clientId: "${env:KYCONNECT_SECRET_A}", clientSecret: "${env:KYCONNECT_SECRET_B}" }'
+    expect(await problemsOf(api(`  credentials:\n    basic:\n    oauth: ${oauth}\n`))).toEqual([
+      '8:5: api.credentials.basic must be a mapping, and is empty',
+    ])
+  })
+
+  test('a URL that the Registry does not fetch, because there is a specification, may be anything', async () => {
+    expect(await problemsOf(api('  specificationUrl: x\n  spec: {}\n'))).toEqual([])
   })
 
   test('two sets are both named, and a service without a set joins the others', async () => {
@@ -199,9 +213,39 @@ describe('a problem is named with its place', () => {
     ])
   })
 
-  test('a very long name is cut', async () => {
-    const [problem = ''] = await problemsOf(`${'x'.repeat(5000)}: 1\n${serviceYaml()}`)
+  const lines = (line: (index: number) => string): string =>
+    Array.from({ length: 100_000 }, (_, index) => line(index)).join('')
+
+  test.each([
+    ['unknown fields', serviceYaml() + lines((index) => `f${index}: x\n`)],
+    ['labels that are not text', `${serviceYaml()}labels:\n${lines((index) => `  f${index}: 1\n`)}`],
+    ['references to secrets', `${serviceYaml()}labels:\n${lines((index) => `  f${index}: "\${env:X}"\n`)}`],
+    ['repetitions of a name', `${serviceYaml()}labels:\n${lines(() => '  f: x\n')}`],
+    ['tags', `${serviceYaml()}labels:\n${lines((index) => `  f${index}: !x x\n`)}`],
+    ['services with one identifier', lines(() => `${serviceYaml()}---\n`).slice(0, 8_000_000)],
+    ['repetitions in a specification', api(`  spec: {"openapi": "3", ${lines(() => '"a": 1, ').slice(0, -2)}}\n`)],
+  ])(
+    'a hundred thousand %s do not keep it busy',
+    async (_, text) => {
+      const started = performance.now()
+      expect(await problemsOf(text)).toHaveLength(1000)
+      expect(performance.now() - started).toBeLessThan(40_000)
+    },
+    45_000,
+  )
+
+  test('the error says that there may be more problems than it has', async () => {
+    folder.write({ 'a.yaml': serviceYaml() + lines((index) => `f${index}: x\n`) })
+    await expect(folder.read()).rejects.toThrow('at least 1000 problems in the service files')
+  })
+
+  test('a very long name is cut, and compared with no other', async () => {
+    const started = performance.now()
+    const [problem = ''] = await problemsOf(
+      `${'x'.repeat(1000)}: 1\n? ${'y'.repeat(4 * 1024 * 1024)}\n: 1\n${serviceYaml()}`,
+    )
     expect(problem.length).toBeLessThan(200)
+    expect(performance.now() - started).toBeLessThan(10_000)
   })
 
   test('a hint says which fields there are', async () => {
@@ -213,7 +257,6 @@ describe('a problem is named with its place', () => {
 describe('no service at all', () => {
   test.each([
     ['an empty folder', {}],
-    ['an empty file', { 'a.yaml': '' }],
     ['comments', { 'a.yaml': '# nothing yet\n---\n# here\n' }],
     ['specifications only', { 'a.yaml': 'openapi: 3.0.0\n' }],
     ['other files', { 'README.md': '# Services\n', '.hidden.yaml': serviceYaml() }],
@@ -222,6 +265,12 @@ describe('no service at all', () => {
       'services/.keep': '',
       ...Object.fromEntries(Object.entries(files).map(([name, text]) => [`services/${name}`, text])),
     })
-    expect(await folder.problems(['services'])).toEqual(['services:1:1: no service is described there'])
+    await expect(folder.read(['services'])).rejects.toThrow(
+      expect.objectContaining({
+        code: 'ERR_SERVICE_FILES',
+        message: 'services contains no service',
+        hints: expect.arrayContaining([expect.stringContaining('kyconnect services delete')]) as string[],
+      }),
+    )
   })
 })

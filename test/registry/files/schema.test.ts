@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { validateService } from '../../../src/registry/files/validate-service.js'
 import { serviceShape, type Shape } from '../../../src/registry/files/service-fields.js'
 
 const schema: unknown = JSON.parse(
@@ -46,6 +47,16 @@ function fieldsOfShape({ role, fields, items }: Shape, path = ''): string[] {
 describe('schema/service.schema.json', () => {
   test('has the fields that the code names, and references where the code wants references', () => {
     expect(fieldsOf(schema).sort()).toEqual(fieldsOfShape(serviceShape).sort())
+  })
+
+  test.each([
+    ['the label of the Registry', { labels: { 'connected-app': 'x' } }],
+    ['a label of kyconnect', { labels: { 'kyconnect-set': 'x' } }],
+    ['a set that ends with a hyphen', { set: 'shop-' }],
+  ])('tells an editor about %s', (_, field) => {
+    const service = { identifier: 'a', name: 'a', provider: 'a', description: 'a', events: { spec: {} } }
+    expect(validateService({ ...service, labels: { 'connected-apps': 'x', team: 'x' }, set: 's' })).toBe(true)
+    expect(validateService({ ...service, ...field })).toBe(false)
   })
 
   test('allows no other field in any mapping that has names', () => {

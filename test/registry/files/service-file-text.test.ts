@@ -7,7 +7,7 @@ import { useServiceFolder } from './service-folder.js'
 const folder = useServiceFolder()
 
 const format = (details: object, baseName = 'orders'): readonly { name: string; text: string }[] =>
-  formatServiceFile(details, { baseName, schema: './schema.json' })
+  formatServiceFile(details, { baseName, schema: './schema.json' }).files
 
 const answer = (name: string): object => {
   const parsed: unknown = JSON.parse(exchanges.get(name)?.response.body ?? '')

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, symlinkSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readServiceFiles } from '../../../src/registry/files/read.js'
+import { readSources } from '../../../src/registry/files/source-files.js'
 import { serviceYaml, useServiceFolder } from './service-folder.js'
 
 const folder = useServiceFolder()
@@ -61,7 +62,16 @@ describe('sources', () => {
     expect(await folder.problems(['-'], serviceYaml('x: 1\nevents: { spec: {} }\n'))).toEqual([
       '-:5:1: x is not a field of a service',
     ])
-    expect(await folder.problems(['-'], '\uFEFF')).toEqual(['-:1:1: no service is described there'])
+    await expect(folder.read(['-'], '\uFEFF')).rejects.toThrow('standard input contains no service')
+  })
+
+  test('the packages of a project are not read, and other documents get a hint', async () => {
+    folder.write({ 'a.yaml': serviceYaml('', 'a'), 'sub/node_modules/x/package.json': '{"name": "x"}' })
+    expect(await identifiers()).toEqual(['a'])
+    folder.write({ 'docker-compose.yaml': 'volumes: {}\n' })
+    expect(await folder.problemsWithHints()).toMatchObject([
+      { file: 'docker-compose.yaml', hint: 'move it out of the folder, or name the service files with -f' },
+    ])
   })
 
   test('a specification in a folder is not a service, whatever it says', async () => {
@@ -118,6 +128,57 @@ describe('sources', () => {
     ])
   })
 
+  test.each([
+    ['a link to nothing, which may be a folder that is not mounted', 'team', 'it does not exist'],
+    ['a link that leads in a circle', 'loop', 'its links lead in a circle'],
+  ])('%s is a problem, whatever its name', async (_, name, problem) => {
+    folder.write({ 'ok.yaml': serviceYaml() })
+    symlinkSync(name === 'loop' ? 'loop' : 'nowhere', join(folder.path, name))
+    expect(await folder.problems()).toEqual([`${name}:1:1: the file cannot be read: ${problem}`])
+  })
+
+  test('a link to another file does not matter when its name is not that of a service file', async () => {
+    folder.write({ 'ok.yaml': serviceYaml(), 'notes.txt': 'x' })
+    symlinkSync('notes.txt', join(folder.path, 'NOTES'))
+    expect(await identifiers()).toEqual(['orders'])
+  })
+
+  test('a link in a folder does not lead out of it, so that references to files cannot begin elsewhere', async () => {
+    folder.write({ 'services/ok.yaml': serviceYaml(), 'evil.yaml': serviceYaml('', 'evil'), 'services-2/x.yaml': 'x' })
+    symlinkSync('../evil.yaml', join(folder.path, 'services', 'link.yaml'))
+    symlinkSync('../services-2/x.yaml', join(folder.path, 'services', 'near.yaml'))
+    symlinkSync('services', join(folder.path, 'named'))
+    expect(await folder.problems(['services'])).toEqual([
+      'services/link.yaml:1:1: the file cannot be read: the link leads out of services',
+      'services/near.yaml:1:1: the file cannot be read: the link leads out of services',
+    ])
+    expect(await identifiers(['services/link.yaml'])).toEqual(['evil'])
+    rmSync(join(folder.path, 'services', 'link.yaml'))
+    rmSync(join(folder.path, 'services', 'near.yaml'))
+    expect(await identifiers(['named'])).toEqual(['orders'])
+  })
+
+  test('each source has to describe a service, because an empty one would delete services', async () => {
+    folder.write({
+      'a/a.yaml': serviceYaml('', 'a'),
+      'b/.keep': '',
+      'c.yaml': '# nothing\n',
+      'd/api.yaml': 'openapi: 3.0.0\n',
+    })
+    await expect(folder.read(['a', 'b', 'c.yaml', 'd', '-'])).rejects.toThrow(
+      'b, c.yaml, d, standard input contain no service',
+    )
+    expect(await identifiers(['a', 'a/a.yaml', './a'])).toEqual(['a'])
+  })
+
+  test('an empty file is a problem, because its services may have been lost', async () => {
+    folder.write({ 'a.yaml': serviceYaml('', 'a'), 'b.yaml': '', 'c.json': '\n \n' })
+    expect(await folder.problems()).toEqual([
+      'b.yaml:1:1: the file cannot be read: it is empty',
+      'c.json:1:1: the file cannot be read: it is empty',
+    ])
+  })
+
   test('a pipe that is named gets a hint', async () => {
     execFileSync('mkfifo', [join(folder.path, 'pipe')])
     expect(await folder.problemsWithHints(['pipe'])).toMatchObject([
@@ -136,13 +197,14 @@ describe('sources', () => {
     expect(await identifiers()).toEqual(['a'])
   })
 
-  test('Ctrl-C ends it', async () => {
+  test('Ctrl-C ends it, while files are read and while they are checked', async () => {
     folder.write({ 'a.yaml': serviceYaml() })
-    const reading = readServiceFiles(['.'], {
+    const deps = {
       workingFolder: folder.path,
-      readStdin: () => Promise.resolve(''),
+      readStdin: () => Promise.resolve(serviceYaml()),
       signal: AbortSignal.abort(new Error('Ctrl-C')),
-    })
-    await expect(reading).rejects.toThrow('Ctrl-C')
+    }
+    await expect(readSources(['.'], deps)).rejects.toThrow('Ctrl-C')
+    await expect(readServiceFiles(['-'], deps)).rejects.toThrow('Ctrl-C')
   })
 })

@@ -102,6 +102,18 @@ describe('the YAML that kyconnect writes', () => {
     )
   })
 
+  test('shows no character that would change the order in which a text is read', () => {
+    const written = formatYaml(
+      new YamlMap([
+        ['a', 'x\u202ey'],
+        ['b', 'x\u2066\ny'],
+        ['c\u200f', '\u061c'],
+      ]),
+    )
+    expect(written).not.toMatch(/\p{Bidi_Control}/u)
+    expect(load(written)).toEqual({ a: 'x\u202ey', b: 'x\u2066\ny', 'c\u200f': '\u061c' })
+  })
+
   test('is what a person would write', () => {
     const written = formatYaml(
       new YamlMap([

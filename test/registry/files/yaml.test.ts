@@ -84,6 +84,7 @@ describe('YAML 1.2', () => {
     ["'a b': 'it''s'", '{"a b":"it\'s"}'],
     ['? a\n: b', '{"a":"b"}'],
     ['"<<": { a: b }', '{"<<":{"a":"b"}}'],
+    ['12345678901234567890: a\n.inf: b', '{"12345678901234567890":"a",".inf":"b"}'],
     ['a: []\nb: {}\nc:', '{"a":[],"b":{},"c":null}'],
   ])('a specification in YAML becomes JSON: %j', async (yaml, json) => {
     expect(await specOf(yaml)).toBe(json)
@@ -107,8 +108,8 @@ describe('YAML 1.2', () => {
     ['a: !custom x', '7:8: the tag !custom is not supported here'],
     ['a: !!set { b }', '7:8: the tag !!set is not supported here'],
     ['a: !!int x', '7:8: the tag !!int is not supported here'],
-    ['a: *b', '7:9: the alias *b refers to an anchor that does not exist'],
-    ['a: &b { c: *b }', '7:17: the alias *b refers to the value that it is part of'],
+    ['a: *b', '7:8: the alias *b refers to an anchor that does not exist'],
+    ['a: &b { c: *b }', '7:16: the alias *b refers to the value that it is part of'],
     ['? [a, b]\n: c', '7:7: a name must be text, not a mapping or a list'],
     ['? { a: b }\n: c', '7:7: a name must be text, not a mapping or a list'],
   ])('what programs read differently is a problem: %j', async (yaml, problem) => {
@@ -123,6 +124,23 @@ describe('YAML 1.2', () => {
       '6:1: name is given twice',
       '7:1: merge keys (<<) are not part of YAML 1.2',
     ])
+  })
+
+  test('a name given twice is found in a large mapping', async () => {
+    const names = Array.from({ length: 40 }, (_, i) => `n${i}`)
+    const spec = [...names, 'n3', 'n39'].map((name) => `    ${name}: x\n`).join('')
+    expect(await problemsOf(serviceYaml(`events:\n  spec:\n${spec}`))).toEqual([
+      '47:5: n3 is given twice',
+      '48:5: n39 is given twice',
+    ])
+  })
+
+  test('an alias does not refer to another document', async () => {
+    expect(
+      await problemsOf(
+        `${serviceYaml('events: { spec: { a: &a b } }\n', 'a')}---\n${serviceYaml('events: { spec: { a: *a } }\n', 'b')}`,
+      ),
+    ).toEqual(['11:22: the alias *a refers to an anchor that does not exist'])
   })
 
   test('aliases that grow without bound are refused quickly, and are reported once', async () => {

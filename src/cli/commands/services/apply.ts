@@ -1,10 +1,9 @@
 import { ConfirmationNeededError, UsageError } from '../../../errors.js'
 import { oneLine } from '../../../redaction.js'
 import type { Registry } from '../../../kyconnect.js'
-import { checkReplacements } from '../../../registry/apply.js'
-import { chooseSet } from '../../../registry/label.js'
-import { hasChanges, type Plan, planServices } from '../../../registry/plan.js'
-import { type Applied, errorOf } from '../../../registry/result.js'
+import { checkReplacements, type PreparedPlan } from '../../../registry/apply.js'
+import { hasChanges, planServices } from '../../../registry/plan.js'
+import { type Applied, errorOf, problemDocument } from '../../../registry/result.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import { styleFor } from '../../output/style.js'
@@ -12,7 +11,7 @@ import { confirm } from '../../prompts.js'
 import { createCounter } from '../../output/counter.js'
 import { actions, formatPlan, planDocument } from './plan-report.js'
 import { defaultConcurrency, type RegistryOptions, type RegistrySession, withRegistry } from './registry-session.js'
-import { readFiles, showingProblems, showProblems } from './service-files.js'
+import { readFiles, showingProblems, showProblems, warnOfTargetUrls } from './service-files.js'
 
 /** The flags of the command, as they are given. */
 export interface ApplyOptions extends RegistryOptions {
@@ -34,10 +33,10 @@ export async function runApply(options: ApplyOptions, context: Context): Promise
   const { stdout, runtime } = context
   const json = options.json === true
   const concurrency = parseConcurrency(options.concurrency)
-  const services = await readFiles(options.file, json, context)
-  const set = chooseSet(options.set, services)
-  const work = async ({ registry, identity }: RegistrySession): Promise<void> => {
+  const { services, set } = await readFiles(options, context)
+  const work = async ({ registry, identity, progress }: RegistrySession): Promise<void> => {
     const { app } = identity.metadata
+    warnOfTargetUrls(services, progress.emit)
     const plan = await planServices(registry.client, services, {
       set,
       adopt: options.adopt === true,
@@ -49,15 +48,19 @@ export async function runApply(options: ApplyOptions, context: Context): Promise
     const isForShow = options.dryRun === true || !hasChanges(plan)
     if (isForShow) {
       if (json) await stdout.write(jsonLine(planDocument(plan)))
+      // A dry run ends as the run would, except that it needs no secret.
+      checkReplacements(plan, options.replace === true)
       return
     }
-    checkReplacements(plan, options.replace === true)
+    const prepared = await showingProblems(json, context, () =>
+      registry.prepare(plan, { replace: options.replace === true }),
+    )
     if (options.yes !== true && !(await confirm(`Change the services of the App "${oneLine(app)}"?`, json, context))) {
       throw new ConfirmationNeededError('nothing was changed: the plan was not confirmed', {
         hints: ['to apply it without the question, add --yes'],
       })
     }
-    const applied = await carryOut(plan, registry, options, context)
+    const applied = await carryOut(prepared, registry, options, context)
     if (json) await stdout.write(jsonLine({ ...planDocument(plan), results: resultsOf(applied) }))
     else await report(applied, context)
     const error = errorOf(applied)
@@ -66,19 +69,20 @@ export async function runApply(options: ApplyOptions, context: Context): Promise
   await withRegistry(options, context, work, concurrency)
 }
 
-async function carryOut(plan: Plan, registry: Registry, options: ApplyOptions, context: Context): Promise<Applied> {
-  const json = options.json === true
-  const counter = await createCounter(json || options.verbose === true, context)
+async function carryOut(
+  prepared: PreparedPlan,
+  registry: Registry,
+  options: ApplyOptions,
+  context: Context,
+): Promise<Applied> {
+  const counter = await createCounter(options.json === true || options.verbose === true, context)
   try {
-    return await showingProblems(json, context, () =>
-      registry.apply(plan, {
-        concurrency: parseConcurrency(options.concurrency),
-        replace: options.replace === true,
-        report: (event) => {
-          if (event.event === 'finished') counter.show(`${event.finished} of ${event.total} services`)
-        },
-      }),
-    )
+    return await registry.apply(prepared, {
+      concurrency: parseConcurrency(options.concurrency),
+      report: (event) => {
+        if (event.event === 'finished') counter.show(`${event.finished} of ${event.total} services`)
+      },
+    })
   } finally {
     counter.stop()
   }
@@ -86,9 +90,9 @@ async function carryOut(plan: Plan, registry: Registry, options: ApplyOptions, c
 
 /** The problems, and a line that says what was done. */
 async function report({ results }: Applied, context: Context): Promise<void> {
-  const failed = results.filter(({ outcome }) => outcome === 'failed')
-  for (const { identifier, name, action, problems } of failed) {
-    const what = `${identifier ?? name} was not ${actions.find(([one]) => one === action)?.[1] ?? action}`
+  for (const { identifier, name, action, outcome, problems } of results) {
+    const how = outcome === 'unknown' ? 'may have been' : 'was not'
+    const what = `${identifier ?? name} ${how} ${actions.find(([one]) => one === action)?.[1] ?? action}`
     await showProblems(
       problems.map(({ message, place, hint }) => ({ message: `${what}: ${message}`, place, hint })),
       context,
@@ -98,7 +102,12 @@ async function report({ results }: Applied, context: Context): Promise<void> {
     const count = results.filter((result) => result.action === action && result.outcome === 'done').length
     return count === 0 ? [] : [`${count} ${past}`]
   })
-  await context.stdout.write(`${done.length === 0 ? 'nothing was changed' : done.join(', ')}\n`)
+  const others = (['failed', 'unknown', 'skipped'] as const).flatMap((outcome) => {
+    const count = results.filter((result) => result.outcome === outcome).length
+    return count === 0 ? [] : [`${count} ${outcome === 'skipped' ? 'not tried' : outcome}`]
+  })
+  const sum = [...(done.length === 0 ? ['nothing was changed'] : done), ...others]
+  await context.stdout.write(`${sum.join(', ')}\n`)
 }
 
 function resultsOf({ results }: Applied): object[] {
@@ -110,12 +119,7 @@ function resultsOf({ results }: Applied): object[] {
       name,
       outcome,
       id: id ?? null,
-      problems: problems.map(({ message, path, place, hint }) => ({
-        message,
-        field: path.join('.'),
-        place: place ?? null,
-        hint: hint ?? null,
-      })),
+      problems: problems.map(problemDocument),
     }))
 }
 

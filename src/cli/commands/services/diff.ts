@@ -1,13 +1,12 @@
 import { ServicesDifferError } from '../../../errors.js'
 import { oneLine } from '../../../redaction.js'
-import { chooseSet } from '../../../registry/label.js'
-import { hasChanges, planServices } from '../../../registry/plan.js'
+import { hasChanges, type Plan, planServices } from '../../../registry/plan.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import { styleFor } from '../../output/style.js'
 import { formatPlan, planDocument } from './plan-report.js'
 import { type RegistryOptions, withRegistry } from './registry-session.js'
-import { readFiles } from './service-files.js'
+import { readFiles, warnOfTargetUrls } from './service-files.js'
 
 /** The flags of the command, as they are given. */
 export interface DiffOptions extends RegistryOptions {
@@ -20,10 +19,10 @@ export interface DiffOptions extends RegistryOptions {
 export async function runDiff(options: DiffOptions, context: Context): Promise<void> {
   const { stdout, runtime } = context
   const json = options.json === true
-  const services = await readFiles(options.file, json, context)
-  const set = chooseSet(options.set, services)
-  await withRegistry(options, context, async ({ registry: { client }, identity }) => {
+  const { services, set } = await readFiles(options, context)
+  await withRegistry(options, context, async ({ registry: { client }, identity, progress }) => {
     const { app } = identity.metadata
+    warnOfTargetUrls(services, progress.emit)
     const plan = await planServices(client, services, {
       set,
       // A comparison shows what --adopt would do, too.
@@ -36,7 +35,18 @@ export async function runDiff(options: DiffOptions, context: Context): Promise<v
     else await stdout.write(formatPlan(plan, app, styleFor(stdout, runtime.environment)))
     if (!hasChanges(plan)) return
     throw new ServicesDifferError(`the services of the App "${oneLine(app)}" differ from the files`, {
-      hints: ['make them equal: kyconnect services apply, with the same flags'],
+      hints: [`to make them equal: kyconnect services apply, with ${listOf(['the same flags', ...neededFlags(plan)])}`],
     })
   })
+}
+
+/** What apply needs besides the flags of the comparison. */
+function neededFlags({ steps }: Plan): string[] {
+  const isAdopting = steps.some((step) => 'reasons' in step && step.reasons.includes('adopted'))
+  const isReplacing = steps.some(({ action }) => action === 'replace')
+  return [...(isAdopting ? ['--adopt'] : []), ...(isReplacing ? ['--replace'] : [])]
+}
+
+function listOf(words: readonly string[]): string {
+  return words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} and ${words.slice(-1).join()}`
 }

@@ -1,7 +1,9 @@
 import { AnswerMalformedError, errorCodeOf, NetworkError, RequestRefusedError, TimeoutError } from '../../../errors.js'
+import { maxSpecificationBytes } from '../../../registry/files/specification.js'
 
-/** A service takes at most 5 MiB. */
-const maxBytes = 8 * 1024 * 1024
+/** The hint for a document that is larger than what is read. */
+export const tooLargeHint =
+  'the gateway takes at most 5 MiB: shorten the document, or let the Registry fetch it with api.specificationUrl'
 
 /**
  * Downloads a public document with Node's own fetch: no identity, certificate or credential is sent.
@@ -19,8 +21,8 @@ export async function download(url: URL, limitMs: number, signal: AbortSignal): 
     for await (const chunk of response.body ?? []) {
       if (!(chunk instanceof Uint8Array)) continue
       size += chunk.length
-      if (size > maxBytes)
-        throw new AnswerMalformedError(`the document from ${url.host} is larger than 8 MiB`, { hints })
+      if (size > maxSpecificationBytes)
+        throw new AnswerMalformedError(`the document from ${url.host} is larger than 8 MiB`, { hints: [tooLargeHint] })
       chunks.push(chunk)
     }
     return Buffer.concat(chunks).toString('utf8')

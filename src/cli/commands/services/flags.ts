@@ -27,7 +27,7 @@ const applyExamples = `
 Examples:
   # shows the plan, and asks
   $ kyconnect services apply -f orders.service.yaml
-  # in CI: no question; what the folder does not describe any more is deleted
+  # in CI: no question; services no longer in the folder are deleted
   $ kyconnect services apply -f services/ --set shop --prune --yes
   # after a password has changed
   $ KYCONNECT_SECRET_SHOP=... kyconnect services apply -f services/ --refresh-credentials --yes
@@ -39,7 +39,7 @@ export const servicesCommand: CommandDefinition = (program, run) => {
     .command('services')
     .summary("keep the App's services in files: plan, apply, compare, export")
     .description(
-      "Registers the App's APIs and events from files, and keeps them as the files say. The files hold the Application Registry's own fields, in YAML or JSON; docs/services.md describes them.",
+      "Registers the App's APIs and events from files, and keeps them in line with the files. The files hold the Application Registry's own fields, in YAML or JSON; docs/services.md describes them.",
     )
     .addHelpText('after', examples)
     .action(() => {
@@ -60,7 +60,7 @@ function addFileOptions(command: Command): Command {
     .requiredOption('-f, --file <path...>', 'service files, folders of them, or - for standard input')
     .option(
       '--set <name>',
-      'the set that the services belong to (default: the one that the files name, else "default")',
+      'the set that the services belong to; if the files name one, it must be the same (default: the one that the files name, else "default")',
     )
     .option('--prune', 'delete the services of the set that no file describes')
     .option('--full', 'read every service, and compare all that the Registry returns, not only what its list has')
@@ -75,7 +75,7 @@ function defineApply(services: Command, run: Run): void {
     )
   addFileOptions(command)
     .optionsGroup('Plan:')
-    .option('--dry-run', 'show the plan, and change nothing')
+    .option('--dry-run', 'show the plan, and change nothing; ends with 2 where --adopt or --replace is missing')
     .option('-y, --yes', 'do not ask; needed where there is no terminal')
     .option('--adopt', 'take over services with the same identifier that were not registered from files')
     .option(
@@ -95,7 +95,7 @@ function defineDiff(services: Command, run: Run): void {
     .command('diff')
     .summary('show what apply would do')
     .description(
-      'Compares the files with what is registered, and changes nothing. Ends with 0 when there is nothing to do, and with 10 when there is. No secret is needed.',
+      'Compares the files with what is registered, and changes nothing. Ends with 0 when there is nothing to do, and with 10 when there is. Without --full it sees changes by hand as far as the list of services shows; a changed credential cannot be seen. No secret is needed.',
     )
   addFileOptions(command)
   addOutputOptions(addNetworkOptions(addProfileOption(command))).action((options: DiffOptions) =>
@@ -147,8 +147,8 @@ function defineExport(services: Command, run: Run): void {
       'Writes a service file for each registered service, and its specification beside it. The Registry does not return credentials: the files refer to variables, which have to be set before the files are applied.',
     )
     .argument('<folder>', 'is created if it does not exist')
-    .option('--set <name>', 'only the services of this set')
-    .option('--force', 'overwrite files that exist')
+    .option('--set <name>', 'only the services of this set; needed when the App has services of several sets')
+    .option('--force', 'write into a folder that has service files already, and overwrite those of the same name')
   addOutputOptions(addNetworkOptions(addProfileOption(command))).action((folder: string, options: ExportOptions) =>
     run(async (context) => (await import('./run.js')).runExport(folder, options, context)),
   )

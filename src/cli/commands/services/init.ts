@@ -1,6 +1,7 @@
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { UsageError } from '../../../errors.js'
 import { draftService } from '../../../registry/files/draft.js'
+import { maxSpecificationBytes } from '../../../registry/files/specification.js'
 import { schemaReference } from '../../../registry/files/schema-comment.js'
 import { oneLine } from '../../../redaction.js'
 import { shellWord } from '../../../shell-word.js'
@@ -9,7 +10,7 @@ import { readGivenFile } from '../../given-file.js'
 import { jsonLine } from '../../output/json-document.js'
 import type { OutputOptions } from '../../output/output.js'
 import { timeoutMs } from '../../route-choice.js'
-import { download } from './download.js'
+import { download, tooLargeHint } from './download.js'
 import { showingProblems } from './service-files.js'
 import { type NewFile, writeFiles } from './write-files.js'
 
@@ -25,6 +26,14 @@ export interface InitOptions extends OutputOptions {
 export async function runInit(options: InitOptions, context: Context): Promise<void> {
   const { stdout, stderr } = context
   const json = options.json === true
+  if (options.output === '-') {
+    throw new UsageError(
+      '--output takes the name of a file, not "-": the service file names its specification by a path',
+      {
+        hints: ['name a file in the folder of the specification: --output orders.service.yaml'],
+      },
+    )
+  }
   const source = await readSource(options, context)
   const draft = await showingProblems(json, context, () =>
     draftService({
@@ -33,10 +42,16 @@ export async function runInit(options: InitOptions, context: Context): Promise<v
       schema: schemaReference(context.schemaFile(), join(source.folder, 'service.yaml')),
     }),
   )
-  const path = options.output ?? join(source.folder, `${draft.identifier}.service.yaml`)
-  if (dirname(join(path)) !== join(source.folder)) {
+  const usualPath = join(source.folder, freeName(draft.identifier, source.fileName))
+  const path = options.output ?? usualPath
+  if (resolve(dirname(path)) !== resolve(source.folder)) {
     throw new UsageError('the service file and the specification have to be in the same folder', {
-      hints: [`write it there: --output ${shellWord(join(source.folder, `${draft.identifier}.service.yaml`))}`],
+      hints: [`write it there: --output ${shellWord(usualPath)}`],
+    })
+  }
+  if (isSameName(basename(path), source.fileName)) {
+    throw new UsageError(`the service file and the specification cannot both be ${JSON.stringify(path)}`, {
+      hints: [`give the service file another name: --output ${shellWord(usualPath)}`],
     })
   }
   const files: NewFile[] = [
@@ -51,6 +66,17 @@ export async function runInit(options: InitOptions, context: Context): Promise<v
     )
 }
 
+/** A name for the service file that is not that of the specification. */
+function freeName(identifier: string, fileName: string): string {
+  const name = `${identifier}.service.yaml`
+  return isSameName(name, fileName) ? `${identifier}.kyconnect.yaml` : name
+}
+
+/** Some file systems do not tell upper case from lower case. */
+function isSameName(name: string, other: string): boolean {
+  return name.toLowerCase() === other.toLowerCase()
+}
+
 interface Source {
   readonly text: string
   readonly fileName: string
@@ -62,11 +88,19 @@ interface Source {
 
 async function readSource({ from, output, timeout }: InitOptions, context: Context): Promise<Source> {
   if (!/^https?:\/\//i.test(from)) {
-    const text = await readGivenFile(from, '--from', context)
+    const text = await readGivenFile(from, '--from', context, {
+      maxBytes: maxSpecificationBytes,
+      hint: tooLargeHint,
+    })
     return { text, fileName: basename(from), folder: dirname(from), isDownload: false }
   }
   if (!URL.canParse(from)) throw new UsageError('--from is not a valid URL')
   const url = new URL(from)
+  if (url.username !== '' || url.password !== '') {
+    throw new UsageError('the URL of --from has a user name or a password in it', {
+      hints: ['download the document with another program, and give the file'],
+    })
+  }
   const text = await download(url, timeoutMs(timeout), context.runtime.signal)
   const folder = output === undefined ? '.' : dirname(output)
   return { text, fileName: fileNameOf(url, text), folder, isDownload: true, url }

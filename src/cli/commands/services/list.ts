@@ -1,3 +1,4 @@
+import { checkSetName } from '../../../registry/choose-set.js'
 import { ownLabels } from '../../../registry/label.js'
 import { type ListedService, setOf } from '../../../registry/listed-service.js'
 import { oneLine } from '../../../redaction.js'
@@ -14,6 +15,7 @@ export interface ListOptions extends RegistryOptions {
 
 export async function runList(options: ListOptions, context: Context): Promise<void> {
   const { stdout, stderr, runtime } = context
+  if (options.set !== undefined) checkSetName(options.set)
   await withRegistry(options, context, async ({ registry: { client }, identity }) => {
     const all = await client.list()
     const listed = options.set === undefined ? all : all.filter((service) => setOf(service) === options.set)

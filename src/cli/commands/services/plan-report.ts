@@ -1,6 +1,6 @@
 import type { ChalkInstance } from 'chalk'
 import { oneLine } from '../../../redaction.js'
-import type { Action, Plan, Step } from '../../../registry/plan.js'
+import type { Action, Plan, Reason, Rewrite, Step } from '../../../registry/plan.js'
 import { formatPlace } from '../../../registry/place.js'
 import { formatRows } from '../../output/rows.js'
 
@@ -44,7 +44,8 @@ export function planDocument({ set, steps }: Plan): object {
         id: step.action === 'create' ? null : step.listed.id,
         reasons: 'reasons' in step ? step.reasons : [],
         drifted: 'drifted' in step ? step.drifted : [],
-        place: step.action === 'delete' ? null : step.service.place,
+        changed: 'changed' in step ? step.changed : [],
+        ...(step.action === 'delete' ? {} : step.service.place),
       })),
     unchanged: steps.filter(({ action }) => action === 'unchanged').length,
   }
@@ -70,12 +71,32 @@ function reasonOf(step: Step): string {
       return '-'
     case 'update':
     case 'replace': {
-      const reasons = step.reasons.map((reason) =>
-        reason === 'drifted' ? `drifted: ${step.drifted.map(oneLine).join(', ')}` : reason,
-      )
-      return step.action === 'replace' ? `without ${step.lost.join(', ')} now` : reasons.join('; ')
+      if (step.action === 'replace') return `without ${step.lost.join(', ')} now`
+      return step.reasons.map((reason) => textOf(reason, step)).join('; ')
     }
   }
+}
+
+function textOf(reason: Reason, { drifted, changed }: Rewrite): string {
+  switch (reason) {
+    case 'changed':
+      return `changed${shownFields(changed)}`
+    case 'drifted':
+      return `drifted${shownFields(drifted)}`
+    case 'adopted':
+      return `to be adopted${shownFields(changed)}`
+    case 'credentials':
+      return 'credentials are sent again'
+  }
+}
+
+/** More would make the table unreadable; --json names all. */
+const maxFields = 6
+
+function shownFields(fields: readonly string[]): string {
+  if (fields.length === 0) return ''
+  const rest = fields.length - maxFields
+  return `: ${fields.slice(0, maxFields).map(oneLine).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
 }
 
 function colour(row: string, step: Step | undefined, style: ChalkInstance): string {
