@@ -1,7 +1,7 @@
 /** The checks before sending, compared with the answers of the service: those that were recorded, and those of the sandbox. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { EventEncoder } from '../../src/events/event-encoder.js'
+import { EventEncoder, maxEventBytes } from '../../src/events/event-encoder.js'
 import type { Problem } from '../../src/events/rejection.js'
 import { createEvents } from '../../src/sandbox/events/events.js'
 import type { Answer } from '../../src/sandbox/http/exchange.js'
@@ -265,7 +265,9 @@ describe('300 generated events', () => {
       if (ours.kind === 'event') expect(`${verdictOf(answerTo(ours.body))}: ${shown}`).toBe(`event: ${shown}`)
       if (mine !== 'too-large') expect(`${mine}: ${shown}`).toBe(`${verdictOf(answerTo(line))}: ${shown}`)
       if (ours.kind === 'event') expect((await publish(ours.body)).body).toContain(`{"event-id":"${ours.id}"`)
-      else expect(verdictOf(await publish(line))).toBe(mine)
+      // A line that is too long is not parsed, so another fault in it is not found.
+      else if (line.length <= maxEventBytes) expect(verdictOf(await publish(line))).toBe(mine)
+      else expect(verdictOf(await publish(line))).not.toBe('event')
     }
     // The generator reaches what it is meant to reach.
     expect([...verdicts.keys()].sort()).toEqual([
