@@ -1,5 +1,6 @@
 import type { EventInput } from './event-input.js'
 import { InputEndedEarly } from './input-ended-early.js'
+import { orAborted } from './or-aborted.js'
 
 /** How many bytes before its offset a checkpoint remembers, as a hash: another input is recognised by them. */
 export const tailBytes = 4096
@@ -89,7 +90,7 @@ export class LineReader {
       before: Buffer.alloc(0),
     }
     while (endOf(block) < startAt) {
-      const bytes = await read(input, signal)
+      const bytes = await orAborted(input.read(), signal)
       if (bytes === undefined) throw new InputEndedEarly(endOf(block), startAt)
       block = nextBlock(block, bytes)
     }
@@ -116,7 +117,8 @@ export class LineReader {
    */
   async fill(): Promise<boolean> {
     if (this.#hasEnded) return false
-    const bytes = await read(this.#input, this.#signal)
+    this.#signal.throwIfAborted()
+    const bytes = await orAborted(this.#input.read(), this.#signal)
     if (bytes === undefined) {
       this.#hasEnded = true
       return true
@@ -127,8 +129,8 @@ export class LineReader {
     return true
   }
 
-  async close(): Promise<void> {
-    await this.#input.close()
+  close(): Promise<void> {
+    return this.#input.close()
   }
 
   /** Keeps the beginning of a line whose end has not arrived yet. */
@@ -187,22 +189,4 @@ function lastBytes({ bytes, before }: Block, position: number): Buffer {
 
 function isBlank(bytes: Buffer): boolean {
   return bytes.every((byte) => byte === 0x20 || byte === 0x09)
-}
-
-/** The next bytes of an input, or the reason of the signal, whichever comes first. */
-function read(input: EventInput, signal: AbortSignal): Promise<Buffer | undefined> {
-  return new Promise((resolve, reject) => {
-    signal.throwIfAborted()
-    const onAbort = (): void => {
-      // The reason is an error of ours.
-      reject(signal.reason as Error)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    input
-      .read()
-      .finally(() => {
-        signal.removeEventListener('abort', onAbort)
-      })
-      .then(resolve, reject)
-  })
 }

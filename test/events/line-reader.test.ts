@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -120,10 +121,10 @@ describe('the lines of an input', () => {
       const path = join(folder, 'events.ndjson')
       const content = Buffer.from(Array.from({ length: 50_000 }, (_, index) => `line ${index}\n`).join(''))
       writeFileSync(path, content)
-      const all = await linesOf(await openInputFile(path))
+      const all = await linesOf(await openInputFile(path, never))
       expect(all.length).toBe(50_000)
       const { end: startAt } = all[40_000] ?? { end: 0 }
-      const input = await openInputFile(path)
+      const input = await openInputFile(path, never)
       expect(input.size).toBe(content.length)
       const reader = await LineReader.open(input, { startAt, maxLineBytes: 20, signal: never })
       expect(reader.tailAtStart.equals(content.subarray(startAt - tailBytes, startAt))).toBe(true)
@@ -158,13 +159,41 @@ describe('the lines of an input', () => {
     expect(process.memoryUsage.rss() - before).toBeLessThan(200 * 1024 * 1024)
   })
 
-  test('are no longer waited for once the signal is aborted', async () => {
-    const abort = new AbortController()
-    const silent = streamInput(new Readable({ read: () => undefined }))
-    const reader = await LineReader.open(silent, { startAt: 0, maxLineBytes: 20, signal: abort.signal })
-    const waiting = reader.fill()
-    abort.abort(new Error('interrupted'))
-    await expect(waiting).rejects.toThrow('interrupted')
-    await expect(reader.fill()).rejects.toThrow('interrupted')
+  test('are no longer waited for once the signal is aborted, and neither is what closes their input', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lines-'))
+    const fifo = join(folder, 'fifo')
+    execFileSync('mkfifo', [fifo])
+    // A FIFO that is open for writing, and to which nothing is written.
+    const writer = openSync(fifo, constants.O_RDWR)
+    try {
+      for (const silent of [streamInput(new Readable({ read: () => undefined })), await openInputFile(fifo, never)]) {
+        const abort = new AbortController()
+        const reader = await LineReader.open(silent, { startAt: 0, maxLineBytes: 20, signal: abort.signal })
+        const waiting = reader.fill()
+        abort.abort(new Error('interrupted'))
+        await expect(waiting).rejects.toThrow('interrupted')
+        await expect(reader.fill()).rejects.toThrow('interrupted')
+        await reader.close()
+      }
+    } finally {
+      writeSync(writer, 'x')
+      closeSync(writer)
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test('of a FIFO are no longer waited for, even if no program has opened it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lines-'))
+    const fifo = join(folder, 'fifo')
+    execFileSync('mkfifo', [fifo])
+    try {
+      const abort = new AbortController()
+      const opening = openInputFile(fifo, abort.signal)
+      abort.abort(new Error('interrupted'))
+      await expect(opening).rejects.toThrow('interrupted')
+    } finally {
+      closeSync(openSync(fifo, constants.O_RDWR))
+      rmSync(folder, { recursive: true })
+    }
   })
 })

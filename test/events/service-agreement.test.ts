@@ -1,7 +1,7 @@
 /** The checks before sending, compared with the answers of the service: those that were recorded, and those of the sandbox. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { EventEncoder } from '../../src/events/event-encoder.js'
+import { EventEncoder, maxEventBytes } from '../../src/events/event-encoder.js'
 import type { Problem } from '../../src/events/rejection.js'
 import { createEvents } from '../../src/sandbox/events/events.js'
 import type { Answer } from '../../src/sandbox/http/exchange.js'
@@ -82,6 +82,7 @@ const types = [
   'a-',
   '-a',
   'a.-b',
+  'a-.b',
   'a_b',
   'x'.repeat(253),
   'x'.repeat(254),
@@ -225,6 +226,18 @@ const eventText = fc
     return `${space}{${members.join(',')}}${space}`
   })
 
+const service = createEvents(() => id)
+const answerTo = (body: Buffer): Answer =>
+  service('demo', { method: 'POST', path: '', query: new URLSearchParams(), headers: {}, body })
+
+test.each(Object.entries(names))('each of the values of %s is judged as the service judges it', (name, values) => {
+  for (const value of values) {
+    const members = goodMembers.map(([other, text]) => [other, other === name ? value : (JSON.parse(text) as unknown)])
+    const line = Buffer.from(JSON.stringify(Object.fromEntries(members)))
+    expect(`${verdictBefore(line)}: ${value}`).toBe(`${verdictOf(answerTo(line))}: ${value}`)
+  }
+})
+
 /** Each costs a connection. */
 const runs = Number(process.env['KYCONNECT_PROPERTY_RUNS'] ?? 300)
 const encoder = encoderFor('demo')
@@ -241,9 +254,6 @@ describe('300 generated events', () => {
   afterAll(() => sandbox.close())
 
   test('are accepted and refused before sending as the service of the sandbox accepts and refuses them, for the same reason', async () => {
-    const service = createEvents(() => id)
-    const answerTo = (body: Buffer): Answer =>
-      service('demo', { method: 'POST', path: '', query: new URLSearchParams(), headers: {}, body })
     const lines = fc.sample(eventText, { seed: 20260726, numRuns: runs }).map((text) => Buffer.from(text))
     const verdicts = new Map<string, number>()
     for (const line of lines) {
@@ -255,7 +265,9 @@ describe('300 generated events', () => {
       if (ours.kind === 'event') expect(`${verdictOf(answerTo(ours.body))}: ${shown}`).toBe(`event: ${shown}`)
       if (mine !== 'too-large') expect(`${mine}: ${shown}`).toBe(`${verdictOf(answerTo(line))}: ${shown}`)
       if (ours.kind === 'event') expect((await publish(ours.body)).body).toContain(`{"event-id":"${ours.id}"`)
-      else expect(verdictOf(await publish(line))).toBe(mine)
+      // A line that is too long is not parsed, so another fault in it is not found.
+      else if (line.length <= maxEventBytes) expect(verdictOf(await publish(line))).toBe(mine)
+      else expect(verdictOf(await publish(line))).not.toBe('event')
     }
     // The generator reaches what it is meant to reach.
     expect([...verdicts.keys()].sort()).toEqual([

@@ -1,0 +1,16 @@
+/** The result of work, or the reason of the signal, whichever comes first. The work itself goes on. */
+export function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      // The reason is an error of ours.
+      reject(signal.reason as Error)
+    }
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    work
+      .finally(() => {
+        signal.removeEventListener('abort', onAbort)
+      })
+      .then(resolve, reject)
+  })
+}
