@@ -13,8 +13,6 @@ export interface ReceivedPost {
 /** A connection, as the script of a test sees it. */
 export interface ServedConnection {
   readonly socket: tls.TLSSocket
-  /** Its place among the connections, from 0. */
-  readonly number: number
   /** Ends the connection with a TCP reset. */
   readonly reset: () => void
 }
@@ -23,7 +21,7 @@ export interface LaneServer {
   readonly port: number
   /** The bodies of all POSTs that were read, in order. */
   readonly received: string[]
-  /** How many connections were made. */
+  /** How many TCP connections were made, whether or not TLS followed. */
   readonly connections: () => number
   stop(): Promise<void>
 }
@@ -64,7 +62,7 @@ export async function startLaneServer(
     const reset = (): void => {
       carriers.get(socket.remotePort)?.resetAndDestroy()
     }
-    const connection = { socket, number: connections++, reset }
+    const connection = { socket, reset }
     onConnection?.(connection)
     let rest = Buffer.alloc(0)
     let index = 0
@@ -86,6 +84,7 @@ export async function startLaneServer(
   })
   server.on('connection', (carrier: Socket) => {
     const { remotePort } = carrier
+    connections++
     carriers.set(remotePort, carrier)
     carrier.on('close', () => carriers.delete(remotePort))
   })

@@ -108,7 +108,7 @@ describe('an answer is read', () => {
   })
 })
 
-describe('bytes that are not an answer are rejected', () => {
+describe('anything else is rejected, and gives no answer', () => {
   const status = 'the status line'
   const header = 'a header'
   const oneOf = (...headers: readonly string[]): string => answer('HTTP/1.1 200 OK', ...headers, '', '{}')
@@ -292,6 +292,13 @@ describe('answers in a row', () => {
       ),
       { numRuns: Math.ceil(fuzzedAnswers / 10) },
     )
+  })
+
+  test('have limits that start again with each of them', () => {
+    const one = chunked('1388', 'x'.repeat(5000), '0', 'Expires: never', '', '')
+    expect(read(one.repeat(20))).toMatchObject({ answers: { length: 20 }, problem: undefined, rest: false })
+    const other = answer('HTTP/1.1 100 Continue', '', ok)
+    expect(read(other.repeat(20))).toMatchObject({ answers: { length: 20 }, problem: undefined, rest: false })
   })
 
   test('are not read further after the one that says so', () => {

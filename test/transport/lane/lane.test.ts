@@ -32,12 +32,14 @@ import {
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 let certificate: ServerCertificate
 let ca = ''
+let authorityFile = ''
 let server: LaneServer | undefined
 
 beforeAll(async () => {
   folder = await temporaryFolder('lane')
   const authority = await makeAuthority(folder.path, 'ca', 'ec')
-  ca = await readFile(authority.certificateFile, 'utf8')
+  authorityFile = authority.certificateFile
+  ca = await readFile(authorityFile, 'utf8')
   certificate = await makeServerCertificate(folder.path, authority, ['gateway.kyma.local'])
 })
 afterAll(() => folder.remove())
@@ -185,6 +187,19 @@ describe('a lane', () => {
     const run = runLane(laneRoute(server.port, ca, { clientCertificate: { chain: pair, key: pair } }), events(1))
     await run.ended
     expect(subject).toMatchObject({ CN: 'shop' })
+  })
+
+  test('tries the given CA first and then every root, and on the next connections of the route only what succeeded', async () => {
+    const other = await makeAuthority(folder.path, 'first', 'ec')
+    const plain = await serve(echoAll)
+    const trust = { ca: await readFile(other.certificateFile, 'utf8'), caOnly: false, rootFiles: [authorityFile] }
+    const route = { ...plain, trust: { ...plain.trust, ...trust } }
+    const connections: number[] = []
+    for (let i = 0; i < 3; i++) {
+      expect(await runLane(route, events(1)).ended).toBeUndefined()
+      connections.push(server?.connections() ?? 0)
+    }
+    expect(connections).toEqual([2, 3, 4])
   })
 
   test('traces its connection', async () => {
@@ -377,6 +392,16 @@ describe('an answer without a request ends the lane', () => {
 })
 
 describe('a connection that ends while nothing is pending', () => {
+  test('ends because of the server alone, not of the time limit', async () => {
+    const run = runLane(await serve(echoAll, { timeoutMs: 500 }), events(1), { close: false })
+    await vi.waitFor(() => {
+      expect(run.results).toHaveLength(1)
+    }, 10_000)
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    expect(run.lane.capacity).toBeGreaterThan(0)
+    run.lane.close()
+  })
+
   test('ends the lane without an error, if it has answered before', async () => {
     const run = runLane(
       await serve((posts, connection) => {
@@ -489,11 +514,15 @@ describe('pipelining', () => {
     let timesGivenUp = 0
     const pipelining = new Pipelining(() => timesGivenUp++)
     const route = await serve((posts, connection) => {
-      echoAll(posts, connection)
-      if ((posts[0]?.index ?? 0) >= 100) connection.reset()
+      const [first] = posts
+      if (first === undefined || first.index < 100) echoAll(posts, connection)
+      else connection.socket.end(echo(first))
     })
-    for (let i = 0; i < 3; i++)
-      expect(await runLane(route, events(500), { pipelining }).ended).toBeInstanceOf(NetworkError)
+    for (let i = 0; i < 3; i++) {
+      const run = runLane(route, events(500), { pipelining })
+      expect(await run.ended).toBeInstanceOf(NetworkError)
+      expect(tokensBy(run.results)['maybe-processed'].length).toBeGreaterThan(0)
+    }
     expect([timesGivenUp, pipelining.window]).toEqual([0, 16])
   })
 
