@@ -143,7 +143,7 @@ async function open(options: SandboxOptions, state: State, opened: Opened[]): Pr
   }
   const listener = (name: string, front: Front): ListenerOptions => ({
     front,
-    report: createRequestLog(name, options.log, now),
+    ...(options.log && { report: createRequestLog(name, options.log, now) }),
     ...(options.limits && { limits: options.limits }),
   })
 
@@ -165,7 +165,7 @@ async function open(options: SandboxOptions, state: State, opened: Opened[]): Pr
       ingress: createIngress({
         host: hosts.gateway,
         central,
-        apps: () => cluster.apps(),
+        hasApp: (name) => cluster.hasApp(name),
         authority: authority.certificate,
         now,
         backend,
