@@ -54,7 +54,7 @@ export function createEventList({ maxEvents, maxBytes }: EventListLimits = EVENT
   }
   return {
     add(event) {
-      // A string of the event is a part of the request's text, and would keep all of it in memory: the copy has nothing to do with it.
+      // A string of the event is a part of the request's text, and would keep all of it in memory. The copy does not.
       const bytes = Buffer.from(textOf(event))
       events.push(bytes.toString())
       keptBytes += bytes.length
