@@ -14,6 +14,7 @@ import { createInternalApi } from './connector/internal-api.js'
 import { CONNECTOR_PATHS, tokenUrl } from './connector/paths.js'
 import { openRevocations } from './connector/revocations.js'
 import { createTokens, type Tokens } from './connector/tokens.js'
+import { createEventList, EVENT_LIST_PATH } from './events/event-list.js'
 import { createEvents } from './events/events.js'
 import { createBackend } from './gateway/backend.js'
 import { createIngress, plainHttpFront } from './gateway/ingress.js'
@@ -47,7 +48,10 @@ export { StateError } from './state.js'
 export interface SandboxReady {
   /** https://connector-service.<domain>:<port> */
   readonly connectorUrl: string
-  /** http://127.0.0.1:<port>, the in-cluster API: `POST /v1/applications/tokens` with the header Application creates a token. */
+  /**
+   * http://127.0.0.1:<port>, the in-cluster API: `POST /v1/applications/tokens` with the header Application creates a token. The sandbox
+   * adds `GET /sandbox/events`, the accepted events for assertions, and `DELETE /sandbox/events`.
+   */
   readonly internalUrl: string
   readonly gatewayPort: number
   readonly domain: string
@@ -143,10 +147,11 @@ async function open(options: SandboxOptions, state: State, opened: Opened[]): Pr
   }
   const listener = (name: string, front: Front): ListenerOptions => ({
     front,
-    report: createRequestLog(name, options.log, now),
+    ...(options.log && { report: createRequestLog(name, options.log, now) }),
     ...(options.limits && { limits: options.limits }),
   })
 
+  const eventList = createEventList()
   const connectorPort = await listen(options.connectorPort, 'connector')
   const connectorUrl = `https://${hosts.connector}:${connectorPort.number}`
   const tokens = createTokens(options.tokenTtlSeconds, now)
@@ -158,14 +163,14 @@ async function open(options: SandboxOptions, state: State, opened: Opened[]): Pr
       revocations,
       signer: { authority, validitySeconds: options.validitySeconds, now },
     }
-    const events = createEvents(randomUUID, options.subscriptions)
+    const events = createEvents(randomUUID, options.subscriptions, eventList.add)
     const backend = createBackend(parts, { store, newId: randomUUID, now }, events)
     return {
       connectorFront: createConnectorFront(hosts.connector, createExternalApi(parts)),
       ingress: createIngress({
         host: hosts.gateway,
         central,
-        apps: () => cluster.apps(),
+        hasApp: (name) => cluster.hasApp(name),
         authority: authority.certificate,
         now,
         backend,
@@ -188,7 +193,9 @@ async function open(options: SandboxOptions, state: State, opened: Opened[]): Pr
 
   const internalPort = await listen(options.internalPort, 'internal')
   const internalApi = createInternalApi({ connectorUrl, central, tokens, revocations })
-  servePlain(internalPort, listener('internal', localRequestsOnly(everything(internalApi))))
+  const internal: Backend = (request) =>
+    request.path === EVENT_LIST_PATH ? eventList.api(request) : internalApi(request)
+  servePlain(internalPort, listener('internal', localRequestsOnly(everything(internal))))
 
   const kubernetesPort = await listen(options.kubernetesPort ?? 0, 'kubernetes')
   const kubernetes = startKubernetes(cluster, {

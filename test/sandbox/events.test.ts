@@ -51,6 +51,11 @@ describe('an event', () => {
       publish(event({ data: '&'.repeat(escaped) })).status,
       publish(event({ data: '&'.repeat(escaped + 1) })).status,
     ]).toEqual([200, 413])
+    // 1e20 has four bytes, and 21 once it is encoded.
+    const numbers = (count: number): Answer =>
+      publish(event({ data: '' }).replace('"data":""', `"data":[${Array(count).fill('1e20').join(',')}]`))
+    const fitting = Math.floor((room + 2 - 1) / 22)
+    expect([numbers(fitting).status, numbers(fitting + 1).status]).toEqual([200, 413])
     expect(publish(event({ data: '&'.repeat(escaped + 1) })).body).toBe(
       '{"status":413,"type":"request_body_too_large","message":"Request body too large"}\n',
     )

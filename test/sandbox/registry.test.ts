@@ -195,6 +195,21 @@ test.each([
   ['https://a.b/x y', false],
   ['https://-', false],
   ['a/b', false],
+  ['%zz', false],
+  ['https://a.example/%zz', false],
+  ['https://a.example/%4', false],
+  ['a.example/%', false],
+  ['https://a.example/x#%zz', false],
+  ['https://a%zz@a.example', false],
+  ['https://a.example/%C3%a9', true],
+  ['https://a.example/?x=%zz', true],
+  ['https://a.example/?x=%zz#%zz', false],
+  ['http://127.1', false],
+  ['http://127.1:8080/x', false],
+  ['127.0.1', false],
+  ['http://127.0.0.1', true],
+  ['127.0.0.1:80', true],
+  ['http://10.example', true],
 ])('the Registry accepts %s as a URL: %s', (text, expected) => {
   expect(isServiceUrl(text)).toBe(expected)
 })

@@ -29,7 +29,7 @@ interface Check {
 
 /** The bus's refusal of an event (docs/contract.md §10); undefined when it takes the event. Lengths are checked before forms. */
 export function busRefusal(event: BusEvent): Answer | undefined {
-  if (Buffer.byteLength(reEncode(event)) > MAX_EVENT_BYTES) return tooLarge()
+  if (mayOutgrowLimit(event) && Buffer.byteLength(reEncode(event)) > MAX_EVENT_BYTES) return tooLarge()
   const checks: readonly Check[] = [
     { field: 'source-id', value: event.app, maxLength: 253, isValid: isSubdomain },
     { field: 'event-type', value: event.type, maxLength: 253, isValid: isSubdomain },
@@ -45,6 +45,17 @@ export function busRefusal(event: BusEvent): Answer | undefined {
 }
 
 const isVersion = (text: string): boolean => /^[a-z0-9]+$/.test(text)
+
+/** No character takes more bytes than this after encoding: `<` becomes `\u003c`, and 1e20 gets all its digits. */
+const MAX_GROWTH = 6
+/** More than the bytes of the field names, the quotes and the punctuation. */
+const FRAME_BYTES = 200
+
+/** Whether it takes encoding to know the length. Most events are far too small to reach the limit. */
+function mayOutgrowLimit({ app, type, version, id, time, data }: BusEvent): boolean {
+  const length = app.length + type.length + version.length + id.length + time.length + data.length
+  return length * MAX_GROWTH + FRAME_BYTES > MAX_EVENT_BYTES
+}
 
 /** The event as the service sends it to the bus: its data are decoded and encoded anew, which may change their length. */
 function reEncode({ app, type, version, id, time, data }: BusEvent): string {

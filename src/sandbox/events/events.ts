@@ -2,6 +2,7 @@ import { compact, decodeFirst, JsonSyntaxError, type JsonNode } from '../go/json
 import { goAny, goString, pointerOf, textOf, typeError, type GoType } from '../go/struct.js'
 import { methodNotAllowed, type Answer, type Request } from '../http/exchange.js'
 import { busRefusal, MAX_EVENT_BYTES, type BusEvent } from './bus.js'
+import type { AcceptedEvent } from './event-list.js'
 import { eventAnswer, invalidField, missingField, tooLarge } from './event-answers.js'
 import { isRfc3339 } from './rfc3339.js'
 
@@ -30,8 +31,13 @@ const PUBLISH_REQUEST: GoType = {
  * The Event service and the bus behind it (docs/contract.md §10).
  *
  * @param subscriptions the events that count as published, the others being ignored; undefined: all are published
+ * @param onAccepted is called with each event before its answer is sent
  */
-export function createEvents(newId: () => string, subscriptions?: readonly Subscription[]): Events {
+export function createEvents(
+  newId: () => string,
+  subscriptions?: readonly Subscription[],
+  onAccepted: (event: AcceptedEvent) => void = () => undefined,
+): Events {
   const isSubscribed = (event: BusEvent): boolean =>
     subscriptions === undefined ||
     subscriptions.some(({ type, version }) => type === event.type && version === event.version)
@@ -41,7 +47,12 @@ export function createEvents(newId: () => string, subscriptions?: readonly Subsc
     if ('status' in json) return json
     const event = readEvent(app, json)
     if ('status' in event) return event
-    return busRefusal(event) ?? accepted(event.id === '' ? newId() : event.id, isSubscribed(event))
+    const refusal = busRefusal(event)
+    if (refusal !== undefined) return refusal
+    const id = event.id === '' ? newId() : event.id
+    const status = isSubscribed(event) ? 'published' : 'ignored'
+    onAccepted({ ...event, id, status })
+    return eventAnswer(200, { 'event-id': id, status, reason: REASONS[status] })
   }
 }
 
@@ -82,12 +93,7 @@ function badSyntax(moreInfo: string): Answer {
   return eventAnswer(400, { status: 400, type: 'bad_payload_syntax', message: 'Bad payload syntax', moreInfo })
 }
 
-function accepted(id: string, isSubscribed: boolean): Answer {
-  return eventAnswer(200, {
-    'event-id': id,
-    status: isSubscribed ? 'published' : 'ignored',
-    reason: isSubscribed
-      ? 'Message successfully published to the channel'
-      : 'Event was ignored as there are no subscriptions or consumers configured for this event',
-  })
-}
+const REASONS = {
+  published: 'Message successfully published to the channel',
+  ignored: 'Event was ignored as there are no subscriptions or consumers configured for this event',
+} as const

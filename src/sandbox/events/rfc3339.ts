@@ -5,11 +5,15 @@
 export function isRfc3339(text: string): boolean {
   const match = /^(\d{4})-(\d{2})-(\d{2})T(\d{1,2}):(\d{2}):(\d{2})(?:[.,]\d+)?(?:Z|[+-](\d{2}):(\d{2}))$/.exec(text)
   if (match === null) return false
-  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, zoneHour = 0, zoneMinute = 0] = match
-    .slice(1)
-    .map((part) => Number(part || 0))
-  const date = new Date(Date.UTC(2000, month - 1, day))
-  date.setUTCFullYear(year, month - 1, day)
-  const dayExists = date.getUTCMonth() === month - 1 && date.getUTCDate() === day
-  return dayExists && hour < 24 && minute < 60 && second < 60 && zoneHour <= 24 && zoneMinute < 60
+  const [, year, month, day, hour, minute, second, zoneHour = '0', zoneMinute = '0'] = match
+  const dayExists = Number(day) >= 1 && Number(day) <= daysOf(Number(year), Number(month))
+  const timeExists = Number(hour) < 24 && Number(minute) < 60 && Number(second) < 60
+  return dayExists && timeExists && Number(zoneHour) <= 24 && Number(zoneMinute) < 60
+}
+
+/** The days of a month, 1 to 12; 0 for any other number. */
+function daysOf(year: number, month: number): number {
+  if (month === 2) return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0 ? 29 : 28
+  if (month < 1 || month > 12) return 0
+  return [4, 6, 9, 11].includes(month) ? 30 : 31
 }

@@ -146,6 +146,7 @@ class Scanner {
   private string(): string {
     const start = this.at++
     for (;;) {
+      while (isOrdinary(this.text.charCodeAt(this.at))) this.at++
       const character = this.text[this.at]
       if (character === undefined || character < ' ') this.fail('in string literal')
       this.at++
@@ -194,6 +195,11 @@ class Scanner {
   }
 }
 
+/** Whether a character in a string literal neither ends the literal, nor begins an escape, nor is forbidden. NaN is not. */
+function isOrdinary(code: number): boolean {
+  return code >= 0x20 && code !== 0x22 && code !== 0x5c
+}
+
 function isDigit(character: string | undefined): boolean {
   return character !== undefined && character >= '0' && character <= '9'
 }
@@ -212,8 +218,12 @@ function quoteCharacter(character: string): string {
   return `'${character === '\\' ? '\\\\' : character}'`
 }
 
+/** A literal whose characters are ASCII, without escapes. */
+const PLAIN = /^[ -\[\]-~]*$/
+
 /** The string in a valid literal. Bytes that are not UTF-8 and lone surrogates become U+FFFD. */
 function decodeString(raw: string): string {
+  if (PLAIN.test(raw)) return raw.slice(1, -1)
   const text = Buffer.from(raw, 'latin1').toString('utf8')
   if (!text.includes('\\')) return text.slice(1, -1)
   const decoded: unknown = JSON.parse(text)

@@ -38,9 +38,12 @@ export function typeError(node: JsonNode, type: GoType, struct = '', path: reado
   if (type.kind === 'struct' && node.kind === 'object') {
     const inner = type.name.slice(type.name.lastIndexOf('.') + 1)
     for (const member of node.members) {
-      const field = Object.entries(type.fields).find(([name]) => sameKey(name, member.name))
-      const error = field && typeError(member.value, field[1], inner, [...path, field[0]])
-      if (error !== undefined) return error
+      const name = Object.hasOwn(type.fields, member.name)
+        ? member.name
+        : Object.keys(type.fields).find((field) => sameKey(field, member.name))
+      const field = name === undefined ? undefined : type.fields[name]
+      const error = name && field && typeError(member.value, field, inner, [...path, name])
+      if (error) return error
     }
   }
   if (type.kind === 'map' && node.kind === 'object')
@@ -67,9 +70,9 @@ function firstError(
   return undefined
 }
 
-/** Go matches keys case-insensitively. */
+/** Go matches keys case-insensitively. The name is ASCII, so that a key of another length is another key. */
 export function sameKey(name: string, key: string): boolean {
-  return name === key || name.toLowerCase() === key.toLowerCase()
+  return name === key || (name.length === key.length && name.toLowerCase() === key.toLowerCase())
 }
 
 /** The value of a field, which may be null; the last one when the field is repeated. */

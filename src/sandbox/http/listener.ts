@@ -62,7 +62,8 @@ export const DEFAULT_LIMITS: ListenerLimits = {
 
 export interface ListenerOptions {
   readonly front: Front
-  readonly report: ReportExchange
+  /** Absent: nothing is reported. */
+  readonly report?: ReportExchange
   /** Headers on every answer. */
   readonly headers?: Readonly<Record<string, string>>
   readonly limits?: Partial<ListenerLimits>
@@ -115,14 +116,16 @@ function whenFirstByteIs(socket: Socket, then: (byte: number) => void): void {
 }
 
 function plainServer(port: Port, options: ListenerOptions): HttpServer {
+  const listener = listenerOn(port, options)
   const server = createHttpServer((request, response) => {
-    answer(request, response, request.socket, port, options)
+    answer(request, response, request.socket, listener)
   })
   server.timeout = IDLE_TIMEOUT_MS
   return server
 }
 
 function secureServer(port: Port, options: ListenerOptions, tls: TlsOptions): Http2SecureServer {
+  const listener = listenerOn(port, options)
   const server = createSecureServer(
     {
       allowHTTP1: true,
@@ -135,7 +138,7 @@ function secureServer(port: Port, options: ListenerOptions, tls: TlsOptions): Ht
       ...(tls.asksForCertificate === true && { requestCert: true, rejectUnauthorized: false, ca: [] }),
     },
     (request, response) => {
-      answer(request, response, request.socket, port, options)
+      answer(request, response, request.socket, listener)
     },
   )
   server.setTimeout(IDLE_TIMEOUT_MS)
@@ -153,14 +156,24 @@ interface Incoming extends Readable {
 }
 type Outgoing = ServerResponse | Http2ServerResponse
 
-function answer(incoming: Incoming, outgoing: Outgoing, socket: Socket, port: Port, options: ListenerOptions): void {
-  const connection = port.connectionFrom(socket)
+/** What all requests to a port have in common. */
+interface Listener extends ListenerOptions {
+  readonly port: Port
+  readonly limits: ListenerLimits
+}
+
+function listenerOn(port: Port, options: ListenerOptions): Listener {
+  return { ...options, port, limits: { ...DEFAULT_LIMITS, ...options.limits } }
+}
+
+function answer(incoming: Incoming, outgoing: Outgoing, socket: Socket, listener: Listener): void {
+  const connection = listener.port.connectionFrom(socket)
   if (connection === undefined) return
   const drop = (): void => {
     connection.destroy()
   }
-  const limits = { ...DEFAULT_LIMITS, ...options.limits }
-  answerIn({ incoming, outgoing, socket, connection, drop, limits }, options).catch(drop)
+  const { limits } = listener
+  answerIn({ incoming, outgoing, socket, connection, drop, limits }, listener).catch(drop)
 }
 
 /** A request and its answer. */
@@ -175,24 +188,27 @@ interface Exchange {
   readonly limits: ListenerLimits
 }
 
-async function answerIn(exchange: Exchange, options: ListenerOptions): Promise<void> {
+async function answerIn(exchange: Exchange, { front, headers, report }: Listener): Promise<void> {
   const { incoming, outgoing, socket, connection, drop, limits } = exchange
-  const startMs = performance.now()
   const target = incoming.url ?? ''
   const head = headOf(incoming, target)
   const progress = { status: 0, isClosed: false }
-  const client = fingerprintOf(socket)
   outgoing.on('close', () => {
     progress.isClosed = true
-    const { status } = progress
-    options.report({ method: head.method, target, status, durationMs: Math.round(performance.now() - startMs), client })
   })
+  if (report !== undefined) {
+    const startMs = performance.now()
+    const client = fingerprintOf(socket)
+    outgoing.on('close', () => {
+      const { status } = progress
+      report({ method: head.method, target, status, durationMs: Math.round(performance.now() - startMs), client })
+    })
+  }
   incoming.on('error', () => undefined)
   runUnless(incoming, ['end', 'close'], limits.bodyTimeoutMs, drop)
   // A client that asks for more and more without reading the answers would fill the memory. It waits here until it is dropped.
   const slot = await waitForSlot(connection, limits.maxUnreadBytes)
-  const result =
-    progress.isClosed || incoming.destroyed ? 'gone' : await resultOf(incoming, head, socket, options.front)
+  const result = progress.isClosed || incoming.destroyed ? 'gone' : await resultOf(incoming, head, socket, front)
   if (result === 'gone') {
     slot.release()
     drop()
@@ -202,7 +218,7 @@ async function answerIn(exchange: Exchange, options: ListenerOptions): Promise<v
   progress.status = status
   const length = status === 204 || result.stream ? {} : { 'content-length': String(Buffer.byteLength(result.body)) }
   outgoing.statusCode = status
-  for (const [name, value] of Object.entries({ ...result.headers, ...options.headers, ...length })) {
+  for (const [name, value] of Object.entries({ ...result.headers, ...headers, ...length })) {
     outgoing.setHeader(name, value)
   }
   if (result.stream !== undefined && head.method !== 'HEAD') {
@@ -266,13 +282,16 @@ function stream({ outgoing, socket, drop, limits }: Exchange, body: string, star
   start({ send: write, end, cut: drop, onClose: (act) => void writable.on('close', act) })
 }
 
+/** Shared by all requests without a query: they only read it. */
+const NO_QUERY = new URLSearchParams()
+
 function headOf(incoming: Incoming, target: string): RequestHead {
   const mark = target.indexOf('?')
   const authority = incoming.headers[':authority'] ?? incoming.headers.host
   return {
     method: incoming.method ?? '',
     path: mark === -1 ? target : target.slice(0, mark),
-    query: new URLSearchParams(mark === -1 ? '' : target.slice(mark)),
+    query: mark === -1 ? NO_QUERY : new URLSearchParams(target.slice(mark)),
     host: (typeof authority === 'string' ? authority : '').replace(/:\d{0,5}$/, '').toLowerCase(),
     headers: incoming.headers,
   }

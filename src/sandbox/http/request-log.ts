@@ -7,15 +7,12 @@ const SHOWN_DIGITS = 16
  * Writes one line per request: time, listener, method, path without tokens, status (0 when the client left first), how long the
  * answer took, and the start of the fingerprint of the client's certificate.
  */
-export function createRequestLog(
-  listener: string,
-  log: ((line: string) => void) | undefined,
-  now: () => Date,
-): ReportExchange {
-  return ({ method, target, status, durationMs, client }) =>
-    log?.(
+export function createRequestLog(listener: string, log: (line: string) => void, now: () => Date): ReportExchange {
+  return ({ method, target, status, durationMs, client }) => {
+    log(
       `${now().toISOString()} ${listener} ${method} ${redactToken(target)} ${status} ${durationMs}ms${client === undefined ? '' : ` ${client.slice(0, SHOWN_DIGITS)}`}`,
     )
+  }
 }
 
 /** Anything as long as a token is redacted whatever its parameter is called: a token in a mistyped URL may still work. */

@@ -24,13 +24,18 @@ export interface AnswerSlot {
 export async function waitForSlot(socket: Socket, maxUnreadBytes: number): Promise<AnswerSlot> {
   const connection = connections.get(socket) ?? { unreadBytes: 0, unfinished: 0, waiting: [] }
   connections.set(socket, connection)
-  while (connection.unreadBytes > maxUnreadBytes || connection.unfinished >= MAX_UNFINISHED) {
-    await new Promise<void>((resolve) => connection.waiting.push(resolve))
-  }
-  connection.unfinished++
+  const hasRoom = (): boolean => connection.unreadBytes <= maxUnreadBytes && connection.unfinished < MAX_UNFINISHED
+  // The next answer is counted before it is woken, so that no other request takes its slot in between.
   const resume = (): void => {
-    for (const wake of connection.waiting.splice(0)) wake()
+    while (hasRoom()) {
+      const wake = connection.waiting.shift()
+      if (wake === undefined) return
+      connection.unfinished++
+      wake()
+    }
   }
+  if (hasRoom()) connection.unfinished++
+  else await new Promise<void>((resolve) => connection.waiting.push(resolve))
   const release = once(() => {
     connection.unfinished--
     resume()

@@ -15,8 +15,21 @@ export function isServiceUrl(text: string): boolean {
   const hostAndPort = authority.slice(authority.lastIndexOf('@') + 1)
   const host = hostAndPort.replace(/:\d{1,5}$/, '')
   if (!/^\[[0-9a-f:.]+\]$/i.test(host) && !isHostName(host)) return false
+  if (isShortHandAddress(host) || hasBadEscape(text)) return false
   // Without scheme and port Go takes the text for a path. It then needs a dot to look like a host.
   return scheme !== '' || text.includes(':') || text.includes('.')
+}
+
+/** An address of two or three numbers, such as 127.1 for 127.0.0.1. */
+function isShortHandAddress(host: string): boolean {
+  return /^\d+(?:\.\d+){1,2}\.?$/.test(host)
+}
+
+/** Go takes a query as it is, and decodes everything else. */
+function hasBadEscape(text: string): boolean {
+  const [beforeFragment = '', ...fragment] = text.split('#')
+  const [beforeQuery = ''] = beforeFragment.split('?')
+  return [beforeQuery, ...fragment].some((part) => /%(?![0-9a-f]{2})/i.test(part))
 }
 
 /** A host name begins and ends with a letter or a digit; one dot may follow. */

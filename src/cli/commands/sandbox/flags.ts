@@ -23,6 +23,9 @@ Examples:
       "$(jq -r .internalUrl ready.json)/v1/applications/tokens"
   # answer "ignored" to all events but one type
   $ kyconnect sandbox --subscribe order.created:v1
+  # list the accepted events in order of arrival (the newest 100,000), for a
+  # test's assertions; ?app= and ?type= select, DELETE empties the list
+  $ curl "$(jq -r .internalUrl ready.json)/sandbox/events?type=order.created"
 `
 
 export const sandboxCommand: CommandDefinition = (program, run) => {
@@ -36,7 +39,11 @@ export const sandboxCommand: CommandDefinition = (program, run) => {
     .option('--domain <name>', 'the domain of the cluster', 'kyma.local')
     .option('--connector-port <port>', 'the port of the Connector; 0: any free one', '0')
     .option('--gateway-port <port>', 'the port of the gateway; 0: any free one', '0')
-    .option('--internal-port <port>', 'the port of the internal token API; 0: any free one', '0')
+    .option(
+      '--internal-port <port>',
+      'the port of the internal API, for tokens and the list of events; 0: any free one',
+      '0',
+    )
     .option('--kubernetes-port <port>', 'the port of the Kubernetes API; 0: any free one', '0')
     .option('--central', 'central mode: tokens and certificates are for a tenant and a group')
     .addOption(
