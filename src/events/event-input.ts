@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import { Readable } from 'node:stream'
 
 /** Where lines of events come from. */
 export interface EventInput {
@@ -73,7 +74,9 @@ export function streamInput(stream: AsyncIterable<Uint8Array>): EventInput {
       return Buffer.from(buffer, byteOffset, byteLength)
     },
     close: async () => {
-      await iterator.return?.()
+      // The iterator of a stream waits for a read that is under way, and a pipe may stay silent.
+      if (stream instanceof Readable) stream.destroy()
+      else await iterator.return?.()
     },
   }
 }
