@@ -1,4 +1,4 @@
-import { ClientCertificateRefusedError, type KyconnectError } from '../errors.js'
+import { AnswerMalformedError, ClientCertificateRefusedError, type KyconnectError } from '../errors.js'
 import { objects, parseJsonObject, text } from '../json.js'
 import { refusalError } from '../transport/refusal.js'
 
@@ -13,7 +13,7 @@ export type Answered =
   /** Every event would get this answer. */
   | { readonly kind: 'fatal'; readonly error: KyconnectError }
   /** The answer belongs to another event. */
-  | { readonly kind: 'misplaced' }
+  | { readonly kind: 'misplaced'; readonly error: KyconnectError }
 
 interface Answer {
   readonly status: number
@@ -29,7 +29,7 @@ const what = 'the event'
  */
 export function readEventAnswer(answer: Answer, id: string, url: URL): Answered {
   const { status, contentType } = answer
-  if (status >= 200 && status < 300) return readAcceptance(answer.body, id)
+  if (status >= 200 && status < 300) return readAcceptance(answer.body, id, url)
   const body = answer.body.toString('utf8')
   const error = refusalError({ status, contentType, body, url }, what)
   if (status >= 500) return { kind: 'retry', error, mayBeProcessed: status !== 503 }
@@ -43,15 +43,26 @@ export function readEventAnswer(answer: Answer, id: string, url: URL): Answered 
   return { kind: 'fatal', error }
 }
 
-function readAcceptance(body: Buffer, id: string): Answered {
+function readAcceptance(body: Buffer, id: string, url: URL): Answered {
   // The usual answer, without reading all of it as JSON: it names the event, and says that it was published.
   if (body.includes(`"event-id":"${id}"`))
     return { kind: body.includes('"status":"ignored"') ? 'ignored' : 'published' }
-  const answer = parseJsonObject(body.toString('utf8'))
-  const answered = answer && text(answer, 'event-id')
   // Releases from 1.9 on may answer without a body.
-  if (answer === undefined || answered === undefined) return { kind: 'published' }
-  if (answered.toLowerCase() !== id.toLowerCase()) return { kind: 'misplaced' }
+  if (body.length === 0) return { kind: 'published' }
+  const answer = parseJsonObject(body.toString('utf8'))
+  if (answer === undefined) {
+    // A page of a proxy, for instance, says nothing about the event.
+    const error = new AnswerMalformedError(`${url.host} accepted ${what}, but its answer is not a JSON object`)
+    return { kind: 'retry', error, mayBeProcessed: true }
+  }
+  const answered = text(answer, 'event-id')
+  if (answered !== undefined && answered.toLowerCase() !== id.toLowerCase()) {
+    const error = new AnswerMalformedError(`${url.host} answered with the id of another event`, {
+      details: { sent: id, answered: answered.slice(0, 60) },
+      hints: ['check the URL, and what runs in front of the service'],
+    })
+    return { kind: 'misplaced', error }
+  }
   return { kind: text(answer, 'status') === 'ignored' ? 'ignored' : 'published' }
 }
 

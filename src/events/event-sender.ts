@@ -22,7 +22,7 @@ export interface SenderOwner<Item extends Sendable> {
   /** The next event; undefined when none has arrived: `wake` the sender then. */
   next(): Item | undefined
   onOutcome(item: Item, outcome: Outcome): void
-  /** The first failure since the last answer: what is being tried again. */
+  /** The first failure since the last answer: what is being tried again. Called at most every {@link reportEveryMs}. */
   onTrouble(error: KyconnectError): void
 }
 
@@ -61,6 +61,18 @@ export interface SenderCounts {
 
 const firstPauseMs = 200
 const longestPauseMs = 30_000
+/** A service that fails now and then must not fill the log. */
+const reportEveryMs = 30_000
+/** Time without requests for which a rate is made up for: timers are late. */
+const rateCreditMs = 20
+
+/** A connection, as the answers to what it sent are judged. */
+interface Connection<Item> {
+  readonly url: URL
+  readonly lane: Lane<Sending<Item>>
+  /** It was never sent a request before the answer to the one before. */
+  readonly isSequential: boolean
+}
 
 interface Sending<Item> {
   readonly item: Item
@@ -92,6 +104,7 @@ export class EventSender<Item extends Sendable> {
   #connectFailures = 0
   #connectAtMs = -Infinity
   #nextSendMs = -Infinity
+  #reportedMs = -Infinity
   #cancelTimer: (() => void) | undefined
   #timerMs = Infinity
   /** When the first failure since the last answer was; undefined while all is well. */
@@ -113,6 +126,9 @@ export class EventSender<Item extends Sendable> {
     })
     // Failures before anyone waits are reported to those who wait later.
     this.#done.catch(() => undefined)
+    // While it pauses after a failure, no connection notices that the run was ended.
+    deps.signal.addEventListener('abort', this.#abort, { once: true })
+    if (deps.signal.aborted) this.#abort()
   }
 
   get counts(): SenderCounts {
@@ -160,7 +176,12 @@ export class EventSender<Item extends Sendable> {
   close(): void {
     this.#isStopped = true
     this.#cancelTimer?.()
+    this.#deps.signal.removeEventListener('abort', this.#abort)
     for (const lane of this.#lanes) lane.close()
+  }
+
+  readonly #abort = (): void => {
+    this.#fail(this.#deps.signal.reason)
   }
 
   #fail(error: unknown): void {
@@ -205,13 +226,15 @@ export class EventSender<Item extends Sendable> {
   #connect(route: Route, url: URL): void {
     let hasAnswered = false
     const { trace, signal } = this.#deps
+    const openedMs = this.#deps.monotonic()
+    const isSequential = this.#pipelining.window === 1
     const lane: Lane<Sending<Item>> = new Lane<Sending<Item>>(
       route,
       url,
       {
         onResult: (sending, result) => {
           hasAnswered ||= result.kind === 'answered'
-          this.#onResult(sending, result, url, lane)
+          this.#onResult(sending, result, { url, lane, isSequential })
         },
         onCapacity: () => {
           this.#fill(lane)
@@ -220,7 +243,7 @@ export class EventSender<Item extends Sendable> {
         },
         onEnd: (error) => {
           this.#lanes.delete(lane)
-          this.#onLaneEnd(error, hasAnswered)
+          this.#onLaneEnd(error, hasAnswered, openedMs)
         },
       },
       { pipelining: this.#pipelining, trace, signal },
@@ -228,20 +251,19 @@ export class EventSender<Item extends Sendable> {
     this.#lanes.add(lane)
   }
 
-  #onLaneEnd(error: KyconnectError | undefined, hasAnswered: boolean): void {
+  #onLaneEnd(error: KyconnectError | undefined, hasAnswered: boolean, openedMs: number): void {
     if (this.#isStopped) return
-    if (this.#deps.signal.aborted) {
-      this.#fail(this.#deps.signal.reason)
-      return
-    }
     if (hasAnswered || error === undefined) this.#connectFailures = 0
     else {
       if (!isPassing(error)) {
         this.#fail(error)
         return
       }
-      this.#connectFailures++
-      this.#connectAtMs = this.#deps.monotonic() + this.#pauseMs(this.#connectFailures)
+      // Connections that were opened together fail together, and count as one failure.
+      if (openedMs >= this.#connectAtMs) {
+        this.#connectFailures++
+        this.#connectAtMs = this.#deps.monotonic() + this.#pauseMs(this.#connectFailures)
+      }
       if (!this.#noteTrouble(error)) return
     }
     this.#pump()
@@ -255,27 +277,22 @@ export class EventSender<Item extends Sendable> {
     }
   }
 
-  /** The next event that may be sent now. */
+  /** The next event that may be sent now, if the rate allows one. */
   #take(): Sending<Item> | undefined {
-    if (this.#options.ratePerSecond !== undefined && !this.#takeTurn(this.#options.ratePerSecond)) return undefined
+    const { ratePerSecond } = this.#options
+    if (ratePerSecond === undefined) return this.#takeAny()
+    const now = this.#deps.monotonic()
+    if (this.#nextSendMs > now) {
+      this.#wakeAfter(this.#nextSendMs - now)
+      return undefined
+    }
     const found = this.#takeAny()
-    if (found === undefined && this.#options.ratePerSecond !== undefined) this.#nextSendMs = -Infinity
+    if (found !== undefined) this.#nextSendMs = Math.max(this.#nextSendMs, now - rateCreditMs) + 1000 / ratePerSecond
     return found
   }
 
   #takeAny(): Sending<Item> | undefined {
     return this.#ready.shift() ?? this.#takeDue() ?? this.#takeNew()
-  }
-
-  /** Whether the rate allows a request now; if so, the next one waits. */
-  #takeTurn(perSecond: number): boolean {
-    const now = this.#deps.monotonic()
-    if (this.#nextSendMs > now) {
-      this.#wakeAfter(this.#nextSendMs - now)
-      return false
-    }
-    this.#nextSendMs = Math.max(this.#nextSendMs, now - 100) + 1000 / perSecond
-    return true
   }
 
   #takeDue(): Sending<Item> | undefined {
@@ -305,7 +322,7 @@ export class EventSender<Item extends Sendable> {
     }
   }
 
-  #onResult(sending: Sending<Item>, result: LaneResult, url: URL, lane: Lane<Sending<Item>>): void {
+  #onResult(sending: Sending<Item>, result: LaneResult, { url, lane, isSequential }: Connection<Item>): void {
     if (result.kind === 'unanswered') {
       if (this.#isStopped) return
       if (result.fate !== 'maybe-processed') this.#ready.push(sending)
@@ -328,9 +345,13 @@ export class EventSender<Item extends Sendable> {
         this.#fail(answered.error)
         break
       case 'misplaced':
-        // Whatever is in front of the service mixes up answers: none on this connection can be trusted.
+        if (isSequential) {
+          this.#fail(answered.error)
+          break
+        }
+        // The server mixes up answers to requests that are sent together: none on this connection can be trusted.
         this.#pipelining.giveUp()
-        this.#retry(sending, undefined, true)
+        this.#retry(sending, answered.error, true)
         lane.close()
         break
     }
@@ -375,7 +396,10 @@ export class EventSender<Item extends Sendable> {
     const now = this.#deps.monotonic()
     if (this.#troubledSinceMs === undefined) {
       this.#troubledSinceMs = now
-      this.#owner.onTrouble(error)
+      if (now - this.#reportedMs >= reportEveryMs) {
+        this.#reportedMs = now
+        this.#owner.onTrouble(error)
+      }
     }
     if (now - this.#troubledSinceMs < this.#options.retryForMs) return true
     this.#fail(error)

@@ -89,8 +89,12 @@ export class LinePublisher {
   /** Publishes until the input ends. @throws RejectedEventsError, and what the sender, the reader and the files throw */
   async run(): Promise<void> {
     this.#sender.wake()
-    // The end of the input is reported by `finish`; a failure of reading, too.
-    await this.#sender.done
+    try {
+      await this.#sender.done
+    } catch (error) {
+      // What ended the reading explains more than a failure after it.
+      throw this.#failure ?? error
+    }
     if (this.#failure !== undefined) throw this.#failure
   }
 
@@ -100,6 +104,16 @@ export class LinePublisher {
   }
 
   #next(): LineItem | undefined {
+    try {
+      return this.#nextEvent()
+    } catch (error) {
+      // The checkpoint could not be written.
+      this.#end(error)
+      return undefined
+    }
+  }
+
+  #nextEvent(): LineItem | undefined {
     const { reader, encoder, keyOf } = this.#lines
     while (this.#failure === undefined && this.#window.hasRoom()) {
       const line = reader.take()
@@ -121,10 +135,8 @@ export class LinePublisher {
   }
 
   #settle({ line, number }: LineItem, outcome: Outcome): void {
-    if (outcome.kind === 'rejected') {
-      this.#reject(line, number, outcome)
-      if (this.#failure !== undefined) throw this.#failure
-    } else {
+    if (outcome.kind === 'rejected') this.#reject(line, number, outcome)
+    else {
       const { kind } = outcome
       this.#totals = { ...this.#totals, [kind]: this.#totals[kind] + 1 }
       this.#window.settle(number, kind)

@@ -39,7 +39,7 @@ function definePublish(events: Command, run: Run): void {
     .optionsGroup('One event:')
     .option('--type <type>', 'event-type: lower case, such as order.created')
     .option('--type-version <version>', 'event-type-version: at most 4 lower-case letters and digits, such as v1')
-    .option('--data <json>', 'the data; @<file> reads a file, @- standard input')
+    .option('--data <json>', 'the data; @<file> reads a file, - standard input')
     .option('--id <uuid>', 'event-id (default: a new one)')
     .option('--time <time>', 'event-time, RFC 3339 (default: now)')
     .optionsGroup('Many events:')

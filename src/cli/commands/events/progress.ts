@@ -1,3 +1,4 @@
+import type { Counts } from '../../../events/checkpoint-slot.js'
 import type { LinePublisher } from '../../../events/publish-lines.js'
 
 /** What is known of the run. */
@@ -6,19 +7,25 @@ interface Run {
   readonly ms: number
   /** Bytes of the input, where that is known. */
   readonly size: number | undefined
-  /** The offset at which it began. */
-  readonly from: number
+  /** Where it began, and what earlier runs had done. */
+  readonly before: { readonly offset: number; readonly counts: Counts }
 }
 
 /** `12,345 published, 2 rejected (5,120/s, 3 min left)` */
-export function describeProgress({ totals, position }: LinePublisher, { ms, size, from }: Run): string {
+export function describeProgress({ totals, position }: LinePublisher, { ms, size, before }: Run): string {
   const count = (number: number): string => Math.round(number).toLocaleString('en-US')
   const { published, ignored, rejected } = totals
-  const done = published + ignored + rejected
+  const done = sum(totals) - sum(before.counts)
   const speed = ms > 0 ? `${count((done * 1000) / ms)}/s` : ''
   const left =
-    size === undefined || position <= from ? '' : `, ${timeLeft(((size - position) * ms) / (position - from))}`
+    size === undefined || position <= before.offset
+      ? ''
+      : `, ${timeLeft(((size - position) * ms) / (position - before.offset))}`
   return `${count(published)} published${ignored > 0 ? `, ${count(ignored)} ignored` : ''}${rejected > 0 ? `, ${count(rejected)} rejected` : ''} (${speed}${left})`
+}
+
+function sum({ published, ignored, rejected }: Counts): number {
+  return published + ignored + rejected
 }
 
 function timeLeft(ms: number): string {

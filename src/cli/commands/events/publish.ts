@@ -6,6 +6,7 @@ import { parseKeyPointer } from '../../../events/event-key.js'
 import type { SenderOptions } from '../../../events/event-sender.js'
 import { nameFileError } from '../../../events/file-error.js'
 import { openLines } from '../../../events/open-lines.js'
+import { orAborted } from '../../../events/or-aborted.js'
 import { publishOne } from '../../../events/publish-one.js'
 import { LinePublisher, type Totals } from '../../../events/publish-lines.js'
 import { RejectsFile } from '../../../events/rejects-file.js'
@@ -16,6 +17,7 @@ import { warnOfExpiry } from '../../output/identity-report.js'
 import { jsonLine } from '../../output/json-document.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer, type ProgressRenderer } from '../../output/progress-renderer.js'
+import { shellWord } from '../../../shell-word.js'
 import { readAll } from '../../read-all.js'
 import { namedProfile, type NetworkOptions, parseCount, routeChoice } from '../../route-choice.js'
 import { describeProgress } from './progress.js'
@@ -44,6 +46,8 @@ const defaultRetryForMs = 5 * 60_000
 /** Milliseconds for which Ctrl-C waits for the answers to what was sent. */
 const drainMs = 5000
 const progressEveryMs = 200
+/** What a run without a checkpoint continues from. */
+const nothingBefore = { offset: 0, counts: { published: 0, ignored: 0, rejected: 0 } }
 
 export async function runPublish(options: PublishOptions, context: Context): Promise<void> {
   const sending = parseSending(options)
@@ -110,34 +114,28 @@ async function runMany(file: string, options: PublishOptions, setUp: SetUp, cont
   const keyOf = options.key === undefined ? undefined : parseKeyPointer(options.key)
   const maxRejects = options.maxRejects === undefined ? Infinity : parseCount(options.maxRejects, '--max-rejects', 0)
   const controller = new AbortController()
-  const reading = new AbortController()
   const input = await openInput(file, context)
   const checkpoint =
     options.checkpoint === undefined ? undefined : await Checkpoint.open(options.checkpoint, kyconnect.checkpointDeps())
   let rejects: RejectsFile | undefined
   let publisher: LinePublisher | undefined
   let interruption: unknown
-  const onAbort = (): void => {
-    reading.abort(runtime.signal.reason)
-  }
-  runtime.signal.addEventListener('abort', onAbort, { once: true })
   const counter = await createCounter(options.json === true || options.verbose === true, context)
   try {
     const resumedAt = checkpoint === undefined || checkpoint.found.offset === 0 ? undefined : checkpoint.found.offset
     rejects = options.rejects === undefined ? undefined : await RejectsFile.open(options.rejects, resumedAt)
     if (rejects !== undefined) checkpoint?.syncFirst(rejects)
-    const reader = await openLines(input, checkpoint, reading.signal)
+    const reader = await openLines(input, checkpoint, runtime.signal)
     const seed = checkpoint?.found.seed ?? runtime.randomHex(16)
     const encoder = new EventEncoder({ source, seed, now: runtime.now })
     const started = runtime.monotonic()
+    const before = checkpoint?.found ?? nothingBefore
     let shownMs = started
     const show = (): void => {
       const now = runtime.monotonic()
       if (now - shownMs < progressEveryMs || publisher === undefined) return
       shownMs = now
-      counter.show(
-        describeProgress(publisher, { ms: now - started, size: input.size, from: checkpoint?.found.offset ?? 0 }),
-      )
+      counter.show(describeProgress(publisher, { ms: now - started, size: input.size, before }))
     }
     publisher = new LinePublisher(
       { reader, encoder, checkpoint, rejects, maxRejects, keyOf },
@@ -157,14 +155,13 @@ async function runMany(file: string, options: PublishOptions, setUp: SetUp, cont
       },
     )
     try {
-      await publisher.run()
+      await orAborted(publisher.run(), runtime.signal)
     } catch (error) {
       if (!runtime.signal.aborted) throw error
       interruption = runtime.signal.reason
       await publisher.stop(drainMs)
     }
   } finally {
-    runtime.signal.removeEventListener('abort', onAbort)
     counter.stop()
     controller.abort(runtime.signal.reason)
     const totals = publisher?.totals
@@ -181,7 +178,7 @@ async function runMany(file: string, options: PublishOptions, setUp: SetUp, cont
   if (rejected > 0) {
     throw new RejectedEventsError(`${rejected} ${rejected === 1 ? 'event was' : 'events were'} rejected`, {
       details: { rejected },
-      hints: [`see the reasons: jq -r '"\\(.offset) \\(.reason)"' ${options.rejects ?? ''}`],
+      hints: [`see the reasons: jq -r '"\\(.offset) \\(.reason)"' ${shellWord(options.rejects ?? '')}`],
     })
   }
 }
@@ -190,18 +187,18 @@ function describeTotals({ published, ignored, rejected, retried, maybeTwice }: T
   return `published ${published}, ignored ${ignored} (nothing subscribes), rejected ${rejected}, retried ${retried}, maybe twice ${maybeTwice}`
 }
 
-async function openInput(file: string, { stdin }: Context): Promise<EventInput> {
+async function openInput(file: string, { stdin, runtime: { signal } }: Context): Promise<EventInput> {
   if (file === '-') return streamInput(stdin.stream())
   try {
-    return await openInputFile(file)
+    return await openInputFile(file, signal)
   } catch (error) {
     throw nameFileError(error, `open ${file}`, '--file')
   }
 }
 
 async function readData(data: string, context: Context): Promise<string> {
+  if (data === '-' || data === '@-') return readAll(context.stdin.stream(), context.runtime.signal)
   if (!data.startsWith('@')) return data
-  if (data === '@-') return readAll(context.stdin.stream(), context.runtime.signal)
   return readGivenFile(data.slice(1), '--data', context)
 }
 

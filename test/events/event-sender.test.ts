@@ -1,0 +1,564 @@
+import { readFile } from 'node:fs/promises'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import {
+  AnswerMalformedError,
+  ClientCertificateRefusedError,
+  InterruptedError,
+  NetworkError,
+  RequestRefusedError,
+  ServiceFailedError,
+} from '../../src/errors.js'
+import {
+  makeAuthority,
+  makeServerCertificate,
+  openssl,
+  type ServerCertificate,
+  signCsr,
+  temporaryFolder,
+} from '../support/certificates.js'
+import {
+  answer,
+  cancellable,
+  idOf,
+  published,
+  quickClock,
+  receivedId,
+  runSender,
+  testEvents,
+} from '../support/event-runs.js'
+import { laneRoute } from '../support/lane-runs.js'
+import {
+  type LaneServer,
+  type ReceivedPost,
+  type Script,
+  type ServedConnection,
+  startLaneServer,
+} from '../support/lane-server.js'
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>
+let authority: Awaited<ReturnType<typeof makeAuthority>>
+let certificate: ServerCertificate
+let ca = ''
+let server: LaneServer | undefined
+
+beforeAll(async () => {
+  folder = await temporaryFolder('event-sender')
+  authority = await makeAuthority(folder.path, 'ca', 'ec')
+  ca = await readFile(authority.certificateFile, 'utf8')
+  certificate = await makeServerCertificate(folder.path, authority, ['gateway.kyma.local'])
+})
+afterAll(() => folder.remove())
+afterEach(async () => {
+  await server?.stop()
+  server = undefined
+})
+
+async function serve(script: Script): Promise<LaneServer> {
+  server = await startLaneServer(certificate, script)
+  return server
+}
+
+/** Answers each POST with what the function returns. */
+function answering(give: (post: ReceivedPost, connection: ServedConnection) => string): Script {
+  return (posts, connection) => {
+    for (const post of posts) connection.socket.write(give(post, connection))
+  }
+}
+
+const half = (text: string): string => text.slice(0, Math.floor(text.length / 2))
+const idsOf = (received: readonly string[]): string[] => received.map((body) => receivedId({ body }))
+
+/** What a server does to one POST; it then reads nothing more from that connection. */
+interface Fault {
+  readonly name: string
+  /** Whether an event may have been processed without an answer. */
+  readonly losesAnswers: boolean
+  readonly timeoutMs?: number
+  readonly strike: (post: ReceivedPost, connection: ServedConnection) => void
+}
+
+const faults: readonly Fault[] = [
+  {
+    name: 'a reset before the answer',
+    losesAnswers: true,
+    strike: (_, { reset }) => {
+      reset()
+    },
+  },
+  {
+    name: 'a reset in the answer',
+    losesAnswers: true,
+    strike: (post, { socket, reset }) => {
+      socket.write(half(published(post)), reset)
+    },
+  },
+  {
+    name: 'a reset after the answer',
+    losesAnswers: true,
+    strike: (post, { socket, reset }) => {
+      socket.write(published(post), reset)
+    },
+  },
+  {
+    name: 'an end before the answer',
+    losesAnswers: true,
+    strike: (_, { socket }) => {
+      socket.end()
+    },
+  },
+  {
+    name: 'an announced end',
+    losesAnswers: false,
+    strike: (post, { socket }) => {
+      socket.end(published(post, 'connection: close'))
+    },
+  },
+  { name: 'silence', losesAnswers: true, timeoutMs: 300, strike: () => undefined },
+  {
+    name: 'silence in the answer',
+    losesAnswers: true,
+    timeoutMs: 300,
+    strike: (post, { socket }) => {
+      socket.write(half(published(post)))
+    },
+  },
+  {
+    name: 'garbage',
+    losesAnswers: true,
+    strike: (_, { socket }) => {
+      socket.write('garbage\r\n\r\ngarbage')
+    },
+  },
+]
+
+describe('no event is lost, and each has one outcome', () => {
+  describe.each([
+    { where: 'on the first requests of a connection', every: 3 },
+    { where: 'on a connection with a full window', every: 97 },
+  ])('$where', ({ every }) => {
+    describe.each([
+      { kind: 'without keys', keys: undefined },
+      { kind: 'with keys', keys: 20 },
+    ])('$kind', ({ keys }) => {
+      test.each(faults)('$name', async ({ strike, losesAnswers, timeoutMs }) => {
+        let arrived = 0
+        let struck = 0
+        /** How often the service processed an event. */
+        const processed = new Map<string, number>()
+        const ended = new Set<ServedConnection>()
+        const { port, received } = await serve((posts, connection) => {
+          for (const post of posts) {
+            if (ended.has(connection)) return
+            const id = receivedId(post)
+            processed.set(id, (processed.get(id) ?? 0) + 1)
+            if (++arrived % every === 0 && struck < 6) {
+              struck++
+              ended.add(connection)
+              strike(post, connection)
+            } else connection.socket.write(published(post))
+          }
+        })
+        const events = testEvents(800, keys)
+        const run = runSender(laneRoute(port, ca, { timeoutMs: timeoutMs ?? 20_000 }), events)
+        expect(await run.ended).toBeUndefined()
+        expect(struck).toBe(6)
+        expect([...run.outcomes.keys()].sort()).toEqual(events.map(({ id }) => id))
+        expect(
+          [...run.outcomes.values()].filter(([first, ...more]) => first?.kind !== 'published' || more.length > 0),
+        ).toEqual([])
+        expect([...processed.keys()].sort()).toEqual(events.map(({ id }) => id))
+        const twice = [...processed.values()].filter((times) => times > 1).length
+        const { retried, maybeTwice } = run.counts()
+        expect(maybeTwice).toBeGreaterThanOrEqual(twice)
+        expect(retried).toBeGreaterThanOrEqual(maybeTwice)
+        if (losesAnswers) expect(retried).toBeGreaterThan(0)
+        else expect([twice, retried, maybeTwice]).toEqual([0, 0, 0])
+        if (keys !== undefined) expectOrderWithinKeys(received, keys)
+      })
+    })
+  })
+})
+
+/** An event is sent only after the one before with the same key was answered, and is then never sent again. */
+function expectOrderWithinKeys(received: readonly string[], keys: number): void {
+  const numbers = idsOf(received).map((id) => Number(id.slice(-12)))
+  const last = new Map<number, number>()
+  const outOfOrder = numbers.filter((number) => {
+    const before = last.get(number % keys) ?? -1
+    last.set(number % keys, number)
+    return number < before
+  })
+  expect(outOfOrder).toEqual([])
+}
+
+test('of events with the same key, no two are unanswered at the same time', async () => {
+  const unanswered = new Map<string, number>()
+  let most = 0
+  const { port } = await serve((posts, { socket }) => {
+    for (const post of posts) {
+      const key = /"data":"([^"]+)"/.exec(post.body)?.[1] ?? ''
+      unanswered.set(key, (unanswered.get(key) ?? 0) + 1)
+      most = Math.max(most, unanswered.get(key) ?? 0)
+      setTimeout(() => {
+        unanswered.set(key, (unanswered.get(key) ?? 0) - 1)
+        socket.write(published(post))
+      }, 2)
+    }
+  })
+  const run = runSender(laneRoute(port, ca), testEvents(400, 7), { concurrency: 8 })
+  expect(await run.ended).toBeUndefined()
+  expect(run.outcomes.size).toBe(400)
+  expect(most).toBe(1)
+})
+
+test('events of a connection that announces its end are neither retried nor counted as maybe twice', async () => {
+  const { port, received, connections } = await serve((posts, { socket }) => {
+    for (const post of posts) {
+      if (post.index === 40) {
+        socket.end(published(post, 'connection: close'))
+        return
+      }
+      socket.write(published(post))
+    }
+  })
+  const run = runSender(laneRoute(port, ca), testEvents(2000))
+  expect(await run.ended).toBeUndefined()
+  expect(run.outcomes.size).toBe(2000)
+  expect(run.counts()).toEqual({ retried: 0, maybeTwice: 0 })
+  expect(run.troubles).toEqual([])
+  expect(connections()).toBeGreaterThanOrEqual(49)
+  // What was pipelined after the announcement was sent again.
+  expect(received.length).toBeGreaterThan(2000)
+})
+
+test('a server that drops pipelined requests is sent one at a time, and the owner learns it once', async () => {
+  const { port } = await serve((posts, { socket }) => {
+    const [first, ...dropped] = posts
+    if (first !== undefined) socket.write(published(first))
+    if (dropped.length > 0) socket.end()
+  })
+  const run = runSender(laneRoute(port, ca), testEvents(300))
+  expect(await run.ended).toBeUndefined()
+  expect(run.outcomes.size).toBe(300)
+  expect(run.timesGivenUp()).toBe(1)
+})
+
+describe('answers', () => {
+  const page = (title: string): string => `<html><head><title>${title}</title></head><body>${title}</body></html>`
+
+  test.each([
+    ['503', () => answer(503, 'text/html', page('503 Service Temporarily Unavailable')), 0],
+    ['429', () => answer(429, 'text/plain', 'slow down'), 0],
+    ['500 of the bus', () => answer(500, 'text/plain', 'dial tcp: connection refused'), 1],
+    ['502', () => answer(502, 'text/html', page('502 Bad Gateway')), 1],
+    ['200 with a page of a proxy', () => answer(200, 'text/html', page('Log in')), 1],
+  ])('after %s the event is sent again', async (_, failure, maybeTwicePerRetry) => {
+    const failed = new Set<string>()
+    const { port, received } = await serve(
+      answering((post) => {
+        const id = receivedId(post)
+        if (failed.size >= 50 || failed.has(id)) return published(post)
+        failed.add(id)
+        return failure()
+      }),
+    )
+    const run = runSender(laneRoute(port, ca), testEvents(300))
+    expect(await run.ended).toBeUndefined()
+    expect([...run.outcomes.values()].map((list) => list.length)).toEqual(Array.from({ length: 300 }, () => 1))
+    expect(received).toHaveLength(350)
+    expect(run.counts()).toEqual({ retried: 50, maybeTwice: 50 * maybeTwicePerRetry })
+  })
+
+  test.each([
+    [
+      'the page of the ingress that refuses the certificate',
+      () => answer(400, 'text/html', page('400 The SSL certificate error')),
+      ClientCertificateRefusedError,
+    ],
+    [
+      'the page of the ingress for another App',
+      () => answer(403, 'text/html', page('403 Forbidden')),
+      ClientCertificateRefusedError,
+    ],
+    ['the default backend', () => answer(404, 'text/plain', 'default backend - 404'), RequestRefusedError],
+  ])('%s ends the run', async (_, refusal, error) => {
+    const { port } = await serve(answering((post) => (receivedId(post) === idOf(20) ? refusal() : published(post))))
+    const run = runSender(laneRoute(port, ca), testEvents(1000), { concurrency: 1 })
+    expect(await run.ended).toBeInstanceOf(error)
+    expect(run.outcomes.get(idOf(20))).toBeUndefined()
+    expect(run.outcomes.size).toBeGreaterThanOrEqual(20)
+    expect([...run.outcomes.values()].flat().every(({ kind }) => kind === 'published')).toBe(true)
+  })
+
+  test('a rejection is the outcome of its event, and the others go on', async () => {
+    const body = JSON.stringify({
+      status: 400,
+      type: 'validation_violation',
+      message: 'Invalid field',
+      details: [{ field: 'event-time', type: 'invalid_field', message: 'Invalid field' }],
+    })
+    const { port } = await serve(
+      answering((post) => (receivedId(post).endsWith('7') ? answer(400, 'application/json', body) : published(post))),
+    )
+    const run = runSender(laneRoute(port, ca), testEvents(200))
+    expect(await run.ended).toBeUndefined()
+    const rejected = [...run.outcomes].filter(([, [outcome]]) => outcome?.kind === 'rejected').map(([id]) => id)
+    expect(rejected.sort()).toEqual(Array.from({ length: 20 }, (_, index) => idOf(index * 10 + 7)))
+    expect(run.outcomes.get(idOf(7))).toEqual([
+      { kind: 'rejected', reason: 'event-time: Invalid field', field: 'event-time', status: 400 },
+    ])
+  })
+
+  test('an answer for another event is given to none, and requests are then sent one at a time', async () => {
+    let swapped = false
+    const { port } = await serve((posts, { socket }) => {
+      const [first, second] = posts
+      if (!swapped && first !== undefined && second !== undefined) {
+        swapped = true
+        socket.write([second, first, ...posts.slice(2)].map((post) => published(post)).join(''))
+        return
+      }
+      for (const post of posts) socket.write(published(post))
+    })
+    const run = runSender(laneRoute(port, ca), testEvents(200))
+    expect(await run.ended).toBeUndefined()
+    expect([...run.outcomes.values()].every((list) => list.length === 1)).toBe(true)
+    expect(run.outcomes.size).toBe(200)
+    expect(run.timesGivenUp()).toBe(1)
+    expect(run.counts().maybeTwice).toBeGreaterThanOrEqual(2)
+  })
+
+  test('a server that always answers with another id ends the run, and not after endless repetitions', async () => {
+    const { port, received } = await serve(answering(() => published({ body: `{"event-id":"${idOf(999_999)}"}` })))
+    const run = runSender(laneRoute(port, ca), testEvents(200))
+    const error = await run.ended
+    expect(error).toBeInstanceOf(AnswerMalformedError)
+    expect(run.outcomes.size).toBe(0)
+    expect(received.length).toBeLessThan(20)
+  })
+})
+
+describe('pauses and limits', () => {
+  const closedPort = async (): Promise<number> => {
+    const { port } = await serve(() => undefined)
+    await server?.stop()
+    server = undefined
+    return port
+  }
+
+  test('the run ends with the last error once nothing has succeeded for the given time', async () => {
+    const clock = quickClock()
+    const port = await closedPort()
+    const run = runSender(laneRoute(port, ca), testEvents(10), { retryForMs: 300_000 }, clock)
+    const error = await run.ended
+    expect(error).toBeInstanceOf(NetworkError)
+    expect(error).toMatchObject({ reason: 'ECONNREFUSED' })
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(300_000)
+    expect(clock.monotonic()).toBeLessThan(340_000)
+    expect(run.counts()).toEqual({ retried: 0, maybeTwice: 0 })
+  })
+
+  test('a success starts the time anew', async () => {
+    const clock = quickClock()
+    let lastMs = 0
+    const { port } = await serve(
+      answering((post) => {
+        // One success every 200 s is enough.
+        if (clock.monotonic() - lastMs < 200_000) return answer(503, 'text/plain', 'busy')
+        lastMs = clock.monotonic()
+        return published(post)
+      }),
+    )
+    const run = runSender(laneRoute(port, ca), testEvents(6), { retryForMs: 300_000 }, clock)
+    expect(await run.ended).toBeUndefined()
+    expect(run.outcomes.size).toBe(6)
+    expect(clock.monotonic()).toBeGreaterThan(600_000)
+  })
+
+  test.each([
+    ['events that fail', 0, () => 200],
+    ['events that fail', 1, (attempt: number) => Math.min(30_000, 200 * 2 ** attempt)],
+  ])('the pauses of %s are random, from 0.2 s to 30 s: random number %d', async (_, random, expected) => {
+    const clock = quickClock()
+    const { port } = await serve(answering(() => answer(503, 'text/plain', 'busy')))
+    const run = runSender(
+      laneRoute(port, ca),
+      testEvents(1),
+      { concurrency: 1, retryForMs: random === 0 ? 2000 : 200_000 },
+      { ...clock, random: () => random },
+    )
+    expect(await run.ended).toBeInstanceOf(ServiceFailedError)
+    expect(clock.pausesMs.length).toBeGreaterThan(8)
+    expect(clock.pausesMs).toEqual(clock.pausesMs.map((_pause, index) => expected(index + 1)))
+  })
+
+  test('connections that fail together are one failure: the next try is soon', async () => {
+    const { port } = await serve(answering((post) => published(post)))
+    let left = 3000
+    const stopping = server
+    const events = (function* () {
+      for (const event of testEvents(3000)) {
+        if (--left === 500) void stopping?.stop()
+        yield event
+      }
+    })()
+    const clock = quickClock()
+    const run = runSender(
+      laneRoute(port, ca),
+      events,
+      { concurrency: 16, retryForMs: 10_000 },
+      { ...clock, random: () => 1 },
+    )
+    expect(await run.ended).toBeInstanceOf(NetworkError)
+    // After 0.4, 0.8, 1.6, 3.2 and 6.4 s. Were they sixteen failures, the first pause would be one of 30 s.
+    expect(clock.pausesMs.filter((pauseMs) => pauseMs > 300).length).toBeGreaterThanOrEqual(5)
+    expect(Math.max(...clock.pausesMs)).toBeLessThanOrEqual(6400)
+    server = undefined
+  })
+
+  test('trouble that comes and goes is reported at most every 30 s', async () => {
+    let count = 0
+    const { port } = await serve(
+      answering((post) => (++count % 3 === 0 ? answer(503, 'text/plain', 'busy') : published(post))),
+    )
+    const started = performance.now()
+    const run = runSender(laneRoute(port, ca), testEvents(1000), { concurrency: 1 })
+    expect(await run.ended).toBeUndefined()
+    // The time of this run is a hundred times as fast.
+    expect(run.troubles.length).toBeLessThanOrEqual(1 + ((performance.now() - started) * 100) / 30_000)
+    expect(run.troubles.length).toBeGreaterThan(0)
+  })
+
+  test.each([
+    ['that are all there', 300],
+    ['that arrive one by one', 1],
+  ])('the rate is kept with events %s', async (_, together) => {
+    const times: number[] = []
+    const { port } = await serve(
+      answering((post) => {
+        times.push(performance.now())
+        return published(post)
+      }),
+    )
+    const perSecond = 200
+    const events = testEvents(300).flatMap((event, index) =>
+      (index + 1) % together === 0 ? [event, undefined] : [event],
+    )
+    const realTime = { monotonic: () => performance.now(), after: cancellable }
+    const run = runSender(laneRoute(port, ca), events, { ratePerSecond: perSecond }, realTime)
+    const waking = setInterval(() => {
+      run.sender.wake()
+    }, 1)
+    expect(await run.ended).toBeUndefined()
+    clearInterval(waking)
+    expect(times).toHaveLength(300)
+    const [first = 0, last = 0] = [times[0], times.at(-1)]
+    // Up to 20 ms may be made up for.
+    expect(last - first).toBeGreaterThan((299 * 1000) / perSecond - 20 - 50)
+  })
+
+  test('Ctrl-C ends a pause at once', async () => {
+    const controller = new AbortController()
+    const port = await closedPort()
+    const reason = new InterruptedError('interrupted')
+    const run = runSender(
+      laneRoute(port, ca),
+      testEvents(3),
+      {},
+      {
+        signal: controller.signal,
+        random: () => 1,
+        monotonic: () => performance.now(),
+        // A pause that does not end.
+        after: () => {
+          setTimeout(() => {
+            controller.abort(reason)
+          }, 10)
+          return () => undefined
+        },
+      },
+    )
+    expect(await run.ended).toBe(reason)
+  })
+})
+
+test('each new connection takes the certificate as it is then', async () => {
+  const subjects: string[] = []
+  server = await startLaneServer(
+    certificate,
+    (posts, { socket }) => {
+      for (const post of posts) {
+        if (post.index === 9) {
+          socket.end(published(post, 'connection: close'))
+          return
+        }
+        socket.write(published(post))
+      }
+    },
+    {
+      requestCert: true,
+      ca,
+      onConnection: ({ socket }) => subjects.push(String(socket.getPeerCertificate().subject.CN)),
+    },
+  )
+  const certificates = await Promise.all(
+    ['old', 'renewed'].map(async (name) => {
+      const keyFile = `${folder.path}/${name}.key`
+      const csr = await openssl(
+        'req',
+        '-new',
+        '-newkey',
+        'rsa:2048',
+        '-nodes',
+        '-keyout',
+        keyFile,
+        '-subj',
+        `/CN=${name}`,
+      )
+      return { chain: await signCsr(folder.path, authority, csr), key: await readFile(keyFile, 'utf8') }
+    }),
+  )
+  let taken = 0
+  const events = (function* () {
+    for (const event of testEvents(200)) {
+      taken++
+      yield event
+    }
+  })()
+  const { port } = server
+  const run = runSender(
+    () => laneRoute(port, ca, { clientCertificate: certificates[taken < 100 ? 0 : 1] ?? null }),
+    events,
+    { concurrency: 1 },
+  )
+  expect(await run.ended).toBeUndefined()
+  expect(run.outcomes.size).toBe(200)
+  expect(run.counts()).toEqual({ retried: 0, maybeTwice: 0 })
+  expect(new Set(subjects)).toEqual(new Set(['old', 'renewed']))
+  expect(subjects.lastIndexOf('old')).toBeLessThan(subjects.indexOf('renewed'))
+})
+
+test('draining takes no more events, and counts the answers to those under way', async () => {
+  let isDraining = false
+  const { port, received } = await serve((posts, { socket }) => {
+    for (const post of posts) {
+      setTimeout(
+        () => {
+          socket.write(published(post))
+        },
+        isDraining ? 50 : 1,
+      )
+    }
+  })
+  const run = runSender(
+    laneRoute(port, ca),
+    testEvents(100_000),
+    {},
+    { monotonic: () => performance.now(), after: cancellable },
+  )
+  await expect.poll(() => run.outcomes.size, { timeout: 20_000 }).toBeGreaterThan(200)
+  isDraining = true
+  await run.sender.drain(20_000)
+  expect(run.outcomes.size).toBe(received.length)
+  expect(run.outcomes.size).toBeLessThan(100_000)
+})
