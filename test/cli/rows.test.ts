@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatRows } from '../../src/cli/commands/services/table.js'
+import { formatRows } from '../../src/cli/output/rows.js'
 
 test('columns are as wide as their longest cell', () => {
   expect(
