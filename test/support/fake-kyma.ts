@@ -54,6 +54,7 @@ const gatewayEndpoints: readonly [string, keyof Faults][] = [
   ['/revocations', 'revocation'],
   ['/demo/v1/metadata/services', 'call'],
   ['/demo/v1/events', 'call'],
+  ['/demo/v1/events/subscribed', 'call'],
 ]
 const certificatesPath = '/v1/applications/certificates'
 
