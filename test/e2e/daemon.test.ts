@@ -195,10 +195,10 @@ test('it renews again and again, runs the command, finds and forgets identities,
   expect(daemon.events.filter(({ event }) => event === 'failed' || event === 'expired')).toEqual([])
   // It ends as it was asked to, which is not an error.
   expect(end.stderr).toBe('')
-  expect((await readFile(hooks, 'utf8')).trim().split('\n').slice(0, 2)).toEqual([
-    'demo',
-    expect.stringMatching(/demo/),
-  ])
+  // The other identity may be renewed in between.
+  const runs = (await readFile(hooks, 'utf8')).trim().split('\n')
+  expect(runs[0]).toBe('demo')
+  expect(runs.filter((profiles) => profiles.includes('demo')).length).toBeGreaterThanOrEqual(2)
   // Locks are released, and nothing half done is left.
   expect((await kyconnect(['info'], { env: { ...short.ready.env, KYCONNECT_HOME: home } })).code).toBe(0)
 })

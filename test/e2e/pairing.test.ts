@@ -118,7 +118,7 @@ describe('the main job', () => {
       /^CSR information: O=Organization.*CN=demo\nPrivate key: .*\nCertificate: valid until .*\nManagement info: 5 URLs\n/,
     )
     expect(done.stderr).toMatch(
-      /Paired with the App "demo"\.\n {2}valid until {2}\d{4}-\d\d-\d\d \(91 days left\)\n {2}stored in .*current.*\n {2}next +kyconnect call metadata/,
+      /Paired with the App "demo"\.\n {2}valid until {2}\d{4}-\d\d-\d\d \(91 days left\)\n {2}stored in .*current.*\n {2}next +kyconnect services list/,
     )
     // eslint's no-control-regex is not among the rules here: finding one is the point.
     expect(done.stderr.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u)
