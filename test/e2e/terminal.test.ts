@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/certificates.js'
-import { plainEnvironment, program } from '../support/kyconnect.js'
+import { kyconnect, plainEnvironment, program } from '../support/kyconnect.js'
 import { type SandboxProcess, startSandboxProcess } from '../support/sandbox.js'
 
 let sandbox: SandboxProcess
@@ -81,6 +81,20 @@ test('Ctrl-C at the question ends with 130 and leaves nothing', async () => {
   const home = join(folder.path, `home-${homes++}`)
   const { screen, code } = await onTerminal(['pair'], home, [[/Token URL/, '\u0003']])
   expect([code, screen]).toEqual([130, expect.stringContaining('interrupted')])
+})
+
+test('Ctrl-C while the spinner turns ends the work as elsewhere: with the totals, the error and 130', async () => {
+  const home = join(folder.path, `home-${homes++}`)
+  const env = { ...sandbox.ready.env, KYCONNECT_HOME: home }
+  const paired = await kyconnect(['pair', '--url', '-'], { env, input: await sandbox.tokenUrl() })
+  expect(paired.code, paired.stderr).toBe(0)
+  const event = '{"event-type":"a.b","event-type-version":"v1","event-time":"2026-11-23T20:00:00Z","data":1}\n'
+  const file = join(folder.path, 'events.ndjson')
+  await writeFile(file, event.repeat(10_000))
+  const done = await onTerminal(['events', 'publish', '-f', file, '--rate', '100'], home, [[/\d published \(/, '\x03']])
+  expect(done.code).toBe(130)
+  expect(done.screen).toMatch(/published \d+, ignored/)
+  expect(done.screen).toContain('interrupted')
 })
 
 test('questions go to stderr: stdout may be a file', async () => {

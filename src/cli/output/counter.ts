@@ -10,7 +10,8 @@ export interface Counter {
 export async function createCounter(silent: boolean, { stderr }: Context): Promise<Counter> {
   if (silent || !stderr.isTerminal) return { show: () => undefined, stop: () => undefined }
   const { default: createSpinner } = await import('yocto-spinner')
-  const spinner = createSpinner({ text: 'Applying', stream: stderr.stream() }).start()
+  // Its own handling of Ctrl-C would end the program at once, without what a command does at its end.
+  const spinner = createSpinner({ text: 'Working', stream: stderr.stream(), handleSignals: false }).start()
   return {
     show: (text) => {
       spinner.text = text

@@ -103,7 +103,8 @@ async function terminalRenderer(write: (line: string) => void, context: Context)
           // The step before may have failed, and the flow gone on without it.
           stop()
           step = stepNames[event.step]
-          spinner = createSpinner({ text: step, stream: stderr.stream() }).start()
+          // Its own handling of Ctrl-C would end the program at once, without what a flow does at its end.
+          spinner = createSpinner({ text: step, stream: stderr.stream(), handleSignals: false }).start()
           break
         case 'finished':
           stop()
