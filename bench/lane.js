@@ -2,13 +2,13 @@
 // NGINX to a listener that counts. One variant after the other in each round; prints medians.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { startNginx } from './nginx.js'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const rounds = Number(process.env.KYCONNECT_BENCH_ROUNDS ?? 5)
@@ -40,7 +40,14 @@ try {
     return Number((await lines.next()).value)
   }
   const upstreamPort = Number((await lines.next()).value)
-  const port = await startNginx(upstreamPort)
+  const { port, nginx } = await startNginx(folder, {
+    upstreamPort,
+    certificateFile: at('server.crt'),
+    keyFile: at('server.key'),
+    clientCaFile: at('ca.crt'),
+    keepaliveRequests,
+  })
+  children.push(nginx)
   await bundleLane()
   await measure(port, count)
 } finally {
@@ -179,42 +186,6 @@ function makeCertificates() {
   writeFileSync(at('client.pem'), readFileSync(at('client.crt'), 'utf8') + readFileSync(at('client.key'), 'utf8'), {
     mode: 0o600,
   })
-}
-
-/** One process, as a worker of the ingress controller is. */
-async function startNginx(upstreamPort) {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address()
-  probe.close()
-  mkdirSync(at('temp'))
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-    (kind) => `${kind}_temp_path ${at('temp')}/${kind};`,
-  )
-  writeFileSync(
-    at('nginx.conf'),
-    `daemon off; master_process off; pid ${at('nginx.pid')};
-    events { worker_connections 1024; }
-    http { ${temporary.join(' ')}
-      access_log off;
-      keepalive_requests ${keepaliveRequests};
-      upstream events { server 127.0.0.1:${upstreamPort}; keepalive 64; keepalive_requests 1000000; }
-      server {
-        listen 127.0.0.1:${port} ssl;
-        ssl_certificate ${at('server.crt')}; ssl_certificate_key ${at('server.key')};
-        ssl_client_certificate ${at('ca.crt')}; ssl_verify_client on; ssl_verify_depth 3;
-        location / { proxy_pass http://events; proxy_http_version 1.1; proxy_set_header Connection ""; }
-      }
-    }`,
-  )
-  const nginx = spawn('nginx', ['-p', folder, '-c', 'nginx.conf', '-e', at('error.log')], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
-  })
-  children.push(nginx)
-  await new Promise((resolve) => setTimeout(resolve, 500))
-  if (nginx.exitCode !== null) throw new Error(readFileSync(at('error.log'), 'utf8'))
-  return port
 }
 
 async function bundleLane() {
