@@ -43,7 +43,7 @@ afterAll(async () => {
   await folder.remove()
 })
 beforeEach(() => {
-  received.length = 0
+  received.length = fake.requests.length = 0
   fake.faults = { call: takeEvent }
 })
 afterEach(async () => {
