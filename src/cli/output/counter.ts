@@ -1,4 +1,5 @@
 import type { Context } from '../context.js'
+import { loadSpinner } from './spinner.js'
 
 /** Shows how far a command is, on a terminal. */
 export interface Counter {
@@ -9,9 +10,7 @@ export interface Counter {
 /** @param silent nothing is shown, because other lines are */
 export async function createCounter(silent: boolean, { stderr }: Context): Promise<Counter> {
   if (silent || !stderr.isTerminal) return { show: () => undefined, stop: () => undefined }
-  const { default: createSpinner } = await import('yocto-spinner')
-  // Its own handling of Ctrl-C would end the program at once, without what a command does at its end.
-  const spinner = createSpinner({ text: 'Working', stream: stderr.stream(), handleSignals: false }).start()
+  const spinner = (await loadSpinner(stderr))('Working')
   return {
     show: (text) => {
       spinner.text = text

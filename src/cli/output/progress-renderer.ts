@@ -3,6 +3,7 @@ import type { Emit } from '../../progress.js'
 import { oneLine } from '../../redaction.js'
 import type { Context } from '../context.js'
 import { describeNotice, describeStep, describeWarning, stepNames } from './progress-text.js'
+import { loadSpinner } from './spinner.js'
 import { styleFor } from './style.js'
 import { wrapWords } from './word-wrap.js'
 
@@ -83,7 +84,7 @@ function logRenderer(write: (line: string) => void, context: Context): Renderer 
 async function terminalRenderer(write: (line: string) => void, context: Context): Promise<Renderer> {
   const { stderr, runtime, kyconnect } = context
   const style = styleFor(stderr, runtime.environment)
-  const { default: createSpinner } = await import('yocto-spinner')
+  const startSpinner = await loadSpinner(stderr)
   const log = logRenderer(write, context)
   let spinner: Spinner | undefined
   let step: string | undefined
@@ -103,8 +104,7 @@ async function terminalRenderer(write: (line: string) => void, context: Context)
           // The step before may have failed, and the flow gone on without it.
           stop()
           step = stepNames[event.step]
-          // Its own handling of Ctrl-C would end the program at once, without what a flow does at its end.
-          spinner = createSpinner({ text: step, stream: stderr.stream(), handleSignals: false }).start()
+          spinner = startSpinner(step)
           break
         case 'finished':
           stop()
