@@ -3,8 +3,8 @@ import { readFile, readlink, symlink } from 'node:fs/promises'
 import { join, resolve as absolute } from 'node:path'
 import { type KyconnectError, NoIdentityError, ProfileAmbiguousError, ProfileExistsError } from './errors.js'
 import type { CheckpointDeps } from './events/checkpoint.js'
+import { after, eventConnection } from './events/event-connection.js'
 import type { SenderDeps } from './events/event-sender.js'
-import { endpointUrl } from './gateway/endpoint-url.js'
 import { calledUrls, type Gateway, IdentityGateway } from './gateway/gateway.js'
 import { explainRefusal } from './gateway/refused-certificate.js'
 import { FolderStore } from './identity/folder-store.js'
@@ -13,7 +13,7 @@ import type { Identity, Urls } from './identity/identity.js'
 import { noIdentityIn } from './identity/no-identity.js'
 import { findOccupant, type Occupant } from './identity/occupant.js'
 import type { LockDeps } from './identity/lock.js'
-import { completeRoute, gatewayRoute, readProxyUrl, type RouteChoice, type RouteEnvironment } from './identity/route.js'
+import { completeRoute, readProxyUrl, type RouteChoice, type RouteEnvironment } from './identity/route.js'
 import type { IdentityStore, Written } from './identity/store.js'
 import { KubernetesApi } from './kubernetes/api.js'
 import { ensureApplication } from './kubernetes/application.js'
@@ -342,13 +342,9 @@ export class Kyconnect {
       onError: () => undefined,
     })
     return {
-      route: async () => {
-        const usable = await keeper.usable()
-        return { route: gatewayRoute(deps.choice, usable), url: endpointUrl(usable.metadata, 'events', '') }
-      },
+      ...eventConnection(() => keeper.usable(), deps.choice),
       monotonic: this.#runtime.monotonic,
       random: () => parseInt(this.#runtime.randomHex(4), 16) / 2 ** 32,
-      after,
       trace: run.trace,
     }
   }
@@ -466,14 +462,6 @@ function lockDeps(runtime: Runtime): LockDeps {
     now: runtime.now,
     randomHex: runtime.randomHex,
     sleep: (milliseconds) => sleep(milliseconds, runtime.signal),
-  }
-}
-
-/** Runs work after a time. @returns cancels it */
-function after(milliseconds: number, work: () => void): () => void {
-  const timer = setTimeout(work, milliseconds)
-  return () => {
-    clearTimeout(timer)
   }
 }
 

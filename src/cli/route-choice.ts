@@ -118,7 +118,7 @@ export function parsePort(text: string, name: string, orElse = ''): number {
 /** @throws UsageError */
 export function parseCount(text: string, name: string, least: number, most = 1_000_000_000): number {
   const number = Number(text)
-  if (/^\d{1,10}$/.test(text) && number >= least && number <= most) return number
+  if (/^\d+$/.test(text) && text.length <= String(most).length && number >= least && number <= most) return number
   throw new UsageError(`${name} takes a number from ${least} to ${most}, not ${quoted(text)}`)
 }
 

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { KyconnectError } from '../errors.js'
+import { eventConnection } from '../events/event-connection.js'
 import type { SenderDeps } from '../events/event-sender.js'
-import { endpoints, endpointUrl } from '../gateway/endpoint-url.js'
+import { endpoints } from '../gateway/endpoint-url.js'
 import { explainRefusal } from '../gateway/refused-certificate.js'
 import type { Identity } from '../identity/identity.js'
 import { gatewayRoute } from '../identity/route.js'
@@ -170,19 +171,12 @@ export class LiveIdentity {
       seed: randomBytes(16).toString('hex'),
       now,
       sender: {
-        route: async () => {
+        ...eventConnection(() => {
           transport.signal.throwIfAborted()
-          const usable = await this.#keeper.usable()
-          return { route: gatewayRoute(choice, usable), url: endpointUrl(usable.metadata, 'events', '') }
-        },
+          return this.#keeper.usable()
+        }, choice),
         monotonic: transport.now,
         random: Math.random,
-        after: (milliseconds, work) => {
-          const timer = setTimeout(work, milliseconds)
-          return () => {
-            clearTimeout(timer)
-          }
-        },
         trace: transport.trace,
         signal: transport.signal,
       },

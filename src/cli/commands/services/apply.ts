@@ -1,16 +1,17 @@
-import { ConfirmationNeededError, UsageError } from '../../../errors.js'
+import { ConfirmationNeededError } from '../../../errors.js'
 import { oneLine } from '../../../redaction.js'
 import type { Registry } from '../../../kyconnect.js'
 import { checkReplacements, type PreparedPlan } from '../../../registry/apply.js'
-import { hasChanges, planServices } from '../../../registry/plan.js'
+import { defaultConcurrency, hasChanges, planServices } from '../../../registry/plan.js'
 import { type Applied, errorOf, problemDocument } from '../../../registry/result.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import { styleFor } from '../../output/style.js'
 import { confirm } from '../../prompts.js'
 import { createCounter } from '../../output/counter.js'
+import { parseCount } from '../../route-choice.js'
 import { actions, formatPlan, planDocument } from './plan-report.js'
-import { defaultConcurrency, type RegistryOptions, type RegistrySession, withRegistry } from './registry-session.js'
+import { type RegistryOptions, type RegistrySession, withRegistry } from './registry-session.js'
 import { readFiles, showingProblems, showProblems, warnOfTargetUrls } from './service-files.js'
 
 /** The flags of the command, as they are given. */
@@ -125,10 +126,5 @@ function resultsOf({ results }: Applied): object[] {
 
 /** @throws UsageError */
 function parseConcurrency(text: string | undefined): number {
-  if (text === undefined) return defaultConcurrency
-  const number = Number(text)
-  if (/^\d{1,2}$/.test(text) && number >= 1 && number <= maxConcurrency) return number
-  throw new UsageError(
-    `--concurrency takes a number from 1 to ${maxConcurrency}, not ${JSON.stringify(text.slice(0, 40))}`,
-  )
+  return text === undefined ? defaultConcurrency : parseCount(text, '--concurrency', 1, maxConcurrency)
 }

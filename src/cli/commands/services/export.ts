@@ -6,6 +6,7 @@ import { exactDetails } from '../../../registry/files/exact-details.js'
 import { schemaReference } from '../../../registry/files/schema-comment.js'
 import { formatServiceFile } from '../../../registry/files/service-file-text.js'
 import { slugOf } from '../../../registry/files/slug.js'
+import { defaultConcurrency } from '../../../registry/plan.js'
 import { inParallel } from '../../../registry/in-parallel.js'
 import { type ListedService, setOf } from '../../../registry/listed-service.js'
 import type { RegisteredService } from '../../../registry/registered-service.js'
@@ -14,7 +15,7 @@ import { shellWord } from '../../../shell-word.js'
 import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import { type NewFile, writeFiles } from './write-files.js'
-import { defaultConcurrency, type RegistryOptions, withRegistry } from './registry-session.js'
+import { type RegistryOptions, withRegistry } from './registry-session.js'
 
 /** The flags of the command, as they are given. */
 export interface ExportOptions extends RegistryOptions {

@@ -1,13 +1,11 @@
 import type { Identity } from '../../../identity/identity.js'
 import type { Registry } from '../../../kyconnect.js'
+import { defaultConcurrency } from '../../../registry/plan.js'
 import type { Context } from '../../context.js'
 import { warnOfExpiry } from '../../output/identity-report.js'
 import type { OutputOptions } from '../../output/output.js'
 import { createProgressRenderer, type ProgressRenderer } from '../../output/progress-renderer.js'
 import { namedProfile, type NetworkOptions, routeChoice } from '../../route-choice.js'
-
-/** The requests at the same time that are usual. */
-export const defaultConcurrency = 8
 
 /** The flags of every subcommand that asks the Registry. */
 export interface RegistryOptions extends NetworkOptions, OutputOptions {
