@@ -53,7 +53,10 @@ module.exports = {
         path: place(room),
         ...(room === 'cli' ? { pathNot: '^src/cli/commands/sandbox/' } : {}),
       },
-      to: { path: '^src/', pathNot: inRoom([room, ...may, 'errors', 'json', 'progress', 'redaction', 'shell-word']) },
+      to: {
+        path: '^src/',
+        pathNot: inRoom([room, ...may, 'errors', 'json', 'progress', 'redaction', 'shell-word', 'file-problem']),
+      },
     })),
     {
       name: 'the-sandbox-command-alone-opens-the-sandbox',
@@ -61,7 +64,17 @@ module.exports = {
       from: { path: '^src/cli/commands/sandbox/' },
       to: {
         path: '^src/',
-        pathNot: inRoom(['cli', ...rooms.cli, 'errors', 'json', 'progress', 'redaction', 'shell-word', 'sandbox']),
+        pathNot: inRoom([
+          'cli',
+          ...rooms.cli,
+          'errors',
+          'json',
+          'progress',
+          'redaction',
+          'shell-word',
+          'file-problem',
+          'sandbox',
+        ]),
       },
     },
     {
@@ -79,7 +92,7 @@ module.exports = {
     {
       name: 'shared-files-import-nothing',
       severity: 'error',
-      from: { path: '^src/(errors|json|progress|redaction|shell-word)\\.ts$' },
+      from: { path: '^src/(errors|json|progress|redaction|shell-word|file-problem)\\.ts$' },
       to: { path: '^src/' },
     },
     {

@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorCodeOf, hasErrorCode } from '../errors.js'
+import { fileProblemOf } from '../file-problem.js'
 
 const usualMaxBytes = 4 * 1024 * 1024
 const chunkBytes = 64 * 1024
@@ -62,17 +63,11 @@ export function fileProblem(error: unknown): string {
   if (error instanceof UnreadableFile) return error.message
   const code = errorCodeOf(error)
   switch (code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return 'it does not exist'
-    case 'EACCES':
-    case 'EPERM':
-      return 'permission denied'
     case 'EISDIR':
       return 'it is a directory'
     case 'EAGAIN':
       return `nothing arrived through the pipe for ${maxSilenceMs / 1000} s`
     default:
-      return code === '' ? 'it is not readable' : code
+      return fileProblemOf(code)
   }
 }

@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs'
 import { extname, isAbsolute, relative, resolve, sep } from 'node:path'
 import { errorCodeOf } from '../../errors.js'
+import { fileProblemOf } from '../../file-problem.js'
 
 /** Why a file is not read, to follow a colon. */
 export class FileRefused extends Error {}
@@ -94,18 +95,12 @@ function readBounded(file: number, size: number, maxBytes: number): Buffer {
 export function fileProblem(error: unknown): string {
   const code = errorCodeOf(error)
   switch (code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return 'it does not exist'
-    case 'EACCES':
-    case 'EPERM':
-      return 'permission denied'
     case 'ELOOP':
       return 'its links lead in a circle'
     case 'ENXIO':
       return 'it is not a regular file'
     default:
-      return code === '' ? 'it is not readable' : code
+      return fileProblemOf(code)
   }
 }
 
