@@ -7,6 +7,7 @@ import { cpus, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { eventBody as body, startListener } from './event-listener.js'
 import { startNginx } from './nginx.js'
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -20,14 +21,6 @@ const memoryEvents = Number(process.env.KYCONNECT_BENCH_MEMORY_EVENTS ?? 1_000_0
 const curlEvents = 100
 const folder = mkdtempSync(join(tmpdir(), 'kyconnect-bench-events-'))
 const at = (name) => join(folder, name)
-// The id that the listener answers with.
-const body = JSON.stringify({
-  'event-type': 'order.created',
-  'event-type-version': 'v1',
-  'event-time': '2019-04-11T08:30:00Z',
-  'event-id': '31109198-4d69-4ae0-972d-76117f3748c8',
-  data: { orderCode: '76545762' },
-})
 const children = []
 
 try {
@@ -155,13 +148,8 @@ function verdict(name, value, aim, isMet) {
 
 /** NGINX with the sandbox's CAs, before a listener that takes a time for each answer. */
 async function startGateway(delayMs) {
-  const listener = start(process.execPath, [join(here, 'lane-listener.js'), String(delayMs)])
-  const lines = createInterface({ input: listener.stdout })[Symbol.asyncIterator]()
-  const upstreamPort = Number((await lines.next()).value)
-  const received = async () => {
-    listener.stdin.write('count\n')
-    return Number((await lines.next()).value)
-  }
+  const { listener, upstreamPort, received } = await startListener(delayMs)
+  children.push(listener)
   const [keyFile, csrFile, certificateFile, names] = ['server.key', 'server.csr', 'server.crt', 'names'].map(at)
   const ca = join(at('state'), 'server-ca.pem')
   writeFileSync(names, 'subjectAltName=DNS:gateway.kyma.local,IP:127.0.0.1\n')

@@ -1,13 +1,13 @@
 // Measures the CPU that an event takes on its way out: lanes, an undici Pool and ab, each over 16 connections with mutual TLS, through one
 // NGINX to a listener that counts. One variant after the other in each round; prints medians.
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { eventBody as body, startListener } from './event-listener.js'
 import { startNginx } from './nginx.js'
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -18,28 +18,13 @@ const delayMs = Number(process.env.KYCONNECT_BENCH_DELAY_MS ?? 0)
 const keepaliveRequests = Number(process.env.KYCONNECT_BENCH_KEEPALIVE ?? 1000)
 const folder = mkdtempSync(join(tmpdir(), 'kyconnect-lane-'))
 const at = (name) => join(folder, name)
-const body = JSON.stringify({
-  'event-type': 'order.created',
-  'event-type-version': 'v1',
-  'event-time': '2019-04-11T08:30:00Z',
-  'event-id': '31109198-4d69-4ae0-972d-76117f3748c8',
-  data: { orderCode: '76545762' },
-})
 
 const children = []
 try {
   makeCertificates()
   writeFileSync(at('body.json'), body)
-  const listener = spawn(process.execPath, [join(here, 'lane-listener.js'), String(delayMs)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+  const { listener, upstreamPort, received: count } = await startListener(delayMs)
   children.push(listener)
-  const lines = createInterface({ input: listener.stdout })[Symbol.asyncIterator]()
-  const count = async () => {
-    listener.stdin.write('count\n')
-    return Number((await lines.next()).value)
-  }
-  const upstreamPort = Number((await lines.next()).value)
   const { port, nginx } = await startNginx(folder, {
     upstreamPort,
     certificateFile: at('server.crt'),

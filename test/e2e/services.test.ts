@@ -81,6 +81,14 @@ async function change(name: string, from: string, to: string): Promise<void> {
   await writeFile(join(files, name), text.replace(from, to))
 }
 
+const serviceByHand = {
+  provider: 'p',
+  name: 'n',
+  description: 'd',
+  identifier: 'by-hand',
+  api: { targetUrl: 'https://x.example' },
+}
+
 /** Sends a request to the Registry, as a person would. */
 async function call(...args: readonly string[]): Promise<string> {
   const run = await services([], { command: ['call', 'metadata', ...args] })
@@ -237,14 +245,7 @@ describe('sets', () => {
     const foreign = await services(['apply', '-f', files, '--set', 'two', '--adopt', '--yes', '--json'])
     expect(jsonError(foreign)).toMatchObject({ code: 'ERR_SERVICE_CONFLICT', exitCode: 2 })
 
-    const byHand = {
-      provider: 'p',
-      name: 'n',
-      description: 'd',
-      identifier: 'by-hand',
-      api: { targetUrl: 'https://x.example' },
-    }
-    await call('-d', JSON.stringify(byHand))
+    await call('-d', JSON.stringify(serviceByHand))
     await writeFile(join(other, 'w3.yaml'), text.replace('identifier: w2', 'identifier: by-hand'))
     const refused = await services([...second, '--json'])
     expect(jsonError(refused)).toMatchObject({
@@ -386,14 +387,7 @@ describe('export and init', () => {
       '-d',
       JSON.stringify({ provider: 'p', name: 'Without', description: 'd', api: { targetUrl: 'https://x.example' } }),
     )
-    const byHand = {
-      provider: 'p',
-      name: 'n',
-      description: 'd',
-      identifier: 'by-hand',
-      api: { targetUrl: 'https://x.example' },
-    }
-    await call('-d', JSON.stringify(byHand))
+    await call('-d', JSON.stringify(serviceByHand))
     await services(['apply', '-f', join(files, 'stock.json'), '--yes'])
     const out = join(folder.path, `out-${count}`)
     const run = await services(['export', out])

@@ -11,9 +11,8 @@ import {
 import {
   makeAuthority,
   makeServerCertificate,
-  openssl,
+  makeClientCertificate,
   type ServerCertificate,
-  signCsr,
   temporaryFolder,
 } from '../support/certificates.js'
 import {
@@ -502,21 +501,7 @@ test('each new connection takes the certificate as it is then', async () => {
     },
   )
   const certificates = await Promise.all(
-    ['old', 'renewed'].map(async (name) => {
-      const keyFile = `${folder.path}/${name}.key`
-      const csr = await openssl(
-        'req',
-        '-new',
-        '-newkey',
-        'rsa:2048',
-        '-nodes',
-        '-keyout',
-        keyFile,
-        '-subj',
-        `/CN=${name}`,
-      )
-      return { chain: await signCsr(folder.path, authority, csr), key: await readFile(keyFile, 'utf8') }
-    }),
+    ['old', 'renewed'].map((name) => makeClientCertificate(folder.path, authority, name)),
   )
   let taken = 0
   const events = (function* () {

@@ -124,3 +124,14 @@ export async function signCsr(
   )
   return readFile(`${stem}.crt`, 'utf8')
 }
+
+/** A key, and a client certificate for it that an authority has signed. */
+export async function makeClientCertificate(
+  folder: string,
+  authority: Authority,
+  cn: string,
+): Promise<{ readonly chain: string; readonly key: string }> {
+  const keyFile = join(folder, `${cn}.key`)
+  const csr = await openssl('req', '-new', '-newkey', 'rsa:2048', '-nodes', '-keyout', keyFile, '-subj', `/CN=${cn}`)
+  return { chain: await signCsr(folder, authority, csr), key: await readFile(keyFile, 'utf8') }
+}

@@ -35,6 +35,11 @@ let ca = ''
 let authorityFile = ''
 let server: LaneServer | undefined
 
+/** A key and its own certificate for the App shop, in one PEM text. */
+function selfSigned(): Promise<string> {
+  return openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', '-', '-subj', '/CN=shop', '-batch')
+}
+
 beforeAll(async () => {
   folder = await temporaryFolder('lane')
   const authority = await makeAuthority(folder.path, 'ca', 'ec')
@@ -166,18 +171,7 @@ describe('a lane', () => {
   })
 
   test('presents the client certificate', async () => {
-    const pair = await openssl(
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-keyout',
-      '-',
-      '-subj',
-      '/CN=shop',
-      '-batch',
-    )
+    const pair = await selfSigned()
     let subject: unknown
     const script: Script = (posts, connection) => {
       subject = connection.socket.getPeerCertificate().subject
@@ -462,18 +456,7 @@ describe('a connection that cannot be used ends the lane with the error that nam
   })
 
   test.each(['TLSv1.2', 'TLSv1.3'] as const)('the client certificate is refused by an alert of %s', async (version) => {
-    const pair = await openssl(
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-keyout',
-      '-',
-      '-subj',
-      '/CN=shop',
-      '-batch',
-    )
+    const pair = await selfSigned()
     // Node's own server would close without an alert.
     const refusing = spawn(
       'openssl',

@@ -2,16 +2,14 @@
 import { readFile } from 'node:fs/promises'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Route } from '../../../src/transport/route.js'
 import {
   type Authority,
   makeAuthority,
   makeServerCertificate,
-  openssl,
+  makeClientCertificate,
   type ServerCertificate,
-  signCsr,
   temporaryFolder,
 } from '../../support/certificates.js'
 import { laneRoute, publishAll, runLane } from '../../support/lane-runs.js'
@@ -66,25 +64,11 @@ async function start(keepaliveRequests: number): Promise<Route> {
   return laneRoute(gateway.port, await readFile(authority.certificateFile, 'utf8'))
 }
 
-async function clientCertificate(cn: string): Promise<NonNullable<Route['clientCertificate']>> {
-  const keyFile = join(folder.path, `${cn}.key`)
-  const csr = await openssl(
-    'req',
-    '-new',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-keyout',
-    keyFile,
-    '-subj',
-    `/CN=${cn}`,
-    '-batch',
-  )
-  return { chain: await signCsr(folder.path, authority, csr), key: await readFile(keyFile, 'utf8') }
-}
-
 test('every event reaches the service exactly once although each connection is closed after 100 requests', async () => {
-  const route = { ...(await start(100)), clientCertificate: await clientCertificate('shop') }
+  const route = {
+    ...(await start(100)),
+    clientCertificate: await makeClientCertificate(folder.path, authority, 'shop'),
+  }
   const bodies = Array.from({ length: 5000 }, (_, index) => `{"number":${index}}`)
   const { answers, fates, errors, timesGivenUp } = await publishAll(route, bodies, 4)
   expect([...answers].filter(([body, given]) => given.length !== 1 || given[0] !== body)).toEqual([])
@@ -102,7 +86,10 @@ test.each([
   ['a certificate of another App', 'other', 403, '403 Forbidden'],
 ])('the page that refuses %s is an answer', async (_, cn, status, text) => {
   const route = await start(100)
-  const run = runLane({ ...route, clientCertificate: cn === undefined ? null : await clientCertificate(cn) }, ['{}'])
+  const run = runLane(
+    { ...route, clientCertificate: cn === undefined ? null : await makeClientCertificate(folder.path, authority, cn) },
+    ['{}'],
+  )
   await run.ended
   expect(run.results).toHaveLength(1)
   const result = run.results[0]?.result
