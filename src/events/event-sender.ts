@@ -135,11 +135,6 @@ export class EventSender<Item extends Sendable> {
     return { retried: this.#retried, maybeTwice: this.#maybeTwice }
   }
 
-  /** Events that were taken, and have no outcome yet. */
-  get unsettled(): number {
-    return this.#unsettled
-  }
-
   /** More events have arrived, or there is room for their outcomes. */
   wake(): void {
     if (this.#isStopped) return

@@ -1,6 +1,7 @@
 import type { ChalkInstance } from 'chalk'
 import { daysLeft } from '../../../identity/identity.js'
 import { oneLine } from '../../../redaction.js'
+import { formatRows } from '../../output/rows.js'
 import { validityEnd } from '../../output/validity.js'
 import type { Assessment } from './assessment.js'
 
@@ -9,16 +10,12 @@ const heading = ['PROFILE', 'APP', 'VALID UNTIL', 'DAYS LEFT', 'NEXT RENEWAL', '
 /** A row for each identity. The state is last, because its text may be long. */
 export function formatTable(assessments: readonly Assessment[], now: Date, style: ChalkInstance): string {
   const rows = assessments.map((assessment) => rowOf(assessment, now))
-  const widths = heading.map((name, column) =>
-    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), name.length),
-  )
-  const align = (row: readonly string[]): string[] =>
-    row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
-  const lines = rows.map((row, index) => {
-    const [state = '', ...others] = align(row).reverse()
-    return [...others.reverse(), colour(state, assessments[index], style)].join('  ')
+  const [head = '', ...lines] = formatRows([heading, ...rows])
+  const coloured = lines.map((line, index) => {
+    const state = rows[index]?.at(-1) ?? ''
+    return `${line.slice(0, line.length - state.length)}${colour(state, assessments[index], style)}`
   })
-  return [style.dim(align(heading).join('  ')), ...lines].map((line) => `${line}\n`).join('')
+  return [style.dim(head), ...coloured].map((line) => `${line}\n`).join('')
 }
 
 function rowOf(assessment: Assessment, now: Date): string[] {
