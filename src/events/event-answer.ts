@@ -22,6 +22,7 @@ interface Answer {
 }
 
 const what = 'the event'
+const published: Answered = { kind: 'published' }
 
 /**
  * @param id of the event that was sent
@@ -45,10 +46,10 @@ export function readEventAnswer(answer: Answer, id: string, url: URL): Answered 
 
 function readAcceptance(body: Buffer, id: string, url: URL): Answered {
   // The usual answer, without reading all of it as JSON: it names the event, and says that it was published.
-  if (body.includes(`"event-id":"${id}"`))
-    return { kind: body.includes('"status":"ignored"') ? 'ignored' : 'published' }
+  const usual = `{"event-id":"${id}","status":"published"`
+  if (body.toString('latin1', 0, usual.length) === usual) return published
   // Releases from 1.9 on may answer without a body.
-  if (body.length === 0) return { kind: 'published' }
+  if (body.length === 0) return published
   const answer = parseJsonObject(body.toString('utf8'))
   if (answer === undefined) {
     // A page of a proxy, for instance, says nothing about the event.
@@ -63,7 +64,7 @@ function readAcceptance(body: Buffer, id: string, url: URL): Answered {
     })
     return { kind: 'misplaced', error }
   }
-  return { kind: text(answer, 'status') === 'ignored' ? 'ignored' : 'published' }
+  return text(answer, 'status') === 'ignored' ? { kind: 'ignored' } : published
 }
 
 function readRefusal(refused: object, status: number): { reason: string; field: string | undefined } {

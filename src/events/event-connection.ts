@@ -1,6 +1,7 @@
 import { endpointUrl } from '../gateway/endpoint-url.js'
 import type { Identity } from '../identity/identity.js'
 import { gatewayRoute, type RouteChoice } from '../identity/route.js'
+import type { Route } from '../transport/route.js'
 import type { SenderDeps } from './event-sender.js'
 
 /**
@@ -11,10 +12,15 @@ export function eventConnection(
   usable: () => Promise<Identity>,
   choice: RouteChoice,
 ): Pick<SenderDeps, 'route' | 'after'> {
+  // Made anew only when the identity has changed: the connections of one route share what they parse, and resume each other's TLS sessions.
+  let made: { readonly identity: Identity; readonly route: Route; readonly url: URL } | undefined
   return {
     route: async () => {
       const identity = await usable()
-      return { route: gatewayRoute(choice, identity), url: endpointUrl(identity.metadata, 'events', '') }
+      if (made?.identity !== identity) {
+        made = { identity, route: gatewayRoute(choice, identity), url: endpointUrl(identity.metadata, 'events', '') }
+      }
+      return made
     },
     after,
   }

@@ -1,6 +1,6 @@
 import { checkForBus, checkForService, type EventFields, type FieldNames, isSourceName } from './event-checks.js'
-import { CloudEventIds, deriveEventId } from './event-id.js'
-import { readEventLine } from './event-line.js'
+import { deriveEventId } from './event-id.js'
+import { EventLineReader } from './event-line.js'
 import { JsonProblem, skipSpace, skipValue } from './json-spans.js'
 import { quote, reject, type Rejection } from './rejection.js'
 
@@ -33,12 +33,12 @@ export interface EncoderOptions {
 /** Checks events as the Event service and the bus behind it do, and encodes them for `POST …/v1/events` (docs/contract.md §10). */
 export class EventEncoder {
   readonly #options: EncoderOptions
-  readonly #cloudEventIds = new CloudEventIds()
-
+  readonly #lines: EventLineReader
   readonly #sourceRejection: Rejection | undefined
 
   constructor(options: EncoderOptions) {
     this.#options = options
+    this.#lines = new EventLineReader(options.now)
     const { source } = options
     this.#sourceRejection = isSourceName(source)
       ? undefined
@@ -51,7 +51,7 @@ export class EventEncoder {
    */
   encodeLine(line: Buffer, offset: number): EncodedEvent | Rejection {
     if (line.length > maxEventBytes) return tooLarge(line.length)
-    const read = readEventLine(line, this.#cloudEventIds, this.#options.now)
+    const read = this.#lines.read(line)
     return read.kind === 'rejected' ? read : this.#encode(read.fields, read.names, offset)
   }
 
@@ -78,11 +78,12 @@ export class EventEncoder {
     const { type, version, time, data } = fields
     const id = fields.id === '' ? deriveEventId(this.#options.seed, offset) : fields.id
     const head = `{"event-type":${string(type)},"event-type-version":${string(version)},"event-id":"${id}","event-time":"${time}","data":`
-    const headBytes = Buffer.byteLength(head)
-    const refused = this.#checkSize(headBytes, data) ?? this.#sourceRejection ?? checkForBus(fields, names)
+    const byBus = this.#sourceRejection ?? checkForBus(fields, names)
+    // What the bus accepts is ASCII.
+    const headBytes = byBus === undefined ? head.length : Buffer.byteLength(head)
+    const refused = this.#checkSize(headBytes, data) ?? byBus
     if (refused !== undefined) return refused
     const body = Buffer.allocUnsafe(headBytes + data.length + 1)
-    // The checks have passed, so the head is ASCII.
     body.write(head, 'latin1')
     body.set(data, headBytes)
     body[body.length - 1] = 0x7d

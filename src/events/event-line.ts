@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { EventFields, FieldNames } from './event-checks.js'
-import { type CloudEventIds, isUuid } from './event-id.js'
+import { CloudEventIds, isUuid } from './event-id.js'
 import { JsonProblem, readMembers, skipSpace } from './json-spans.js'
 import { quote, reject, type Rejection } from './rejection.js'
 
@@ -23,148 +23,216 @@ const apiNames: FieldNames = {
 /** A line in the shape of CloudEvents 1.0, JSON format. Its version is the end of its type. */
 const cloudNames: FieldNames = { type: 'type', version: 'type', time: 'time', id: 'id', data: 'data' }
 
-type MemberName = keyof typeof noMembers
-/** Where the last member of each name is; -1 if there is none. */
-const noMembers = {
-  'event-type': -1,
-  'event-type-version': -1,
-  'event-time': -1,
-  'event-id': -1,
-  data: -1,
-  specversion: -1,
-  type: -1,
-  source: -1,
-  id: -1,
-  time: -1,
-  data_base64: -1,
-}
-const memberNames = new Map<string, MemberName>(
-  // The keys of the object above, and no others.
-  (Object.keys(noMembers) as MemberName[]).map((name) => [name, name]),
-)
+/** The members that are read, by their numbers here. */
+const members = {
+  eventType: 0,
+  eventTypeVersion: 1,
+  eventTime: 2,
+  eventId: 3,
+  data: 4,
+  specversion: 5,
+  type: 6,
+  source: 7,
+  id: 8,
+  time: 9,
+  dataBase64: 10,
+} as const
+const memberCount = 11
+const apiStrings: readonly number[] = [
+  members.eventType,
+  members.eventTypeVersion,
+  members.eventTime,
+  members.eventId,
+]
+/** The strings of a CloudEvent, with their names. */
+const cloudStrings = [
+  [members.specversion, 'specversion'],
+  [members.type, 'type'],
+  [members.source, 'source'],
+  [members.id, 'id'],
+  [members.time, 'time'],
+] as const
+
 /** The names that Go matches whatever their case; CloudEvents has lower case only. */
-const goNames = new Map(Object.values(apiNames).map((name) => [name, memberNames.get(name)]))
-const goStrings: readonly MemberName[] = ['event-type', 'event-type-version', 'event-time', 'event-id']
+const goNames = new Map<string, number>([
+  ['event-type', members.eventType],
+  ['event-type-version', members.eventTypeVersion],
+  ['event-time', members.eventTime],
+  ['event-id', members.eventId],
+  ['data', members.data],
+])
+
+interface KnownName {
+  readonly bytes: Uint8Array
+  readonly member: number
+}
+
+/** The names as they are usually written, by their length: to compare the bytes of one or two names is faster than to make a string. */
+const namesByLength = groupByLength([
+  ...goNames,
+  ...cloudStrings.map(([member, name]) => [name, member] as const),
+  ['data_base64', members.dataBase64],
+])
+
+function groupByLength(names: readonly (readonly [string, number])[]): readonly (readonly KnownName[])[] {
+  const groups: KnownName[][] = []
+  for (const [name, member] of names) (groups[name.length] ??= []).push({ bytes: Buffer.from(name), member })
+  return groups
+}
+
+const quoteMark = 0x22
+const letterN = 0x6e
 
 const noData = new Uint8Array(0)
 
 /**
- * Reads a line in either shape. The data stay the bytes that they are.
+ * Reads lines in either shape, one after the other. The data stay the bytes that they are.
  *
  * Where the service would read a part of the line only, or read something else than the line says, the line is rejected: a second value
  * after the first one would be lost, and bytes that are not UTF-8 would be replaced.
- * @param now the time of a CloudEvent that has none
  */
-export function readEventLine(line: Buffer, cloudEventIds: CloudEventIds, now: () => Date): EventLine | Rejection {
-  try {
-    return new LineParser(line).read(cloudEventIds, now)
-  } catch (error) {
-    if (error instanceof JsonProblem) return reject('not-json', undefined, `not valid JSON: ${error.message}`)
-    throw error
+export class EventLineReader {
+  readonly #cloudEventIds = new CloudEventIds()
+  readonly #now: () => Date
+  #line: Buffer = Buffer.alloc(0)
+  /** Where the last member of each name is in the line; -1 if there is none. */
+  readonly #starts = new Int32Array(memberCount)
+  readonly #ends = new Int32Array(memberCount)
+  /** The first field of the Events API with a value that is not a string; -1 if there is none. */
+  #mistyped = -1
+
+  /** @param now the time of a CloudEvent that has none */
+  constructor(now: () => Date) {
+    this.#now = now
   }
-}
 
-class LineParser {
-  readonly #line: Buffer
-  readonly #starts = { ...noMembers }
-  readonly #ends = { ...noMembers }
-  /** The first field of the Events API with a value that is not a string. */
-  #mistyped: string | undefined
-
-  constructor(line: Buffer) {
+  read(line: Buffer): EventLine | Rejection {
     this.#line = line
+    this.#starts.fill(-1)
+    this.#mistyped = -1
+    try {
+      return this.#read(line)
+    } catch (error) {
+      if (error instanceof JsonProblem) return reject('not-json', undefined, `not valid JSON: ${error.message}`)
+      throw error
+    }
   }
 
-  read(cloudEventIds: CloudEventIds, now: () => Date): EventLine | Rejection {
-    const line = this.#line
+  #read(line: Buffer): EventLine | Rejection {
     const start = skipSpace(line, 0)
     if (line[start] !== 0x7b) return reject('not-json', undefined, 'not a JSON object')
     const end = skipSpace(line, readMembers(line, start, this.#take))
     if (end < line.length) return reject('not-json', undefined, `more text follows the event at byte ${end + 1}`)
     if (!isUtf8(line)) return reject('not-json', undefined, 'not valid UTF-8')
     // The service ignores names that it does not know, so an event of its API may have this one too.
-    const isCloudEvent = this.#starts.specversion >= 0 && goStrings.every((name) => this.#starts[name] < 0)
-    return isCloudEvent ? this.#cloudEvent(cloudEventIds, now) : this.#apiEvent()
+    const isCloudEvent = this.#has(members.specversion) && !apiStrings.some((member) => this.#has(member))
+    return isCloudEvent ? this.#cloudEvent() : this.#apiEvent()
   }
 
   readonly #take = (keyStart: number, keyEnd: number, valueStart: number, valueEnd: number): void => {
-    const name = this.#nameAt(keyStart, keyEnd)
-    if (name === undefined) return
-    this.#starts[name] = valueStart
-    this.#ends[name] = valueEnd
+    const member = this.#memberAt(keyStart, keyEnd)
+    if (member === undefined) return
+    this.#starts[member] = valueStart
+    this.#ends[member] = valueEnd
     const first = this.#line[valueStart]
-    if (first !== 0x22 && first !== 0x6e && this.#mistyped === undefined && goStrings.includes(name)) {
-      this.#mistyped = name
-    }
+    if (member <= members.eventId && first !== quoteMark && first !== letterN && this.#mistyped < 0)
+      this.#mistyped = member
   }
 
-  #nameAt(start: number, end: number): MemberName | undefined {
-    const key = this.#line.toString('latin1', start, end)
-    return memberNames.get(key) ?? goNames.get(decodeString(this.#line, start, end, key).toLowerCase())
+  #memberAt(start: number, end: number): number | undefined {
+    for (const { bytes, member } of namesByLength[end - start] ?? []) {
+      if (hasBytesAt(this.#line, start, bytes)) return member
+    }
+    return goNames.get(decodeString(this.#line, start, end).toLowerCase())
   }
 
   #apiEvent(): EventLine | Rejection {
-    if (this.#mistyped !== undefined) return reject('not-json', this.#mistyped, 'is not a string')
+    if (this.#mistyped >= 0) {
+      const name = [apiNames.type, apiNames.version, apiNames.time, apiNames.id][this.#mistyped]
+      return reject('not-json', name, 'is not a string')
+    }
     const fields = {
-      type: this.#text('event-type'),
-      version: this.#text('event-type-version'),
-      time: this.#text('event-time'),
-      id: this.#text('event-id'),
+      type: this.#text(members.eventType),
+      version: this.#text(members.eventTypeVersion),
+      time: this.#text(members.eventTime),
+      id: this.#text(members.eventId),
       data: this.#data(),
     }
     return { kind: 'fields', fields, names: apiNames }
   }
 
-  #cloudEvent(cloudEventIds: CloudEventIds, now: () => Date): EventLine | Rejection {
-    const strings: readonly MemberName[] = ['specversion', 'type', 'source', 'id', 'time']
-    const mistyped = strings.find((name) => this.#starts[name] >= 0 && !this.#hasText(name) && !this.#isNull(name))
-    if (mistyped !== undefined) return reject('not-json', mistyped, 'is not a string')
-    const specversion = this.#text('specversion')
+  #cloudEvent(): EventLine | Rejection {
+    const mistyped = cloudStrings.find(
+      ([member]) => this.#has(member) && !this.#hasText(member) && !this.#isNull(member),
+    )
+    if (mistyped !== undefined) return reject('not-json', mistyped[1], 'is not a string')
+    const specversion = this.#text(members.specversion)
     if (specversion !== '1.0') return reject('unsupported', 'specversion', `${quote(specversion)} is not "1.0"`)
-    if (this.#starts.data_base64 >= 0 && !this.#isNull('data_base64')) {
+    if (this.#has(members.dataBase64) && !this.#isNull(members.dataBase64)) {
       return reject('unsupported', 'data_base64', 'is not supported: the Events API carries JSON only')
     }
-    const type = this.#text('type')
+    const type = this.#text(members.type)
     if (type === '') return reject('missing', 'type', 'is missing')
     const [, name, version] = /^(.*)\.(v\d+)$/s.exec(type) ?? []
     if (name === undefined || version === undefined) {
       return reject('missing', 'type', `${quote(type)} does not end in a version like .v1`)
     }
-    const id = this.#text('id')
+    const id = this.#text(members.id)
     if (id === '') return reject('missing', 'id', 'is missing')
-    const source = this.#text('source')
+    const source = this.#text(members.source)
     if (source === '') return reject('missing', 'source', 'is missing')
     const fields = {
       type: name,
       version,
-      time: this.#text('time') || now().toISOString(),
-      id: isUuid(id) ? id : cloudEventIds.derive(source, id),
+      time: this.#text(members.time) || this.#now().toISOString(),
+      id: isUuid(id) ? id : this.#cloudEventIds.derive(source, id),
       data: this.#data(),
     }
     return { kind: 'fields', fields, names: cloudNames }
   }
 
-  #hasText(name: MemberName): boolean {
-    return this.#line[this.#starts[name]] === 0x22
+  #has(member: number): boolean {
+    return this.#startOf(member) >= 0
   }
 
-  #isNull(name: MemberName): boolean {
-    return this.#line[this.#starts[name]] === 0x6e
+  #hasText(member: number): boolean {
+    return this.#line[this.#startOf(member)] === quoteMark
+  }
+
+  #isNull(member: number): boolean {
+    return this.#line[this.#startOf(member)] === letterN
+  }
+
+  #startOf(member: number): number {
+    return this.#starts[member] ?? -1
+  }
+
+  #endOf(member: number): number {
+    return this.#ends[member] ?? -1
   }
 
   /** '' for null and for a member that is not there. */
-  #text(name: MemberName): string {
-    if (!this.#hasText(name)) return ''
-    return decodeString(this.#line, this.#starts[name] + 1, this.#ends[name] - 1)
+  #text(member: number): string {
+    if (!this.#hasText(member)) return ''
+    return decodeString(this.#line, this.#startOf(member) + 1, this.#endOf(member) - 1)
   }
 
   #data(): Uint8Array {
-    return this.#starts.data < 0 ? noData : this.#line.subarray(this.#starts.data, this.#ends.data)
+    if (!this.#has(members.data)) return noData
+    return this.#line.subarray(this.#startOf(members.data), this.#endOf(members.data))
   }
 }
 
-/** The string between two offsets, which exclude its quotes. @param latin1 the same bytes as text */
-function decodeString(line: Buffer, start: number, end: number, latin1 = line.toString('latin1', start, end)): string {
+function hasBytesAt(line: Buffer, start: number, bytes: Uint8Array): boolean {
+  for (let index = 0; index < bytes.length; index++) {
+    if (line[start + index] !== bytes[index]) return false
+  }
+  return true
+}
+
+/** The string between two offsets, which exclude its quotes. */
+function decodeString(line: Buffer, start: number, end: number): string {
+  const latin1 = line.toString('latin1', start, end)
   if (/^[ !#-[\]-~]*$/.test(latin1)) return latin1
   const decoded: unknown = JSON.parse(line.toString('utf8', start - 1, end + 1))
   return String(decoded)

@@ -238,7 +238,7 @@ export class EventSender<Item extends Sendable> {
         },
         onEnd: (error) => {
           this.#lanes.delete(lane)
-          this.#onLaneEnd(error, hasAnswered, openedMs)
+          this.#onLaneEnd(error, { hasAnswered, isResumed: lane.isResumed, openedMs })
         },
       },
       { pipelining: this.#pipelining, trace, signal },
@@ -246,11 +246,14 @@ export class EventSender<Item extends Sendable> {
     this.#lanes.add(lane)
   }
 
-  #onLaneEnd(error: KyconnectError | undefined, hasAnswered: boolean, openedMs: number): void {
+  #onLaneEnd(
+    error: KyconnectError | undefined,
+    { hasAnswered, isResumed, openedMs }: { hasAnswered: boolean; isResumed: boolean; openedMs: number },
+  ): void {
     if (this.#isStopped) return
     if (hasAnswered || error === undefined) this.#connectFailures = 0
     else {
-      if (!isPassing(error)) {
+      if (!isPassing(error) && !isResumed) {
         this.#fail(error)
         return
       }
@@ -337,7 +340,13 @@ export class EventSender<Item extends Sendable> {
         this.#retry(sending, answered.error, answered.mayBeProcessed)
         break
       case 'fatal':
-        this.#fail(answered.error)
+        if (!lane.isResumed) {
+          this.#fail(answered.error)
+          break
+        }
+        // The server may have lost the client certificate of the session.
+        this.#ready.push(sending)
+        lane.closeSession()
         break
       case 'misplaced':
         if (isSequential) {

@@ -11,6 +11,8 @@ export class TlsContexts {
   readonly #route: Route
   #withCertificate: tls.SecureContext | undefined
   #withoutCertificate: tls.SecureContext | undefined
+  /** TLS sessions by the server they are with: see `serverOf`. */
+  readonly #sessions = new Map<string, Buffer>()
 
   constructor(route: Route, roots: readonly string[] | undefined) {
     this.#route = route
@@ -25,6 +27,20 @@ export class TlsContexts {
     return (this.#withoutCertificate ??= this.#create({}))
   }
 
+  /** The session to resume with a server: that saves both sides the signatures of a handshake. undefined: none is known. */
+  sessionFor(target: Target): Buffer | undefined {
+    return this.#sessions.get(serverOf(target))
+  }
+
+  /** Only for a server whose certificate was accepted: Node does not check its names again when the session is resumed. */
+  keepSession(target: Target, session: Buffer): void {
+    this.#sessions.set(serverOf(target), session)
+  }
+
+  forgetSession(target: Target): void {
+    this.#sessions.delete(serverOf(target))
+  }
+
   #create(certificate: { readonly cert?: string; readonly key?: string }): tls.SecureContext {
     return tls.createSecureContext({
       ...certificate,
@@ -32,4 +48,8 @@ export class TlsContexts {
       ...(this.roots === undefined ? {} : { ca: [...this.roots] }),
     })
   }
+}
+
+function serverOf({ address, port, expectedName, proxy }: Target): string {
+  return [address, port, expectedName, proxy?.href].join(' ')
 }

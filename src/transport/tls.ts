@@ -1,3 +1,4 @@
+import type { ConnectOpts } from 'node:net'
 import * as tls from 'node:tls'
 import { errorCodeOf, NetworkError } from '../errors.js'
 import { everyRoot, firstRoots } from './roots.js'
@@ -30,6 +31,12 @@ export class UntrustedServer extends Error {
   }
 }
 
+/** What only connections for many small requests need. They also resume the TLS session of an earlier one to the same server. */
+export interface LaneUse {
+  /** Takes the bytes that arrive. They are overwritten after the call. */
+  readonly onData: (bytes: Buffer) => void
+}
+
 /** What worked for a route, or is to be tried first. */
 const contextsByRoute = new WeakMap<Route, TlsContexts>()
 
@@ -41,11 +48,16 @@ const contextsByRoute = new WeakMap<Route, TlsContexts>()
  * (With TLS 1.3 the connection ends before it leaves.) A certificate is public, and its key signs nothing but that handshake.
  * @throws UntrustedServer, and what the system reports
  */
-export async function connectTls(route: Route, target: Target, signal: AbortSignal): Promise<tls.TLSSocket> {
+export async function connectTls(
+  route: Route,
+  target: Target,
+  signal: AbortSignal,
+  lane?: LaneUse,
+): Promise<tls.TLSSocket> {
   const contexts = contextsByRoute.get(route) ?? new TlsContexts(route, firstRoots(route.trust))
   contextsByRoute.set(route, contexts)
   try {
-    return await handshake(route, target, contexts, signal)
+    return await handshake(route, target, contexts, signal, lane)
   } catch (error) {
     // Of an https proxy, too: a CA that was given is the cluster's, and seldom the proxy's.
     const reason = error instanceof NetworkError ? error.reason : errorCodeOf(error)
@@ -53,7 +65,7 @@ export async function connectTls(route: Route, target: Target, signal: AbortSign
     const all = await everyRoot(route.trust)
     if (all === undefined) throw error
     const complete = new TlsContexts(route, all)
-    const socket = await handshake(route, target, complete, signal)
+    const socket = await handshake(route, target, complete, signal, lane)
     contextsByRoute.set(route, complete)
     return socket
   }
@@ -64,9 +76,11 @@ async function handshake(
   target: Target,
   contexts: TlsContexts,
   signal: AbortSignal,
+  lane: LaneUse | undefined,
 ): Promise<tls.TLSSocket> {
   const tunnel = target.proxy === null ? undefined : await openTunnel(target.proxy, target, contexts.roots, signal)
-  const socket = tls.connect({
+  const options: tls.ConnectionOptions & ConnectOpts = {
+    ...(lane === undefined ? {} : { onread: readInto(lane.onData), session: contexts.sessionFor(target) }),
     ...(tunnel === undefined ? { host: target.address, port: target.port } : { socket: tunnel }),
     secureContext: contexts.of(target),
     servername: target.serverName,
@@ -75,14 +89,48 @@ async function handshake(
     rejectUnauthorized: false,
     // Checks the expected name even where it is an address and SNI is empty.
     checkServerIdentity: (_, certificate) => tls.checkServerIdentity(target.expectedName, certificate),
-  })
-  await whenUsable(socket, 'secureConnect', signal)
-  if (route.trust.insecure || socket.authorized) return socket
+  }
+  const socket = tls.connect(options)
+  try {
+    await whenUsable(socket, 'secureConnect', signal)
+  } catch (error) {
+    contexts.forgetSession(target)
+    throw error
+  }
+  if (route.trust.insecure || socket.authorized) {
+    if (lane !== undefined) {
+      socket.on('data', lane.onData)
+      socket.on('session', (session: Buffer) => {
+        contexts.keepSession(target, session)
+      })
+    }
+    return socket
+  }
   // Read before the socket is destroyed, because it loses the certificate then.
   const issuer = issuerOf(socket)
   socket.on('error', () => undefined).destroy()
   const { message, code } = authorizationError(socket)
   throw new UntrustedServer(code, message, issuer)
+}
+
+/** After a resumed session has failed: the next connection makes a new one. */
+export function forgetSession(route: Route, target: Target): void {
+  contextsByRoute.get(route)?.forgetSession(target)
+}
+
+/** The largest part of a stream that TLS encrypts as one (RFC 8446, section 5.1). */
+const maxRecordBytes = 16 * 1024
+
+/** Has Node read into one buffer, instead of a new one for each record. On a tunnel it does not, and emits `data`. */
+function readInto(onData: (bytes: Buffer) => void): ConnectOpts['onread'] {
+  const buffer = Buffer.allocUnsafeSlow(maxRecordBytes)
+  return {
+    buffer,
+    callback: (length) => {
+      onData(buffer.subarray(0, length))
+      return true
+    },
+  }
 }
 
 /** Node gives the code of OpenSSL's reason, or of a name that does not match, as text. */

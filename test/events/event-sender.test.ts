@@ -547,3 +547,30 @@ test('draining takes no more events, and counts the answers to those under way',
   expect(run.outcomes.size).toBe(received.length)
   expect(run.outcomes.size).toBeLessThan(100_000)
 })
+
+test('an event that is refused on a resumed TLS session is sent on a new one', async () => {
+  const resumed: boolean[] = []
+  server = await startLaneServer(
+    certificate,
+    (posts, { socket }) => {
+      for (const post of posts) {
+        // As a server that loses the client certificate with the session.
+        if (socket.isSessionReused())
+          socket.write(
+            answer(
+              400,
+              'text/html',
+              '<html><head><title>400 No required SSL certificate was sent</title></head></html>',
+            ),
+          )
+        else socket.write(published(post, ...(post.index === 9 ? ['connection: close'] : [])))
+      }
+    },
+    { onConnection: ({ socket }) => resumed.push(socket.isSessionReused()) },
+  )
+  const route = laneRoute(server.port, ca)
+  const run = runSender(() => route, testEvents(100), { concurrency: 1 })
+  expect(await run.ended).toBeUndefined()
+  expect(run.outcomes.size).toBe(100)
+  expect(resumed).toContain(true)
+})

@@ -62,7 +62,7 @@ export class AnswerParser {
       if (next === incomplete) break
       at = next
     }
-    this.#rest = at === data.length ? nothing : data.subarray(at)
+    this.#rest = at === data.length ? nothing : Buffer.from(data.subarray(at))
   }
 
   /** Reads the next part. @returns where it ends, or `incomplete` */
@@ -84,38 +84,37 @@ export class AnswerParser {
   }
 
   #readHead(data: Buffer, at: number): number {
-    const end = data.indexOf(blankLine, at)
-    if ((end < 0 ? data.length : end) - at > maxHeadBytes) throw new MalformedAnswer('the headers are too long')
-    if (end < 0) return incomplete
-    const head = this.#parseHead(data, at, end)
-    const next = end + blankLine.length
-    if (head.framing === 'interim') {
+    const next = this.#startsWithLastHead(data, at) ? at + this.#headBytes.length : this.#readNewHead(data, at)
+    if (next === incomplete || this.#head === undefined) return incomplete
+    const { framing } = this.#head
+    if (framing === 'interim') {
       if (++this.#interims > maxInterims) throw new MalformedAnswer('too many interim answers')
       return next
     }
     this.#interims = 0
-    if (head.framing === 'chunked') {
+    if (framing === 'chunked') {
       this.#part = 'chunk line'
       return next
     }
-    if (head.framing > maxBodyBytes) throw bodyTooLarge()
+    if (framing > maxBodyBytes) throw bodyTooLarge()
     this.#part = 'body'
-    this.#missing = head.framing
+    this.#missing = framing
     return this.#readBody(data, next)
   }
 
-  #parseHead(data: Buffer, at: number, end: number): AnswerHead {
-    if (
-      this.#head !== undefined &&
-      this.#headBytes.length === end - at &&
-      this.#headBytes.compare(data, at, end) === 0
-    ) {
-      return this.#head
-    }
-    const head = parseHead(data.toString('latin1', at, end))
-    this.#head = head
-    this.#headBytes = Buffer.from(data.subarray(at, end))
-    return head
+  #startsWithLastHead(data: Buffer, at: number): boolean {
+    const { length } = this.#headBytes
+    return length > 0 && data.length - at >= length && this.#headBytes.compare(data, at, at + length) === 0
+  }
+
+  #readNewHead(data: Buffer, at: number): number {
+    const end = data.indexOf(blankLine, at)
+    if ((end < 0 ? data.length : end) - at > maxHeadBytes) throw new MalformedAnswer('the headers are too long')
+    if (end < 0) return incomplete
+    const next = end + blankLine.length
+    this.#head = parseHead(data.toString('latin1', at, end))
+    this.#headBytes = Buffer.from(data.subarray(at, next))
+    return next
   }
 
   #readBody(data: Buffer, at: number): number {
@@ -165,9 +164,10 @@ export class AnswerParser {
   #take(data: Buffer, at: number): number {
     const next = Math.min(data.length, at + this.#missing)
     if (next > at) {
-      this.#body.push(data.subarray(at, next))
       this.#bodyBytes += next - at
       this.#missing -= next - at
+      const part = data.subarray(at, next)
+      this.#body.push(this.#missing === 0 && this.#part === 'body' ? part : Buffer.from(part))
     }
     return next
   }

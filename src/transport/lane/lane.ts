@@ -4,7 +4,7 @@ import { type KyconnectError, NetworkError, TimeoutError } from '../../errors.js
 import { Exchange, notHttp } from '../exchange.js'
 import { translateFailure } from '../failure.js'
 import { type Route, resolveTarget } from '../route.js'
-import { connectTls } from '../tls.js'
+import { connectTls, forgetSession } from '../tls.js'
 import { type AnswerHead, MalformedAnswer } from './answer-head.js'
 import { AnswerParser } from './answer-parser.js'
 import { maxWindow, type Pipelining } from './pipelining.js'
@@ -85,6 +85,7 @@ export class Lane<Token> {
   readonly #head: Buffer
   readonly #parser: AnswerParser
   #socket: TLSSocket | undefined
+  #isResumed = false
   #ended = false
   /** The server answers no more requests on this connection. */
   #isClosing = false
@@ -109,7 +110,7 @@ export class Lane<Token> {
     this.#exchange = new Exchange(target, route.timeoutMs, deps.signal)
     this.#head = postHead(target.url)
     this.#parser = new AnswerParser(this.#takeAnswer)
-    connectTls(route, target, this.#exchange.signal).then(this.#open, this.#fail)
+    connectTls(route, target, this.#exchange.signal, { onData: this.#read }).then(this.#open, this.#fail)
   }
 
   /** How many more requests it takes now. */
@@ -122,6 +123,11 @@ export class Lane<Token> {
   /** Requests that it has taken, and given no result for. */
   get pending(): number {
     return this.#unanswered.length + this.#queue.length
+  }
+
+  /** Whether the connection resumed the TLS session of an earlier one: the client certificate was not sent again. */
+  get isResumed(): boolean {
+    return this.#isResumed
   }
 
   /**
@@ -139,6 +145,12 @@ export class Lane<Token> {
     this.#end(undefined, 'maybe-processed')
   }
 
+  /** Ends the connection as `close` does, and has the next one present the client certificate again. */
+  closeSession(): void {
+    forgetSession(this.#route, this.#exchange.target)
+    this.close()
+  }
+
   readonly #open = (socket: TLSSocket): void => {
     const { signal, target } = this.#exchange
     socket.on('error', this.#fail)
@@ -148,11 +160,11 @@ export class Lane<Token> {
       return
     }
     this.#socket = socket
+    this.#isResumed = socket.isSessionReused()
     this.#exchange.phase = 'waiting for the answer'
     this.#exchange.pauseTimeout()
     signal.addEventListener('abort', this.#abort, { once: true })
     socket.setNoDelay(true)
-    socket.on('data', this.#read)
     socket.on('end', this.#endedByServer)
     socket.on('close', this.#endedByServer)
     const through = target.proxy === null ? '' : ` through the proxy ${target.proxy.host}`
@@ -230,6 +242,7 @@ export class Lane<Token> {
   readonly #fail = (cause: unknown): void => {
     if (this.#ended) return
     const error = translateFailure(cause, this.#route, this.#exchange)
+    if (this.#isResumed) forgetSession(this.#route, this.#exchange.target)
     const isBroken = error instanceof NetworkError || error instanceof TimeoutError
     if (isBroken && !this.#isProven && this.#roundSize > 1 && this.#unanswered.length > 0)
       this.#deps.pipelining.reportDrop()

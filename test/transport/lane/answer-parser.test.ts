@@ -26,7 +26,12 @@ function read(...chunks: readonly (string | Buffer)[]): {
   })
   let problem: string | undefined
   try {
-    for (const chunk of chunks) parser.push(Buffer.from(chunk))
+    for (const chunk of chunks) {
+      const bytes = Buffer.from(chunk)
+      parser.push(bytes)
+      // As a lane does, which reads into one buffer.
+      bytes.fill('?')
+    }
   } catch (error) {
     if (!(error instanceof MalformedAnswer)) throw error
     problem = error.message

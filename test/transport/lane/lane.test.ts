@@ -28,6 +28,7 @@ import {
   type ServedConnection,
   startLaneServer,
 } from '../../support/lane-server.js'
+import { startTinyproxy } from '../../support/tinyproxy.js'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 let certificate: ServerCertificate
@@ -67,6 +68,36 @@ function events(count: number): string[] {
 }
 
 describe('a lane', () => {
+  test('resumes the TLS session of an earlier lane of its route, and of no other route', async () => {
+    const route = await serve(echoAll)
+    const isResumed = async (on: Route): Promise<boolean> => {
+      const run = runLane(on, events(3))
+      expect(await run.ended).toBeUndefined()
+      expect(tokensBy(run.results).answered).toEqual(events(3))
+      return run.lane.isResumed
+    }
+    expect(await isResumed(route)).toBe(false)
+    expect(await isResumed(route)).toBe(true)
+    expect(await isResumed(route)).toBe(true)
+    expect(await isResumed({ ...route })).toBe(false)
+    const closing = runLane(route, events(1), { close: false })
+    await vi.waitFor(() => {
+      expect(closing.results).toHaveLength(1)
+    })
+    closing.lane.closeSession()
+    expect(await isResumed(route)).toBe(false)
+  })
+
+  test('sends through the tunnel of a proxy', async () => {
+    const proxy = await startTinyproxy()
+    const route = await serve(echoAll, { proxy: { url: new URL(proxy.url), except: [] } })
+    const run = runLane(route, events(100))
+    expect(await run.ended).toBeUndefined()
+    expect(wronglyAnswered(run.results)).toEqual([])
+    expect(tokensBy(run.results).answered).toEqual(events(100))
+    await proxy.stop()
+  })
+
   test('sends a POST of JSON, and gives its answer', async () => {
     let head = ''
     const route = await serve((posts, connection) => {
