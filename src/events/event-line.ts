@@ -38,12 +38,7 @@ const members = {
   dataBase64: 10,
 } as const
 const memberCount = 11
-const apiStrings: readonly number[] = [
-  members.eventType,
-  members.eventTypeVersion,
-  members.eventTime,
-  members.eventId,
-]
+const apiStrings: readonly number[] = [members.eventType, members.eventTypeVersion, members.eventTime, members.eventId]
 /** The strings of a CloudEvent, with their names. */
 const cloudStrings = [
   [members.specversion, 'specversion'],
