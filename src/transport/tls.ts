@@ -91,6 +91,15 @@ async function handshake(
     checkServerIdentity: (_, certificate) => tls.checkServerIdentity(target.expectedName, certificate),
   }
   const socket = tls.connect(options)
+  // With TLS 1.2 it is reported before the server's certificate has been checked, with TLS 1.3 after that.
+  let session: Buffer | undefined
+  let isAccepted = false
+  if (lane !== undefined) {
+    socket.on('session', (reported: Buffer) => {
+      session = reported
+      if (isAccepted) contexts.keepSession(target, session)
+    })
+  }
   try {
     await whenUsable(socket, 'secureConnect', signal)
   } catch (error) {
@@ -98,12 +107,9 @@ async function handshake(
     throw error
   }
   if (route.trust.insecure || socket.authorized) {
-    if (lane !== undefined) {
-      socket.on('data', lane.onData)
-      socket.on('session', (session: Buffer) => {
-        contexts.keepSession(target, session)
-      })
-    }
+    isAccepted = true
+    if (session !== undefined) contexts.keepSession(target, session)
+    if (lane !== undefined) socket.on('data', lane.onData)
     return socket
   }
   // Read before the socket is destroyed, because it loses the certificate then.

@@ -68,25 +68,29 @@ function events(count: number): string[] {
 }
 
 describe('a lane', () => {
-  test('resumes the TLS session of an earlier lane of its route, and of no other route', async () => {
-    const route = await serve(echoAll)
-    const isResumed = async (on: Route): Promise<boolean> => {
-      const run = runLane(on, events(3))
-      expect(await run.ended).toBeUndefined()
-      expect(tokensBy(run.results).answered).toEqual(events(3))
-      return run.lane.isResumed
-    }
-    expect(await isResumed(route)).toBe(false)
-    expect(await isResumed(route)).toBe(true)
-    expect(await isResumed(route)).toBe(true)
-    expect(await isResumed({ ...route })).toBe(false)
-    const closing = runLane(route, events(1), { close: false })
-    await vi.waitFor(() => {
-      expect(closing.results).toHaveLength(1)
-    })
-    closing.lane.closeSession()
-    expect(await isResumed(route)).toBe(false)
-  })
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'resumes the %s session of an earlier lane of its route, and of no other route',
+    async (maxVersion) => {
+      server = await startLaneServer(certificate, echoAll, { maxVersion })
+      const route = laneRoute(server.port, ca)
+      const isResumed = async (on: Route): Promise<boolean> => {
+        const run = runLane(on, events(3))
+        expect(await run.ended).toBeUndefined()
+        expect(tokensBy(run.results).answered).toEqual(events(3))
+        return run.lane.isResumed
+      }
+      expect(await isResumed(route)).toBe(false)
+      expect(await isResumed(route)).toBe(true)
+      expect(await isResumed(route)).toBe(true)
+      expect(await isResumed({ ...route })).toBe(false)
+      const closing = runLane(route, events(1), { close: false })
+      await vi.waitFor(() => {
+        expect(closing.results).toHaveLength(1)
+      })
+      closing.lane.closeSession()
+      expect(await isResumed(route)).toBe(false)
+    },
+  )
 
   test('sends through the tunnel of a proxy', async () => {
     const proxy = await startTinyproxy()
