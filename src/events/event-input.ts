@@ -1,9 +1,10 @@
-import { type FileHandle, open } from 'node:fs/promises'
-import { orAborted } from './or-aborted.js'
+import { close, read } from 'node:fs'
+import { promisify } from 'node:util'
+import { type OpenedFile, openReadable, streamOf } from '../open-readable.js'
 
 /** Where lines of events come from. */
 export interface EventInput {
-  /** Makes reading begin at this offset if the input can seek. @returns the offset where it begins, otherwise 0 */
+  /** Makes reading begin at this offset, or at the end of a shorter file; a stream begins at 0. @returns where reading begins */
   seek(offset: number): number
   /** The next bytes, which the reader may keep; undefined at the end. */
   read(): Promise<Buffer | undefined>
@@ -16,59 +17,47 @@ export interface EventInput {
 const chunkBytes = 128 * 1024
 
 /**
- * Opens a file, a FIFO or a device such as /dev/stdin. A FIFO is waited for until a program writes to it.
- * @throws what the system reports; the reason of the signal
+ * Opens a file, a FIFO or a device such as /dev/stdin. A FIFO is waited for, when it is read, until a program writes to it.
+ * @throws what the system reports
  */
-export async function openInputFile(path: string, signal: AbortSignal): Promise<EventInput> {
-  const opening = open(path, 'r')
-  const file = await orAborted(opening, signal).catch((error: unknown) => {
-    // It may still open, and then nothing uses it.
-    opening.then((late) => late.close()).catch(() => undefined)
-    throw error
-  })
-  try {
-    const stat = await file.stat()
-    return new FileInput(file, stat.isFile() ? stat.size : undefined)
-  } catch (error) {
-    await file.close()
-    throw error
-  }
+export async function openInputFile(path: string): Promise<EventInput> {
+  const opened = await openReadable(path)
+  return opened.stat.isFile() ? new FileInput(opened) : streamInput(streamOf(opened))
 }
 
-class FileInput implements EventInput {
-  readonly size: number | undefined
-  readonly #file: FileHandle
-  #position: number
-  #isReading = false
+const readFd = promisify(read)
+const closeFd = promisify(close)
 
-  constructor(file: FileHandle, size: number | undefined) {
-    this.#file = file
-    this.size = size
-    this.#position = 0
+class FileInput implements EventInput {
+  readonly size: number
+  readonly #fd: number
+  #position = 0
+  #reading: Promise<unknown> = Promise.resolve()
+
+  constructor({ fd, stat }: OpenedFile) {
+    this.#fd = fd
+    this.size = Number(stat.size)
   }
 
   seek(offset: number): number {
-    if (this.size !== undefined) this.#position = offset
+    this.#position = Math.min(offset, this.size)
     return this.#position
   }
 
   async read(): Promise<Buffer | undefined> {
     // Lines refer to their part of the buffer, so each read needs a new one.
     const buffer = Buffer.allocUnsafeSlow(chunkBytes)
-    this.#isReading = true
-    const { bytesRead } = await this.#file.read(buffer, 0, chunkBytes, this.size === undefined ? null : this.#position)
-    this.#isReading = false
+    const reading = readFd(this.#fd, buffer, 0, chunkBytes, this.#position)
+    this.#reading = reading
+    const { bytesRead } = await reading
     this.#position += bytesRead
-    if (bytesRead === 0) return undefined
-    const bytes = buffer.subarray(0, bytesRead)
-    // A pipe may give one line at a time, and the reader keeps what it gets.
-    return bytesRead < chunkBytes / 4 ? Buffer.from(bytes) : bytes
+    return bytesRead === 0 ? undefined : buffer.subarray(0, bytesRead)
   }
 
   async close(): Promise<void> {
-    const closing = this.#file.close()
-    if (this.#isReading) closing.catch(() => undefined)
-    else await closing
+    // A descriptor that is closed during a read may be that of another file by then.
+    await this.#reading.catch(() => undefined)
+    await closeFd(this.#fd)
   }
 }
 

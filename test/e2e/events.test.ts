@@ -426,6 +426,24 @@ describe('Ctrl-C', () => {
     expect(await once(running, 'exit')).toEqual([130, null])
     running.stdin.end()
   })
+
+  test.each([
+    ['a FIFO that no program has opened', 'SIGINT', 130, 'mkfifo silent1; exec "$0" "$@" -f silent1'],
+    ['a FIFO that is silent', 'SIGTERM', 143, 'mkfifo silent2; exec 3<>silent2; exec "$0" "$@" -f silent2 3<&-'],
+    ['a pipe to a command that is silent', 'SIGINT', 130, 'exec "$0" "$@" -f <(sleep 3600)'],
+  ] as const)('ends a run from %s', async (_, signal, code, script) => {
+    const running = spawn('bash', ['-c', script, process.execPath, program, 'events', 'publish', '--json'], {
+      env: plainEnvironment(environment()),
+      cwd: folder.path,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const ended = once(running, 'exit')
+    await sleep(1500)
+    running.kill(signal)
+    const inTime = await Promise.race([ended, sleep(20_000)])
+    running.kill('SIGKILL')
+    expect(inTime).toEqual([code, null])
+  })
 })
 
 /** The real NGINX in the gateway's place, in front of a service that counts. @returns the environment of a run through it */

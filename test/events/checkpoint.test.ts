@@ -50,7 +50,7 @@ async function publishUntil(offset: number): Promise<number> {
   return line.end
 }
 
-async function firstLine(opened = openInputFile(inputPath, never)): Promise<string | undefined> {
+async function firstLine(opened = openInputFile(inputPath)): Promise<string | undefined> {
   const checkpoint = await Checkpoint.open(path, processDeps)
   const input = await opened
   try {

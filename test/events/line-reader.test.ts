@@ -1,5 +1,6 @@
-import { execFileSync } from 'node:child_process'
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -121,10 +122,10 @@ describe('the lines of an input', () => {
       const path = join(folder, 'events.ndjson')
       const content = Buffer.from(Array.from({ length: 50_000 }, (_, index) => `line ${index}\n`).join(''))
       writeFileSync(path, content)
-      const all = await linesOf(await openInputFile(path, never))
+      const all = await linesOf(await openInputFile(path))
       expect(all.length).toBe(50_000)
       const { end: startAt } = all[40_000] ?? { end: 0 }
-      const input = await openInputFile(path, never)
+      const input = await openInputFile(path)
       expect(input.size).toBe(content.length)
       const reader = await LineReader.open(input, { startAt, maxLineBytes: 20, signal: never })
       expect(reader.tailAtStart.equals(content.subarray(startAt - tailBytes, startAt))).toBe(true)
@@ -166,7 +167,7 @@ describe('the lines of an input', () => {
     // A FIFO that is open for writing, and to which nothing is written.
     const writer = openSync(fifo, constants.O_RDWR)
     try {
-      for (const silent of [streamInput(new Readable({ read: () => undefined })), await openInputFile(fifo, never)]) {
+      for (const silent of [streamInput(new Readable({ read: () => undefined })), await openInputFile(fifo)]) {
         const abort = new AbortController()
         const reader = await LineReader.open(silent, { startAt: 0, maxLineBytes: 20, signal: abort.signal })
         const waiting = reader.fill()
@@ -176,23 +177,32 @@ describe('the lines of an input', () => {
         await reader.close()
       }
     } finally {
-      writeSync(writer, 'x')
       closeSync(writer)
       rmSync(folder, { recursive: true })
     }
   })
 
-  test('of a FIFO are no longer waited for, even if no program has opened it', async () => {
+  test.each([
+    ['has opened it before', `exec 3<>"$1"; printf 'one\\ntwo' >&3`, 'true', ['one', 'two']],
+    ['opens it later', 'true', `printf 'one\\ntwo' > "$1"`, ['one', 'two']],
+    ['opens it, and writes nothing', 'true', ': > "$1"', []],
+  ])('of a FIFO are waited for until a program that %s closes it', async (_, before, later, expected) => {
     const folder = mkdtempSync(join(tmpdir(), 'lines-'))
     const fifo = join(folder, 'fifo')
     execFileSync('mkfifo', [fifo])
+    const script = `${before}; echo; exec sleep 600`
+    const writer = spawn('bash', ['-c', script, 'bash', fifo], { stdio: ['ignore', 'pipe', 'ignore'] })
+    const ended = once(writer, 'exit')
     try {
-      const abort = new AbortController()
-      const opening = openInputFile(fifo, abort.signal)
-      abort.abort(new Error('interrupted'))
-      await expect(opening).rejects.toThrow('interrupted')
+      await once(writer.stdout, 'data')
+      const reading = linesOf(await openInputFile(fifo))
+      writer.kill()
+      await ended
+      const late = spawn('bash', ['-c', later, 'bash', fifo], { stdio: 'ignore' })
+      expect(textsOf(await reading)).toEqual(expected)
+      if (late.exitCode === null) await once(late, 'exit')
     } finally {
-      closeSync(openSync(fifo, constants.O_RDWR))
+      writer.kill()
       rmSync(folder, { recursive: true })
     }
   })

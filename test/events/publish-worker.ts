@@ -16,7 +16,7 @@ const checkpoint = await Checkpoint.open(join(folder, 'checkpoint'), processDeps
 const { offset, seed, counts } = checkpoint.found
 const rejects = await RejectsFile.open(join(folder, 'rejects'), offset)
 checkpoint.syncFirst(rejects)
-const input = await openInputFile(join(folder, 'events.ndjson'), new AbortController().signal)
+const input = await openInputFile(join(folder, 'events.ndjson'))
 const reader = await openLines(input, checkpoint, new AbortController().signal)
 const encoder = new EventEncoder({ source: 'demo', seed, now: processDeps.now })
 const window = new Window(counts, checkpoint)

@@ -187,10 +187,10 @@ function describeTotals({ published, ignored, rejected, retried, maybeTwice }: T
   return `published ${published}, ignored ${ignored} (nothing subscribes), rejected ${rejected}, retried ${retried}, maybe twice ${maybeTwice}`
 }
 
-async function openInput(file: string, { stdin, runtime: { signal } }: Context): Promise<EventInput> {
+async function openInput(file: string, { stdin }: Context): Promise<EventInput> {
   if (file === '-') return streamInput(stdin.stream())
   try {
-    return await openInputFile(file, signal)
+    return await openInputFile(file)
   } catch (error) {
     throw nameFileError(error, `open ${file}`, '--file')
   }
