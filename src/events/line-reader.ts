@@ -22,12 +22,15 @@ export class Line {
   readonly end: number
   /** Without the line break; undefined for a line with too many bytes, which is not kept. */
   readonly bytes: Buffer | undefined
+  /** Which line of the input it is, from 1; blank lines count. */
+  readonly number: number
   readonly #block: Block
 
-  constructor(offset: number, end: number, bytes: Buffer | undefined, block: Block) {
+  constructor(offset: number, end: number, bytes: Buffer | undefined, number: number, block: Block) {
     this.offset = offset
     this.end = end
     this.bytes = bytes
+    this.number = number
     this.#block = block
   }
 
@@ -40,6 +43,8 @@ export class Line {
 export interface LineReaderOptions {
   /** Where to begin: at the beginning of a line. */
   readonly startAt: number
+  /** How many lines are before `startAt`. */
+  readonly linesBefore: number
   /** A longer line is skipped, and reported without its bytes. */
   readonly maxLineBytes: number
   /** Ends a wait for more input. */
@@ -68,12 +73,15 @@ export class LineReader {
   /** What earlier blocks hold of the line; without its bytes once they are too many. */
   #parts: Buffer[] = []
   #partsLength = 0
+  /** How many lines have been cut off, with those before `startAt`. */
+  #lines: number
   #hasEnded = false
 
   private constructor(input: EventInput, block: Block, options: LineReaderOptions) {
     this.#input = input
     this.#block = block
     this.#maxLineBytes = options.maxLineBytes
+    this.#lines = options.linesBefore
     this.#signal = options.signal
     this.tailAtStart = block.before
   }
@@ -152,11 +160,12 @@ export class LineReader {
     this.#parts = []
     this.#partsLength = 0
     this.#position = end
+    const number = ++this.#lines
     if (length === 0) return undefined
     const bytes = parts.length === 0 ? undefined : this.#content(parts, offset)
     if (bytes !== undefined && isBlank(bytes)) return undefined
     const isTooLong = bytes === undefined || bytes.length > this.#maxLineBytes
-    return new Line(offset, block.offset + end, isTooLong ? undefined : bytes, block)
+    return new Line(offset, block.offset + end, isTooLong ? undefined : bytes, number, block)
   }
 
   /** Joins the parts of a line, without byte-order mark and carriage return. */

@@ -18,7 +18,7 @@ export async function openLines(
     throw checkpoint.shorterInput(input.size)
   }
   try {
-    const reader = await LineReader.open(input, { startAt, maxLineBytes: maxEventBytes, signal })
+    const reader = await LineReader.open(input, { startAt, linesBefore: 0, maxLineBytes: maxEventBytes, signal })
     checkpoint?.checkTail(reader.tailAtStart)
     return reader
   } catch (error) {

@@ -38,7 +38,8 @@ const killed: CheckpointDeps = {
 /** The line of the content that ends at or after an offset. */
 function lineAt(offset: number): Line {
   const end = content.indexOf('\n', offset) + 1
-  return new Line(end - 1, end, undefined, { bytes: content, offset: 0, before: Buffer.alloc(0) })
+  const number = content.subarray(0, end).toString().split('\n').length - 1
+  return new Line(end - 1, end, undefined, number, { bytes: content, offset: 0, before: Buffer.alloc(0) })
 }
 
 /** Publishes up to an offset, and closes the checkpoint. */

@@ -13,7 +13,7 @@ import { type Line, LineReader, tailBytes } from '../../src/events/line-reader.j
 const never = new AbortController().signal
 
 async function linesOf(input: EventInput, startAt = 0, maxLineBytes = 20): Promise<Line[]> {
-  const reader = await LineReader.open(input, { startAt, maxLineBytes, signal: never })
+  const reader = await LineReader.open(input, { startAt, linesBefore: 0, maxLineBytes, signal: never })
   const lines: Line[] = []
   do {
     for (let line = reader.take(); line !== undefined; line = reader.take()) lines.push(line)
@@ -48,12 +48,12 @@ function chunksOf(content: Buffer, places: readonly number[]): Buffer[] {
 function expectedLines(
   content: Buffer,
   maxLineBytes: number,
-): { offset: number; end: number; text: string | undefined }[] {
+): { offset: number; end: number; number: number; text: string | undefined }[] {
   let offset = 0
   return content
     .toString('latin1')
     .split(/(?<=\n)/)
-    .flatMap((raw) => {
+    .flatMap((raw, index) => {
       const start = offset
       offset += raw.length
       const text = raw
@@ -61,7 +61,7 @@ function expectedLines(
         .replace(/\r$/, '')
         .replace(start === 0 ? /^\u00ef\u00bb\u00bf/ : /^(?!)/, '')
       if (/^[ \t]*$/.test(text)) return []
-      return [{ offset: start, end: offset, text: text.length > maxLineBytes ? undefined : text }]
+      return [{ offset: start, end: offset, number: index + 1, text: text.length > maxLineBytes ? undefined : text }]
     })
 }
 
@@ -87,7 +87,12 @@ describe('the lines of an input', () => {
     await fc.assert(
       fc.asyncProperty(contents, fc.array(fc.nat(), { maxLength: 8 }), async (content, places) => {
         const lines = await linesOf(inputOf(...chunksOf(content, places)))
-        const found = lines.map(({ offset, end, bytes }) => ({ offset, end, text: bytes?.toString('latin1') }))
+        const found = lines.map(({ offset, end, number, bytes }) => ({
+          offset,
+          end,
+          number,
+          text: bytes?.toString('latin1'),
+        }))
         const expected = expectedLines(content, 20)
         // A blank line that is too long is not kept, so that it is not known to be blank; none is generated.
         expect(found).toEqual(expected)
@@ -127,10 +132,11 @@ describe('the lines of an input', () => {
       const { end: startAt } = all[40_000] ?? { end: 0 }
       const input = await openInputFile(path)
       expect(input.size).toBe(content.length)
-      const reader = await LineReader.open(input, { startAt, maxLineBytes: 20, signal: never })
+      const reader = await LineReader.open(input, { startAt, linesBefore: 40_001, maxLineBytes: 20, signal: never })
       expect(reader.tailAtStart.equals(content.subarray(startAt - tailBytes, startAt))).toBe(true)
       await reader.fill()
-      expect(reader.take()?.bytes?.toString()).toBe('line 40001')
+      const line = reader.take()
+      expect([line?.bytes?.toString(), line?.number]).toEqual(['line 40001', 40_002])
       await reader.close()
     } finally {
       rmSync(folder, { recursive: true })
@@ -169,7 +175,12 @@ describe('the lines of an input', () => {
     try {
       for (const silent of [streamInput(new Readable({ read: () => undefined })), await openInputFile(fifo)]) {
         const abort = new AbortController()
-        const reader = await LineReader.open(silent, { startAt: 0, maxLineBytes: 20, signal: abort.signal })
+        const reader = await LineReader.open(silent, {
+          startAt: 0,
+          linesBefore: 0,
+          maxLineBytes: 20,
+          signal: abort.signal,
+        })
         const waiting = reader.fill()
         abort.abort(new Error('interrupted'))
         await expect(waiting).rejects.toThrow('interrupted')

@@ -7,7 +7,7 @@ import { RejectsFile } from '../../src/events/rejects-file.js'
 
 const lineAt = (offset: number, text: string | undefined): Line => {
   const bytes = Buffer.from(text ?? '')
-  return new Line(offset, offset + 100, text === undefined ? undefined : bytes, {
+  return new Line(offset, offset + 100, text === undefined ? undefined : bytes, 1, {
     bytes,
     offset,
     before: Buffer.alloc(0),

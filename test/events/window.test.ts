@@ -5,7 +5,7 @@ import { type Marker, maxOpenLines, type Settlement, Window } from '../../src/ev
 
 const none = { published: 0, ignored: 0, rejected: 0 }
 const line = (number: number): Line =>
-  new Line(number, number + 1, undefined, { bytes: Buffer.alloc(0), offset: 0, before: Buffer.alloc(0) })
+  new Line(number, number + 1, undefined, number + 1, { bytes: Buffer.alloc(0), offset: 0, before: Buffer.alloc(0) })
 
 test('the checkpoint passes a line only once it and all before it are answered, and counts each line once', () => {
   fc.assert(
