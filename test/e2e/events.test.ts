@@ -123,12 +123,26 @@ describe('one event', () => {
     const file = await inputFile('{"from":"file"}')
     const runs = [
       await publish([...one, '--id', id, '--time', '2019-04-11T08:30:00Z', '--data', `@${file}`, '--json']),
-      await publish([...one, '--data', '-'], { input: '{"from":"stdin"}' }),
+      await publish([...one, '--data', '@-'], { input: '{"from":"stdin"}' }),
     ]
     expect(runs.map(({ code }) => code)).toEqual([0, 0])
     expect(totals(runs[0] as Run)).toEqual({ id, outcome: 'published' })
     expect(received.map(({ data }) => data)).toEqual([{ from: 'file' }, { from: 'stdin' }])
     expect(received[0]?.id).toBe(id)
+  })
+
+  test('takes data with a byte-order mark, and refuses data that is not UTF-8, from a file and from standard input', async () => {
+    const marked = '\ufeff{"name":"Müller"}'
+    const [good, bad] = [await inputFile(marked), newPath('latin1.json')]
+    await writeFile(bad, Buffer.from('{"name":"Müller"}', 'latin1'))
+    const runs = [
+      await publish([...one, '--data', `@${good}`]),
+      await publish([...one, '--data', '@-'], { input: marked }),
+      await publish([...one, '--data', `@${bad}`, '--json']),
+    ]
+    expect(runs.map(({ code }) => code)).toEqual([0, 0, 9])
+    expect(jsonError(runs[2] as Run).message).toBe(`--data: ${JSON.stringify(bad)} is not UTF-8 text`)
+    expect(received.map(({ data }) => data)).toEqual([{ name: 'Müller' }, { name: 'Müller' }])
   })
 
   test('that nothing subscribes to is reported as ignored', async () => {

@@ -11,7 +11,7 @@ import { publishOne } from '../../../events/publish-one.js'
 import { LinePublisher, type Totals } from '../../../events/publish-lines.js'
 import { RejectsFile } from '../../../events/rejects-file.js'
 import type { Context } from '../../context.js'
-import { readGivenFile } from '../../given-file.js'
+import { readGivenText } from '../../given-file.js'
 import { createCounter } from '../../output/counter.js'
 import { warnOfExpiry } from '../../output/identity-report.js'
 import { jsonLine } from '../../output/json-document.js'
@@ -199,7 +199,7 @@ async function openInput(file: string, { stdin }: Context): Promise<EventInput> 
 async function readData(data: string, context: Context): Promise<string> {
   if (data === '-' || data === '@-') return readAll(context.stdin.stream(), context.runtime.signal)
   if (!data.startsWith('@')) return data
-  return readGivenFile(data.slice(1), '--data', context)
+  return readGivenText(data.slice(1), '--data', context)
 }
 
 /** @throws UsageError for flags that exclude each other, or miss one another */
