@@ -12,6 +12,8 @@ export function fileProblemOf(code: string): string {
     case 'ENOSPC':
     case 'EDQUOT':
       return 'no space left'
+    case 'EIO':
+      return 'input/output error'
     case 'EROFS':
       return 'the file system is read-only'
     default:

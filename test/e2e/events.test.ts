@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, readFile, stat, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -321,6 +321,31 @@ describe('many events', () => {
   ])('%s %s is a usage error', async (flag, value) => {
     expect((await publish(['-f', await inputFile(lines(1)), flag, value])).code).toBe(2)
     expect(received).toEqual([])
+  })
+
+  test.each([
+    ['a folder', () => folder.path, 'it is a folder'],
+    ['missing', () => join(folder.path, 'none'), 'it does not exist'],
+  ])('from a file that is %s end with 9, before a checkpoint is created', async (_, path, problem) => {
+    const checkpoint = newPath('checkpoint')
+    const run = await publish(['-f', path(), '--checkpoint', checkpoint, '--json'])
+    expect([run.code, jsonError(run).message]).toEqual([9, `${path()} cannot be read: ${problem}`])
+    await expect(stat(checkpoint)).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  test.each([
+    ['by its name', '"$0" "$@" -f "$FILE"'],
+    ['on standard input', '"$0" "$@" -f - < "$FILE"'],
+  ])('from a file %s that is truncated meanwhile end with 9', async (_, script) => {
+    const file = await inputFile(lines(20_000))
+    const running = start('bash', ['-c', script, process.execPath, program, 'events', 'publish', '--json'], {
+      env: environment({ FILE: file }),
+    })
+    await expect.poll(() => received.length, { timeout: 60_000, interval: 5 }).toBeGreaterThan(10)
+    await truncate(file)
+    const run = await running.end
+    expect([run.code, jsonError(run).reason]).toEqual([9, 'truncated'])
+    expect(received.length).toBeLessThan(20_000)
   })
 
   test('of the same key arrive in order', async () => {

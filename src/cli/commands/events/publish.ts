@@ -4,7 +4,6 @@ import { EventEncoder } from '../../../events/event-encoder.js'
 import { type EventInput, openInputFile, streamInput } from '../../../events/event-input.js'
 import { parseKeyPointer } from '../../../events/event-key.js'
 import type { SenderOptions } from '../../../events/event-sender.js'
-import { nameFileError } from '../../../events/file-error.js'
 import { openLines } from '../../../events/open-lines.js'
 import { orAborted } from '../../../events/or-aborted.js'
 import { publishOne } from '../../../events/publish-one.js'
@@ -187,13 +186,8 @@ function describeTotals({ published, ignored, rejected, retried, maybeTwice }: T
   return `published ${published}, ignored ${ignored} (nothing subscribes), rejected ${rejected}, retried ${retried}, maybe twice ${maybeTwice}`
 }
 
-async function openInput(file: string, { stdin }: Context): Promise<EventInput> {
-  if (file === '-') return streamInput(stdin.stream())
-  try {
-    return await openInputFile(file)
-  } catch (error) {
-    throw nameFileError(error, `open ${file}`, '--file')
-  }
+function openInput(file: string, { stdin }: Context): Promise<EventInput> {
+  return file === '-' ? Promise.resolve(streamInput(stdin.stream(), 'standard input', stdin.stat)) : openInputFile(file)
 }
 
 async function readData(data: string, context: Context): Promise<string> {
