@@ -92,8 +92,8 @@ export class Checkpoint {
   }
 
   /** The error for an input that ends before the offset. */
-  shorterInput(length: number): FilesError {
-    return this.#otherInput(`it has ${length} bytes, and ${this.found.offset} have been published`)
+  shorterInputError(length: number): FilesError {
+    return this.#otherInput(`it has ${length} bytes, but ${this.found.offset} bytes have already been published`)
   }
 
   /**

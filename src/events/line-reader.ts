@@ -87,7 +87,7 @@ export class LineReader {
   }
 
   /**
-   * Opens the input at an offset. An input that cannot seek is read up to there.
+   * Begins to read an input at an offset. An input that cannot seek is read up to there.
    * @throws InputEndedEarly if it is shorter; what reading throws; the reason of the signal
    */
   static async open(input: EventInput, options: LineReaderOptions): Promise<LineReader> {
@@ -99,7 +99,7 @@ export class LineReader {
     }
     while (endOf(block) < startAt) {
       const bytes = await orAborted(input.read(), signal)
-      if (bytes === undefined) throw new InputEndedEarly(endOf(block), startAt)
+      if (bytes === undefined) throw new InputEndedEarly(endOf(block))
       block = nextBlock(block, bytes)
     }
     const used = startAt - block.offset
@@ -135,10 +135,6 @@ export class LineReader {
     this.#block = nextBlock(this.#block, bytes)
     this.#position = 0
     return true
-  }
-
-  close(): Promise<void> {
-    return this.#input.close()
   }
 
   /** Keeps the beginning of a line whose end has not arrived yet. */

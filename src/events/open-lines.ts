@@ -14,15 +14,12 @@ export async function openLines(
   signal: AbortSignal,
 ): Promise<LineReader> {
   const startAt = checkpoint?.found.offset ?? 0
-  if (checkpoint !== undefined && input.size !== undefined && input.size < startAt) {
-    throw checkpoint.shorterInput(input.size)
-  }
   try {
     const reader = await LineReader.open(input, { startAt, linesBefore: 0, maxLineBytes: maxEventBytes, signal })
     checkpoint?.checkTail(reader.tailAtStart)
     return reader
   } catch (error) {
-    if (error instanceof InputEndedEarly && checkpoint !== undefined) throw checkpoint.shorterInput(error.length)
+    if (error instanceof InputEndedEarly && checkpoint !== undefined) throw checkpoint.shorterInputError(error.length)
     throw error
   }
 }

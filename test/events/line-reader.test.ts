@@ -18,7 +18,7 @@ async function linesOf(input: EventInput, startAt = 0, maxLineBytes = 20): Promi
   do {
     for (let line = reader.take(); line !== undefined; line = reader.take()) lines.push(line)
   } while (await reader.fill())
-  await reader.close()
+  await input.close()
   return lines
 }
 
@@ -137,7 +137,7 @@ describe('the lines of an input', () => {
       await reader.fill()
       const line = reader.take()
       expect([line?.bytes?.toString(), line?.number]).toEqual(['line 40001', 40_002])
-      await reader.close()
+      await input.close()
     } finally {
       rmSync(folder, { recursive: true })
     }
@@ -185,7 +185,7 @@ describe('the lines of an input', () => {
         abort.abort(new Error('interrupted'))
         await expect(waiting).rejects.toThrow('interrupted')
         await expect(reader.fill()).rejects.toThrow('interrupted')
-        await reader.close()
+        await silent.close()
       }
     } finally {
       closeSync(writer)

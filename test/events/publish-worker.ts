@@ -51,5 +51,5 @@ while (hasMore || !window.isSettled) {
 }
 await rejects.close()
 await checkpoint.close()
-await reader.close()
+await input.close()
 process.stdout.write(JSON.stringify(window.counts))
