@@ -36,6 +36,13 @@ export type Notice = { readonly type: 'notice' } & (
   | { readonly notice: 'application-created'; readonly app: string }
   | { readonly notice: 'plugin-message'; readonly plugin: string; readonly line: string }
   | { readonly notice: 'revoked-before'; readonly profile: string; readonly since: Date }
+  /** Events are published from this line on. `mayRepeat`: the run before did not end cleanly. */
+  | {
+      readonly notice: 'events-continued'
+      readonly input: string
+      readonly line: number
+      readonly mayRepeat: boolean
+    }
   | { readonly notice: 'waiting-for-gateway'; readonly seconds: number }
 )
 

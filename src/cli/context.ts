@@ -28,6 +28,8 @@ export interface Context {
   readonly onHangup: (listener: () => void) => void
   /** The path of the JSON Schema that the package has for service files. */
   readonly schemaFile: () => string
+  /** Milliseconds between two lines of progress, where there is no terminal. */
+  readonly progressEveryMs: number
   /** How the program ends after a command that throws nothing: 0 unless the command sets it. */
   exitCode: ExitCode
   /** Hides the command line from other users of the machine. */

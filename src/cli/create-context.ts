@@ -44,6 +44,7 @@ export async function createContext(): Promise<Context> {
       const program = realpathSync(process.argv[1] ?? '')
       return join(dirname(program), '..', 'schema', 'service.schema.json')
     },
+    progressEveryMs: 60_000,
     exitCode: 0,
     hideArguments: () => {
       process.title = 'kyconnect'

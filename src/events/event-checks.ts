@@ -29,7 +29,14 @@ export function checkForService(fields: EventFields, names: FieldNames): Rejecti
     return reject('invalid', names.time, `${quote(time)} is not a time like 2019-04-11T08:30:00Z (RFC 3339, capitals)`)
   }
   if (id !== '' && !isUuid(id)) return reject('invalid', names.id, `${quote(id)} is not a UUID`)
-  if (isMissing(data)) return reject('missing', names.data, 'is missing')
+  if (isMissing(data)) {
+    const value = Buffer.from(data).toString()
+    return reject(
+      'missing',
+      names.data,
+      value === '' ? 'is missing' : `is ${value}, which the service counts as missing`,
+    )
+  }
   return undefined
 }
 

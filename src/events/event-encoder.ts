@@ -9,8 +9,6 @@ export interface EncodedEvent {
   readonly kind: 'event'
   /** The `event-id` in the body. A retry sends the same body, so it has the same id. */
   readonly id: string
-  readonly type: string
-  readonly version: string
   /** The body of the request. */
   readonly body: Buffer
 }
@@ -47,12 +45,12 @@ export class EventEncoder {
 
   /**
    * Encodes a line in the shape of the Events API or of CloudEvents 1.0.
-   * @param offset where the line begins in its input: the id of an event that has none depends on it
+   * @param number of the line in its input: the id of an event that has none depends on it
    */
-  encodeLine(line: Buffer, offset: number): EncodedEvent | Rejection {
+  encodeLine(line: Buffer, number: number): EncodedEvent | Rejection {
     if (line.length > maxEventBytes) return tooLarge(line.length)
     const read = this.#lines.read(line)
-    return read.kind === 'rejected' ? read : this.#encode(read.fields, read.names, offset)
+    return read.kind === 'rejected' ? read : this.#encode(read.fields, read.names, number)
   }
 
   /** Encodes an event from its parts. @param names what the user calls the parts, for the reason of a rejection */
@@ -72,11 +70,11 @@ export class EventEncoder {
     }
   }
 
-  #encode(fields: EventFields, names: FieldNames, offset: number): EncodedEvent | Rejection {
+  #encode(fields: EventFields, names: FieldNames, number: number): EncodedEvent | Rejection {
     const rejection = checkForService(fields, names)
     if (rejection !== undefined) return rejection
     const { type, version, time, data } = fields
-    const id = fields.id === '' ? deriveEventId(this.#options.seed, offset) : fields.id
+    const id = fields.id === '' ? deriveEventId(this.#options.seed, number) : fields.id
     const head = `{"event-type":${string(type)},"event-type-version":${string(version)},"event-id":"${id}","event-time":"${time}","data":`
     const byBus = this.#sourceRejection ?? checkForBus(fields, names)
     // What the bus accepts is ASCII.
@@ -87,7 +85,7 @@ export class EventEncoder {
     body.write(head, 'latin1')
     body.set(data, headBytes)
     body[body.length - 1] = 0x7d
-    return { kind: 'event', id, type, version, body }
+    return { kind: 'event', id, body }
   }
 
   /** The service refuses a request that is too large, and the bus an event that grew too large when the service encoded it anew. */

@@ -12,6 +12,7 @@ import { FilesError, LockHeldError } from '../../src/errors.js'
 import { processDeps } from './checkpoint-deps.js'
 
 const never = new AbortController().signal
+const target = { source: 'demo', gatewayHost: 'gateway.kyma.local' }
 const counts = { published: 1, ignored: 2, rejected: 3 }
 const content = Buffer.from(Array.from({ length: 2000 }, (_, index) => `{"line":${index}}\n`).join(''))
 
@@ -44,15 +45,15 @@ function lineAt(offset: number): Line {
 
 /** Publishes up to an offset, and closes the checkpoint. */
 async function publishUntil(offset: number): Promise<number> {
-  const checkpoint = await Checkpoint.open(path, processDeps)
+  const checkpoint = await Checkpoint.open(path, target, processDeps)
   const line = lineAt(offset)
   checkpoint.advance(line, counts)
-  await checkpoint.close()
+  await checkpoint.close(true)
   return line.end
 }
 
 async function firstLine(opened = openInputFile(inputPath)): Promise<string | undefined> {
-  const checkpoint = await Checkpoint.open(path, processDeps)
+  const checkpoint = await Checkpoint.open(path, target, processDeps)
   const input = await opened
   try {
     const reader = await openLines(input, checkpoint, never)
@@ -60,7 +61,7 @@ async function firstLine(opened = openInputFile(inputPath)): Promise<string | un
     return reader.take()?.bytes?.toString()
   } finally {
     await input.close()
-    await checkpoint.close()
+    await checkpoint.close(true)
   }
 }
 
@@ -72,14 +73,14 @@ const errorOf = (work: Promise<unknown>): Promise<unknown> =>
 
 describe('a checkpoint', () => {
   test('that is new begins at the beginning, with a seed that stays, in a file that only its owner can read', async () => {
-    const first = await Checkpoint.open(path, processDeps)
+    const first = await Checkpoint.open(path, target, processDeps)
     expect(first.found).toMatchObject({ offset: 0, counts: { published: 0, ignored: 0, rejected: 0 } })
     expect(first.found.seed).toMatch(/^[0-9a-f]{32}$/)
     expect(statSync(path).mode & 0o777).toBe(0o600)
-    await first.close()
-    const second = await Checkpoint.open(path, processDeps)
+    await first.close(true)
+    const second = await Checkpoint.open(path, target, processDeps)
     expect(second.found).toEqual(first.found)
-    await second.close()
+    await second.close(true)
   })
 
   test('continues a file, a file that has grown, and a stream, after the last line that was published', async () => {
@@ -90,9 +91,9 @@ describe('a checkpoint', () => {
     expect(await firstLine()).toBe(expected)
     const chunks = [content.subarray(0, 9_000), content.subarray(9_000, offset + 3), content.subarray(offset + 3)]
     expect(await firstLine(Promise.resolve(streamInput(Readable.from(chunks, { objectMode: true }))))).toBe(expected)
-    const checkpoint = await Checkpoint.open(path, processDeps)
+    const checkpoint = await Checkpoint.open(path, target, processDeps)
     expect(checkpoint.found.counts).toEqual(counts)
-    await checkpoint.close()
+    await checkpoint.close(true)
   })
 
   test('refuses another input and a shorter one, and stays as it is', async () => {
@@ -126,7 +127,7 @@ describe('a checkpoint', () => {
     ['a checkpoint with both slots damaged', ' '.repeat(8192)],
   ])('is not what %s is, and leaves it alone', async (_, text) => {
     writeFileSync(path, text)
-    expect(await errorOf(Checkpoint.open(path, processDeps))).toMatchObject({
+    expect(await errorOf(Checkpoint.open(path, target, processDeps))).toMatchObject({
       code: 'ERR_FILES',
       reason: 'not-a-checkpoint',
     })
@@ -136,14 +137,14 @@ describe('a checkpoint', () => {
   test('that a crash left empty or full of zeros is a new one', async () => {
     for (const empty of [Buffer.alloc(0), Buffer.alloc(8192)]) {
       writeFileSync(path, empty)
-      const checkpoint = await Checkpoint.open(path, processDeps)
+      const checkpoint = await Checkpoint.open(path, target, processDeps)
       expect(checkpoint.found.offset).toBe(0)
-      await checkpoint.close()
+      await checkpoint.close(true)
     }
   })
 
   test('in a folder that does not exist, or that is not ours, says so', async () => {
-    expect(await errorOf(Checkpoint.open(join(folder, 'none', 'checkpoint'), processDeps))).toMatchObject({
+    expect(await errorOf(Checkpoint.open(join(folder, 'none', 'checkpoint'), target, processDeps))).toMatchObject({
       code: 'ERR_FILES',
       message: `could not open the checkpoint ${join(folder, 'none', 'checkpoint')}: the folder does not exist`,
     })
@@ -152,30 +153,33 @@ describe('a checkpoint', () => {
 
 describe('the lock of a checkpoint', () => {
   test('keeps out a second process, by whatever path it names the file, until the first one closes it', async () => {
-    const first = await Checkpoint.open(path, processDeps)
+    const first = await Checkpoint.open(path, target, processDeps)
     const link = join(folder, 'link')
     symlinkSync(path, link)
     for (const name of [path, link]) {
-      const error = await errorOf(Checkpoint.open(name, processDeps))
+      const error = await errorOf(Checkpoint.open(name, target, processDeps))
       expect(error).toBeInstanceOf(LockHeldError)
       expect(error).toMatchObject({ details: { pid: process.pid, hostname: 'here' } })
       expect(String(error)).toContain(`the checkpoint ${path} is in use by process ${process.pid} on here (since `)
     }
-    await first.close()
-    await (await Checkpoint.open(link, processDeps)).close()
+    await first.close(true)
+    await (await Checkpoint.open(link, target, processDeps)).close(true)
   })
 
   test('of a process that was killed is taken over at once', async () => {
-    const first = await Checkpoint.open(path, killed)
-    const next = await Checkpoint.open(path, { ...processDeps, processIdentity: killed.processIdentity })
-    await next.close()
-    await first.close()
+    const first = await Checkpoint.open(path, target, killed)
+    const next = await Checkpoint.open(path, target, { ...processDeps, processIdentity: killed.processIdentity })
+    await next.close(true)
+    await first.close(true)
   })
 
   test('that was lost stops the process that had it within a second', async () => {
     let sync: () => void = () => undefined
-    const first = await Checkpoint.open(path, { ...killed, after: (_, work) => ((sync = work), () => undefined) })
-    await (await Checkpoint.open(path, { ...processDeps, processIdentity: killed.processIdentity })).close()
+    const first = await Checkpoint.open(path, target, {
+      ...killed,
+      after: (_, work) => ((sync = work), () => undefined),
+    })
+    await (await Checkpoint.open(path, target, { ...processDeps, processIdentity: killed.processIdentity })).close(true)
     first.advance(lineAt(100), counts)
     first.flush()
     sync()
@@ -184,7 +188,7 @@ describe('the lock of a checkpoint', () => {
         first.advance(lineAt(200), counts)
       }).toThrow(LockHeldError)
     }, 20_000)
-    await first.close().catch(() => undefined)
+    await first.close(true).catch(() => undefined)
   })
 })
 
@@ -205,12 +209,12 @@ describe('the slots of a checkpoint', () => {
       const torn = Buffer.from(old)
       whole.copy(torn, start + 0, start, start + written)
       writeFileSync(path, torn)
-      const checkpoint = await Checkpoint.open(path, processDeps)
+      const checkpoint = await Checkpoint.open(path, target, processDeps)
       const { offset } = checkpoint.found
       found.add(offset)
       if (written === 0) expect(offset).toBe(before)
       if (written === slotBytes) expect(offset).toBe(after)
-      await checkpoint.close()
+      await checkpoint.close(true)
     }
     expect([...found]).toEqual([before, after])
   })
@@ -223,9 +227,9 @@ describe('the slots of a checkpoint', () => {
       const damaged = Buffer.from(whole)
       damaged.writeUInt8(whole.readUInt8(place) ^ 0x15, place)
       writeFileSync(path, damaged)
-      const checkpoint = await Checkpoint.open(path, processDeps)
+      const checkpoint = await Checkpoint.open(path, target, processDeps)
       expect(marks).toContain(checkpoint.found.offset)
-      await checkpoint.close()
+      await checkpoint.close(true)
     }
   })
 })
@@ -234,7 +238,7 @@ describe('a checkpoint is written', () => {
   test('once in a turn of the event loop, and synced once a second', async () => {
     const turns: (() => void)[] = []
     const timers: [number, () => void][] = []
-    const checkpoint = await Checkpoint.open(path, {
+    const checkpoint = await Checkpoint.open(path, target, {
       ...processDeps,
       onNextTurn: (work) => {
         turns.push(work)
@@ -258,15 +262,15 @@ describe('a checkpoint is written', () => {
     checkpoint.advance(lineAt(500), counts)
     turns.pop()?.()
     expect(timers.length).toBe(1)
-    await checkpoint.close()
-    const next = await Checkpoint.open(path, processDeps)
+    await checkpoint.close(true)
+    const next = await Checkpoint.open(path, target, processDeps)
     expect(next.found.offset).toBe(lineAt(500).end)
-    await next.close()
+    await next.close(true)
   })
 
   test('after the file of rejects is on disk', async () => {
     const order: string[] = []
-    const checkpoint = await Checkpoint.open(path, processDeps)
+    const checkpoint = await Checkpoint.open(path, target, processDeps)
     checkpoint.syncFirst({
       sync: () => {
         order.push('rejects')
@@ -274,16 +278,16 @@ describe('a checkpoint is written', () => {
       },
     })
     checkpoint.advance(lineAt(100), counts)
-    await checkpoint.close()
+    await checkpoint.close(true)
     expect(order).toEqual(['rejects'])
   })
 
   test('or else the next line reports why not', async () => {
-    const checkpoint = await Checkpoint.open(path, processDeps)
+    const checkpoint = await Checkpoint.open(path, target, processDeps)
     checkpoint.syncFirst({ sync: () => Promise.reject(new FilesError('no space left')) })
     checkpoint.advance(lineAt(100), counts)
-    await expect(checkpoint.close()).rejects.toThrow('no space left')
+    await expect(checkpoint.close(true)).rejects.toThrow('no space left')
     expect(existsSync(`${path}.lock`)).toBe(true)
-    await (await Checkpoint.open(path, processDeps)).close()
+    await (await Checkpoint.open(path, target, processDeps)).close(true)
   })
 })

@@ -48,6 +48,12 @@ export function describeNotice(event: Notice): string {
       return `${event.plugin}: ${event.line}`
     case 'revoked-before':
       return `the certificate of "${event.profile}" has been marked as revoked since ${isoSeconds(event.since)}: it is revoked again, which does no harm`
+    case 'events-continued': {
+      const place = `continuing at line ${event.line} of ${event.input}`
+      return event.mayRepeat
+        ? `${place}; up to 1,024 events from there on may be sent again, with the same ids, because the run before did not end cleanly`
+        : place
+    }
     case 'waiting-for-gateway':
       return `the gateway refuses the new certificate, probably because its clock is slow: trying again for up to ${event.seconds} s`
   }
