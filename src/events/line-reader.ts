@@ -41,9 +41,9 @@ export class Line {
 }
 
 export interface LineReaderOptions {
-  /** Where to begin: at the beginning of a line. */
+  /** Where to begin: after a line, or after the last line of an input that had no line break at its end and has grown since. */
   readonly startAt: number
-  /** How many lines are before `startAt`. */
+  /** How many lines end at or before `startAt`. */
   readonly linesBefore: number
   /** A longer line is skipped, and reported without its bytes. */
   readonly maxLineBytes: number
@@ -81,9 +81,11 @@ export class LineReader {
     this.#input = input
     this.#block = block
     this.#maxLineBytes = options.maxLineBytes
-    this.#lines = options.linesBefore
     this.#signal = options.signal
     this.tailAtStart = block.before
+    const isAfterLineBreak = block.before.length === 0 || block.before.at(-1) === lineFeed
+    // The line break that comes first belongs to the last of the lines before.
+    this.#lines = isAfterLineBreak ? options.linesBefore : options.linesBefore - 1
   }
 
   /**

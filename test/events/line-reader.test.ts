@@ -12,8 +12,8 @@ import { type Line, LineReader, tailBytes } from '../../src/events/line-reader.j
 
 const never = new AbortController().signal
 
-async function linesOf(input: EventInput, startAt = 0, maxLineBytes = 20): Promise<Line[]> {
-  const reader = await LineReader.open(input, { startAt, linesBefore: 0, maxLineBytes, signal: never })
+async function linesOf(input: EventInput, startAt = 0, linesBefore = 0, maxLineBytes = 20): Promise<Line[]> {
+  const reader = await LineReader.open(input, { startAt, linesBefore, maxLineBytes, signal: never })
   const lines: Line[] = []
   do {
     for (let line = reader.take(); line !== undefined; line = reader.take()) lines.push(line)
@@ -107,14 +107,24 @@ describe('the lines of an input', () => {
     await fc.assert(
       fc.asyncProperty(contents, fc.array(fc.nat(), { maxLength: 8 }), fc.nat(), async (content, places, pick) => {
         const all = await linesOf(inputOf(content))
-        const { end: startAt } = all[pick % (all.length || 1)] ?? { end: 0 }
-        const rest = await linesOf(inputOf(...chunksOf(content, places)), startAt)
-        expect(rest.map(({ offset, end }) => [offset, end])).toEqual(
-          all.filter(({ offset }) => offset >= startAt).map(({ offset, end }) => [offset, end]),
+        const { end: startAt, number } = all[pick % (all.length || 1)] ?? { end: 0, number: 0 }
+        const rest = await linesOf(inputOf(...chunksOf(content, places)), startAt, number)
+        expect(rest.map(({ offset, end, number }) => [offset, end, number])).toEqual(
+          all.filter(({ offset }) => offset >= startAt).map(({ offset, end, number }) => [offset, end, number]),
         )
       }),
       { numRuns: 300 },
     )
+  })
+
+  test('keep their numbers when the input has grown after a last line without a line break', async () => {
+    const content = 'one\n\nthree'
+    const [, last] = await linesOf(inputOf(content))
+    expect(last).toMatchObject({ number: 3, end: content.length })
+    for (const more of ['\n', '\r\n']) {
+      const rest = await linesOf(inputOf(`${content}${more}four\n`), content.length, 3)
+      expect(rest.map(({ bytes, number }) => [bytes?.toString(), number])).toEqual([['four', 4]])
+    }
   })
 
   test('include a last line without a line break, and neither blank lines nor a byte-order mark', async () => {
