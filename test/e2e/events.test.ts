@@ -341,6 +341,30 @@ describe('many events', () => {
   })
 
   test.each([
+    ['by its name', 'exec "$0" "$@" -f "$FILE"'],
+    ['on standard input', 'exec "$0" "$@" -f - < "$FILE"'],
+  ])(
+    'from a file %s end with 9 if it is to take the checkpoint or the rejects, and leave it alone',
+    async (_, script) => {
+      for (const [content, flag] of [
+        ['', '--checkpoint'],
+        ['{"offset":0}\n', '--rejects'],
+      ] as const) {
+        const file = await inputFile(content)
+        const { mode } = await stat(file)
+        const args = [program, 'events', 'publish', '--json', flag, file]
+        const ended = await start('bash', ['-c', script, process.execPath, ...args], {
+          env: environment({ FILE: file }),
+          limit: 30_000,
+        }).end
+        expect([ended.code, jsonError(ended).reason]).toEqual([9, 'same-file'])
+        expect([await readFile(file, 'utf8'), (await stat(file)).mode]).toEqual([content, mode])
+        await expect(stat(`${file}.lock`)).rejects.toMatchObject({ code: 'ENOENT' })
+      }
+    },
+  )
+
+  test.each([
     ['by its name', '"$0" "$@" -f "$FILE"'],
     ['on standard input', '"$0" "$@" -f - < "$FILE"'],
   ])('from a file %s that is truncated meanwhile end with 9', async (_, script) => {

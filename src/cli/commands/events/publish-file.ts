@@ -1,5 +1,6 @@
 import { KyconnectError, LockHeldError, NetworkError, RejectedEventsError, TimeoutError } from '../../../errors.js'
 import { Checkpoint } from '../../../events/checkpoint.js'
+import { requireDistinctFiles } from '../../../events/distinct-files.js'
 import { EventEncoder } from '../../../events/event-encoder.js'
 import { type EventInput, openInputFile, streamInput } from '../../../events/event-input.js'
 import { parseKeyPointer } from '../../../events/event-key.js'
@@ -42,6 +43,7 @@ export async function publishFile(
   let beginning: Beginning = { line: 1, mayRepeat: false }
   try {
     input = await openInput(file, context)
+    await requireDistinctFiles(input, options.checkpoint, options.rejects)
     if (options.checkpoint !== undefined) {
       const target = { source, gatewayHost: gatewayHost ?? '' }
       checkpoint = await Checkpoint.open(options.checkpoint, target, kyconnect.checkpointDeps())
