@@ -1,3 +1,4 @@
+import type { BigIntStats } from 'node:fs'
 import type { Readable } from 'node:stream'
 import type { Kyconnect } from '../kyconnect.js'
 import type { Runtime } from '../runtime.js'
@@ -8,6 +9,8 @@ import type { Output } from './output/output.js'
 export interface Input {
   readonly isTerminal: boolean
   readonly stream: () => Readable
+  /** The file, pipe or terminal that it is now; undefined if it is closed. */
+  readonly stat: () => BigIntStats | undefined
 }
 
 /** Everything that a command may use: it takes nothing from the process itself. */

@@ -25,6 +25,13 @@ export async function createContext(): Promise<Context> {
         return isTerminal(0)
       },
       stream: () => process.stdin,
+      stat: () => {
+        try {
+          return fstatSync(0, { bigint: true })
+        } catch {
+          return undefined
+        }
+      },
     },
     stdout: outputOf(1, () => process.stdout),
     stderr: outputOf(2, stderr),

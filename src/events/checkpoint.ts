@@ -111,8 +111,11 @@ export class Checkpoint {
   }
 
   /** The error for an input that ends before the offset. */
-  shorterInput(length: number, isStream: boolean): FilesError {
-    return this.#otherInput(`it has ${length} bytes, and ${this.found.offset} have been published`, isStream)
+  shorterInputError(length: number, isStream: boolean): FilesError {
+    return this.#otherInput(
+      `it has ${length} bytes, but ${this.found.offset} bytes have already been published`,
+      isStream,
+    )
   }
 
   /**

@@ -41,9 +41,9 @@ export class Line {
 }
 
 export interface LineReaderOptions {
-  /** Where to begin: at the beginning of a line. */
+  /** Where to begin: after a line, or after the last line of an input that had no line break at its end and has grown since. */
   readonly startAt: number
-  /** How many lines are before `startAt`. */
+  /** How many lines end at or before `startAt`. */
   readonly linesBefore: number
   /** A longer line is skipped, and reported without its bytes. */
   readonly maxLineBytes: number
@@ -81,13 +81,15 @@ export class LineReader {
     this.#input = input
     this.#block = block
     this.#maxLineBytes = options.maxLineBytes
-    this.#lines = options.linesBefore
     this.#signal = options.signal
     this.tailAtStart = block.before
+    const isAfterLineBreak = block.before.length === 0 || block.before.at(-1) === lineFeed
+    // The line break that comes first belongs to the last of the lines before.
+    this.#lines = isAfterLineBreak ? options.linesBefore : options.linesBefore - 1
   }
 
   /**
-   * Opens the input at an offset. An input that cannot seek is read up to there.
+   * Begins to read an input at an offset. An input that cannot seek is read up to there.
    * @throws InputEndedEarly if it is shorter; what reading throws; the reason of the signal
    */
   static async open(input: EventInput, options: LineReaderOptions): Promise<LineReader> {
@@ -99,7 +101,7 @@ export class LineReader {
     }
     while (endOf(block) < startAt) {
       const bytes = await orAborted(input.read(), signal)
-      if (bytes === undefined) throw new InputEndedEarly(endOf(block), startAt)
+      if (bytes === undefined) throw new InputEndedEarly(endOf(block))
       block = nextBlock(block, bytes)
     }
     const used = startAt - block.offset
@@ -135,10 +137,6 @@ export class LineReader {
     this.#block = nextBlock(this.#block, bytes)
     this.#position = 0
     return true
-  }
-
-  close(): Promise<void> {
-    return this.#input.close()
   }
 
   /** Keeps the beginning of a line whose end has not arrived yet. */

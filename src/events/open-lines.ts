@@ -15,16 +15,13 @@ export async function openLines(
 ): Promise<LineReader> {
   const { offset: startAt, lines: linesBefore } = checkpoint?.found ?? { offset: 0, lines: 0 }
   const isStream = input.size === undefined
-  if (checkpoint !== undefined && input.size !== undefined && input.size < startAt) {
-    throw checkpoint.shorterInput(input.size, isStream)
-  }
   try {
     const reader = await LineReader.open(input, { startAt, linesBefore, maxLineBytes: maxEventBytes, signal })
     checkpoint?.checkTail(reader.tailAtStart, isStream)
     return reader
   } catch (error) {
     if (error instanceof InputEndedEarly && checkpoint !== undefined)
-      throw checkpoint.shorterInput(error.length, isStream)
+      throw checkpoint.shorterInputError(error.length, isStream)
     throw error
   }
 }

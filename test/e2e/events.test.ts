@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, readFile, stat, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -127,12 +127,26 @@ describe('one event', () => {
     const file = await inputFile('{"from":"file"}')
     const runs = [
       await publish([...one, '--id', id, '--time', '2019-04-11T08:30:00Z', '--data', `@${file}`, '--json']),
-      await publish([...one, '--data', '-'], { input: '{"from":"stdin"}' }),
+      await publish([...one, '--data', '@-'], { input: '{"from":"stdin"}' }),
     ]
     expect(runs.map(({ code }) => code)).toEqual([0, 0])
     expect(JSON.parse(runs[0]?.stdout ?? '')).toEqual({ id, outcome: 'published' })
     expect(received.map(({ data }) => data)).toEqual([{ from: 'file' }, { from: 'stdin' }])
     expect(received[0]?.id).toBe(id)
+  })
+
+  test('takes data with a byte-order mark, and refuses data that is not UTF-8, from a file and from standard input', async () => {
+    const marked = '\ufeff{"name":"Müller"}'
+    const [good, bad] = [await inputFile(marked), newPath('latin1.json')]
+    await writeFile(bad, Buffer.from('{"name":"Müller"}', 'latin1'))
+    const runs = [
+      await publish([...one, '--data', `@${good}`]),
+      await publish([...one, '--data', '@-'], { input: marked }),
+      await publish([...one, '--data', `@${bad}`, '--json']),
+    ]
+    expect(runs.map(({ code }) => code)).toEqual([0, 0, 9])
+    expect(jsonError(runs[2] as Run).message).toBe(`--data: ${JSON.stringify(bad)} is not UTF-8 text`)
+    expect(received.map(({ data }) => data)).toEqual([{ name: 'Müller' }, { name: 'Müller' }])
   })
 
   test('that nothing subscribes to is reported as ignored', async () => {
@@ -378,6 +392,55 @@ describe('many events', () => {
   ])('%s %s is a usage error', async (flag, value) => {
     expect((await publish(['-f', await inputFile(lines(1)), flag, value])).code).toBe(2)
     expect(received).toEqual([])
+  })
+
+  test.each([
+    ['a folder', () => folder.path, 'it is a folder'],
+    ['missing', () => join(folder.path, 'none'), 'it does not exist'],
+  ])('from a file that is %s end with 9, before a checkpoint is created', async (_, path, problem) => {
+    const checkpoint = newPath('checkpoint')
+    const run = await publish(['-f', path(), '--checkpoint', checkpoint, '--json'])
+    expect([run.code, jsonError(run).message]).toEqual([9, `${path()} cannot be read: ${problem}`])
+    await expect(stat(checkpoint)).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  test.each([
+    ['by its name', 'exec "$0" "$@" -f "$FILE"'],
+    ['on standard input', 'exec "$0" "$@" -f - < "$FILE"'],
+  ])(
+    'from a file %s end with 9 if it is to take the checkpoint or the rejects, and leave it alone',
+    async (_, script) => {
+      for (const [content, flag] of [
+        ['', '--checkpoint'],
+        ['{"offset":0}\n', '--rejects'],
+      ] as const) {
+        const file = await inputFile(content)
+        const { mode } = await stat(file)
+        const args = [program, 'events', 'publish', '--json', flag, file]
+        const ended = await start('bash', ['-c', script, process.execPath, ...args], {
+          env: environment({ FILE: file }),
+          limit: 30_000,
+        }).end
+        expect([ended.code, jsonError(ended).reason]).toEqual([9, 'same-file'])
+        expect([await readFile(file, 'utf8'), (await stat(file)).mode]).toEqual([content, mode])
+        await expect(stat(`${file}.lock`)).rejects.toMatchObject({ code: 'ENOENT' })
+      }
+    },
+  )
+
+  test.each([
+    ['by its name', '"$0" "$@" -f "$FILE"'],
+    ['on standard input', '"$0" "$@" -f - < "$FILE"'],
+  ])('from a file %s that is truncated meanwhile end with 9', async (_, script) => {
+    const file = await inputFile(lines(20_000))
+    const running = start('bash', ['-c', script, process.execPath, program, 'events', 'publish', '--json'], {
+      env: environment({ FILE: file }),
+    })
+    await expect.poll(() => received.length, { timeout: 60_000, interval: 5 }).toBeGreaterThan(10)
+    await truncate(file)
+    const run = await running.end
+    expect([run.code, jsonError(run).reason]).toEqual([9, 'truncated'])
+    expect(received.length).toBeLessThan(20_000)
   })
 
   test('of the same key arrive in order', async () => {
@@ -630,6 +693,24 @@ describe('Ctrl-C', () => {
     running.kill('SIGINT')
     expect(await once(running, 'exit')).toEqual([130, null])
     running.stdin.end()
+  })
+
+  test.each([
+    ['a FIFO that no program has opened', 'SIGINT', 130, 'mkfifo silent1; exec "$0" "$@" -f silent1'],
+    ['a FIFO that is silent', 'SIGTERM', 143, 'mkfifo silent2; exec 3<>silent2; exec "$0" "$@" -f silent2 3<&-'],
+    ['a pipe to a command that is silent', 'SIGINT', 130, 'exec "$0" "$@" -f <(sleep 3600)'],
+  ] as const)('ends a run from %s', async (_, signal, code, script) => {
+    const running = spawn('bash', ['-c', script, process.execPath, program, 'events', 'publish', '--json'], {
+      env: plainEnvironment(environment()),
+      cwd: folder.path,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const ended = once(running, 'exit')
+    await sleep(1500)
+    running.kill(signal)
+    const inTime = await Promise.race([ended, sleep(20_000)])
+    running.kill('SIGKILL')
+    expect(inTime).toEqual([code, null])
   })
 })
 

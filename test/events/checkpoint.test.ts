@@ -63,7 +63,7 @@ async function publishUntil(offset: number): Promise<number> {
   return line.end
 }
 
-async function firstLine(opened = openInputFile(inputPath, never)): Promise<string | undefined> {
+async function firstLine(opened = openInputFile(inputPath)): Promise<string | undefined> {
   const checkpoint = await Checkpoint.open(path, target, processDeps)
   const input = await opened
   try {
@@ -122,8 +122,11 @@ describe('a checkpoint', () => {
     writeFileSync(inputPath, content.subarray(0, offset - 1))
     expect(await errorOf(firstLine())).toMatchObject({
       reason: 'other-input',
-      message: `the checkpoint ${path} belongs to another input: it has ${offset - 1} bytes, and ${offset} have been published`,
+      message: `the checkpoint ${path} belongs to another input: it has ${offset - 1} bytes, but ${offset} bytes have already been published`,
     })
+    // So short that reading would begin after its end.
+    writeFileSync(inputPath, content.subarray(0, 100))
+    expect(String(await errorOf(firstLine()))).toContain(`it has 100 bytes, but ${offset} bytes have already been`)
     const short = streamInput(Readable.from([content.subarray(0, offset - 1)], { objectMode: true }))
     expect(await errorOf(firstLine(Promise.resolve(short)))).toMatchObject({ reason: 'other-input' })
     expect(readFileSync(path).equals(before)).toBe(true)

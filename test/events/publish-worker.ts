@@ -17,7 +17,7 @@ const checkpoint = await Checkpoint.open(join(folder, 'checkpoint'), target, pro
 const { offset, seed, counts, isComplete } = checkpoint.found
 const rejects = await RejectsFile.open(join(folder, 'rejects'), isComplete ? undefined : offset)
 checkpoint.syncFirst(rejects)
-const input = await openInputFile(join(folder, 'events.ndjson'), new AbortController().signal)
+const input = await openInputFile(join(folder, 'events.ndjson'))
 const reader = await openLines(input, checkpoint, new AbortController().signal)
 const encoder = new EventEncoder({ source: 'demo', seed, now: processDeps.now })
 const window = new Window(counts, checkpoint)
@@ -53,7 +53,7 @@ while (hasMore || !window.isSettled) {
 }
 await rejects.close()
 await checkpoint.close(true)
-await reader.close()
+await input.close()
 const closed = await Checkpoint.open(join(folder, 'checkpoint'), target, processDeps)
 process.stdout.write(JSON.stringify(closed.found.counts))
 await closed.close(true)

@@ -1,9 +1,9 @@
 import { KyconnectError, LockHeldError, NetworkError, RejectedEventsError, TimeoutError } from '../../../errors.js'
 import { Checkpoint } from '../../../events/checkpoint.js'
+import { requireDistinctFiles } from '../../../events/distinct-files.js'
 import { EventEncoder } from '../../../events/event-encoder.js'
 import { type EventInput, openInputFile, streamInput } from '../../../events/event-input.js'
 import { parseKeyPointer } from '../../../events/event-key.js'
-import { nameFileError } from '../../../events/file-error.js'
 import { openLines } from '../../../events/open-lines.js'
 import { orAborted } from '../../../events/or-aborted.js'
 import { LinePublisher } from '../../../events/publish-lines.js'
@@ -43,6 +43,7 @@ export async function publishFile(
   let beginning: Beginning = { line: 1, mayRepeat: false }
   try {
     input = await openInput(file, context)
+    await requireDistinctFiles(input, options.checkpoint, options.rejects)
     if (options.checkpoint !== undefined) {
       const target = { source, gatewayHost: gatewayHost ?? '' }
       checkpoint = await Checkpoint.open(options.checkpoint, target, kyconnect.checkpointDeps())
@@ -126,13 +127,8 @@ async function publishUntilStopped(publisher: LinePublisher, { runtime: { signal
   }
 }
 
-async function openInput(file: string, { stdin, runtime: { signal } }: Context): Promise<EventInput> {
-  if (file === '-') return streamInput(stdin.stream())
-  try {
-    return await openInputFile(file, signal)
-  } catch (error) {
-    throw nameFileError(error, `open ${file}`, '--file')
-  }
+async function openInput(file: string, { stdin }: Context): Promise<EventInput> {
+  return file === '-' ? streamInput(stdin.stream(), 'standard input', stdin.stat) : openInputFile(file)
 }
 
 function isContinued({ line, mayRepeat }: Beginning): boolean {

@@ -6,7 +6,7 @@ import type { Identity } from '../../../identity/identity.js'
 import type { Emit } from '../../../progress.js'
 import { shellWord } from '../../../shell-word.js'
 import type { Context } from '../../context.js'
-import { readGivenFile } from '../../given-file.js'
+import { readGivenText } from '../../given-file.js'
 import { warnOfExpiry } from '../../output/identity-report.js'
 import { jsonLine } from '../../output/json-document.js'
 import type { OutputOptions } from '../../output/output.js'
@@ -113,7 +113,7 @@ async function runOne(
 async function readData(data: string, context: Context): Promise<string> {
   if (data === '-' || data === '@-') return readAll(context.stdin.stream(), context.runtime.signal)
   if (!data.startsWith('@')) return data
-  return readGivenFile(data.slice(1), '--data', context)
+  return readGivenText(data.slice(1), '--data', context)
 }
 
 /** Whether data was probably meant as text, and not as an object or a list with a mistake in it. */
