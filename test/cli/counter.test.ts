@@ -89,6 +89,6 @@ test('on a terminal, it is redrawn by a timer, and never wider than the window',
     expect(written.length).toBeGreaterThan(1)
   }, 20_000)
   counter.stop()
-  // The cursor is left at the beginning of the line, and what is below it is erased.
+  // It leaves the cursor at the beginning of the line, and erases everything after the text.
   expect(written[0]).toMatch(/^\u001b\[\?25l\r. x{37}\u001b\[J\r$/u)
 })
