@@ -166,7 +166,7 @@ function rejectedLines({ totals }: LinePublisher, { rejects = '' }: PublishOptio
 function rejectsHints(path: string): string[] {
   const file = shellWord(path)
   return [
-    `see the reasons: jq -r '"byte \\(.offset): \\(.reason)"' ${file}`,
+    `see the reasons: jq -r '"line \\(.lineNumber): \\(.reason)"' ${file}`,
     `get the lines back into a file, correct them, and publish that file: jq -r '.line // empty' ${file} > corrected.ndjson`,
   ]
 }
