@@ -13,6 +13,7 @@ import {
 } from './event-sender.js'
 import type { Line, LineReader } from './line-reader.js'
 import type { Refusal, RejectsFile } from './rejects-file.js'
+import { shortReason } from './short-reason.js'
 import { maxOpenLines, Window } from './window.js'
 
 export interface LinesToPublish {
@@ -208,7 +209,7 @@ export class LinePublisher {
 }
 
 function rejectedError({ offset, number }: Line, { reason, field, status }: Refusal): RejectedEventsError {
-  return new RejectedEventsError(`the event on line ${number} (byte ${offset}) was rejected: ${reason}`, {
+  return new RejectedEventsError(`the event on line ${number} (byte ${offset}) was rejected: ${shortReason(reason)}`, {
     reason: 'first-reject',
     details: { line: number, offset, reason, field, status },
   })
@@ -216,8 +217,11 @@ function rejectedError({ offset, number }: Line, { reason, field, status }: Refu
 
 function tooManyRejects(maxRejects: number, { reason }: Refusal): RejectedEventsError {
   const events = maxRejects === 1 ? 'event was' : 'events were'
-  return new RejectedEventsError(`more than ${maxRejects} ${events} rejected; the last reason: ${reason}`, {
-    reason: 'too-many-rejects',
-    details: { maxRejects, reason },
-  })
+  return new RejectedEventsError(
+    `more than ${maxRejects} ${events} rejected; the last reason: ${shortReason(reason)}`,
+    {
+      reason: 'too-many-rejects',
+      details: { maxRejects, reason },
+    },
+  )
 }

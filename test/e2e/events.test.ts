@@ -254,9 +254,9 @@ describe('many events', () => {
       .map((line) => JSON.parse(line) as { offset: number })
     expect((await stat(rejects)).mode & 0o777).toBe(0o600)
     expect(entries.sort((a, b) => a.offset - b.offset)).toMatchObject([
-      { offset: first.length, length: tooLong.length },
-      { offset: first.length + tooLong.length, status: 400, field: 'event-type', line: bad.trimEnd() },
-      { offset: first.length + tooLong.length + bad.length, field: 'event-type', line: '{"no":1}' },
+      { offset: first.length, lineNumber: 2, length: tooLong.length },
+      { offset: first.length + tooLong.length, lineNumber: 3, status: 400, field: 'event-type', line: bad.trimEnd() },
+      { offset: first.length + tooLong.length + bad.length, lineNumber: 4, field: 'event-type', line: '{"no":1}' },
     ])
     expect(dataOf()).toEqual([0, 3])
   })
@@ -284,6 +284,22 @@ describe('many events', () => {
     expect(received.length).toBeLessThan(3 + maxOpenLines)
     // Every event that was sent has its answer.
     expect(totals(run)).toEqual({ published: received.length, ...clean })
+  })
+
+  test('are rejected with a long reason, which is whole in the file of rejects and short in messages', async () => {
+    const reason = `Invalid field\n${'x'.repeat(3000)}`
+    fake.faults.call = (_, response) => {
+      send(response, 400, { status: 400, type: 'validation_violation', message: reason, details: [] })
+    }
+    const [file, rejects] = [await inputFile(lines(1)), newPath('rejects.ndjson')]
+    const runs = [
+      await publish(['-f', file, '--rejects', rejects, '--max-rejects', '0', '--json']),
+      await publish(['-f', file, '--json']),
+      await publish(['--type', 'order.created', '--type-version', 'v1', '--data', '1', '--json']),
+    ]
+    expect(runs.map(({ code }) => code)).toEqual([6, 6, 6])
+    for (const run of runs) expect(jsonError(run).message).toMatch(/: Invalid field x{250,300}…$/)
+    expect(JSON.parse(await readFile(rejects, 'utf8'))).toMatchObject({ reason, line: lines(1).trimEnd() })
   })
 
   test('end after more rejects than --max-rejects', async () => {

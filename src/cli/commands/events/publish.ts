@@ -2,6 +2,7 @@ import { RejectedEventsError, UsageError } from '../../../errors.js'
 import { EventEncoder } from '../../../events/event-encoder.js'
 import type { SenderOptions } from '../../../events/event-sender.js'
 import { publishOne } from '../../../events/publish-one.js'
+import { shortReason } from '../../../events/short-reason.js'
 import type { Identity } from '../../../identity/identity.js'
 import type { Emit } from '../../../progress.js'
 import { shellWord } from '../../../shell-word.js'
@@ -99,7 +100,7 @@ async function runOne(
     })
   const outcome = await publishOne(event, sending, { ...openSender(emit), signal: runtime.signal })
   if (outcome.kind === 'rejected') {
-    throw new RejectedEventsError(`the event was rejected: ${outcome.reason}`, {
+    throw new RejectedEventsError(`the event was rejected: ${shortReason(outcome.reason)}`, {
       details: { id: event.id, field: outcome.field, status: outcome.status },
       hints: ['correct the event; docs/events.md says what the service checks'],
     })
