@@ -2,24 +2,19 @@ import { checkForBus, checkForService, type EventFields, type FieldNames, isSour
 import { deriveEventId } from './event-id.js'
 import { EventLineReader } from './event-line.js'
 import { JsonProblem, skipSpace, skipValue } from './json-spans.js'
-import { quote, reject, type Rejection } from './rejection.js'
+import { quote, rejection, type Rejection } from './rejection.js'
 
 /** An event that service and bus would accept, ready to be sent. */
 export interface EncodedEvent {
   readonly kind: 'event'
   /** The `event-id` in the body. A retry sends the same body, so it has the same id. */
   readonly id: string
-  readonly type: string
-  readonly version: string
   /** The body of the request. */
   readonly body: Buffer
 }
 
 /** The limit for a request, and again for the event as the service encodes it for the bus (docs/contract.md §10). */
 export const maxEventBytes = 65_536
-
-/** An event that is given in parts, on a command line for instance. */
-export type EventParts = Omit<EventFields, 'data'> & { readonly data: Uint8Array }
 
 export interface EncoderOptions {
   /** The App's name: the bus checks it with each event, and counts its bytes. */
@@ -42,7 +37,7 @@ export class EventEncoder {
     const { source } = options
     this.#sourceRejection = isSourceName(source)
       ? undefined
-      : reject('invalid', undefined, `the bus accepts no events from an App with the name ${quote(source)}`)
+      : rejection('invalid', undefined, `the bus accepts no events from an App with the name ${quote(source)}`)
   }
 
   /**
@@ -55,8 +50,12 @@ export class EventEncoder {
     return read.kind === 'rejected' ? read : this.#encode(read.fields, read.names, offset)
   }
 
-  /** Encodes an event from its parts. @param names what the user calls the parts, for the reason of a rejection */
-  encodeParts(parts: EventParts, names: FieldNames): EncodedEvent | Rejection {
+  /**
+   * Encodes an event from its parts.
+   * @param parts with data that have not been checked
+   * @param names what the user calls the parts, for the reason of a rejection
+   */
+  encodeParts(parts: EventFields, names: FieldNames): EncodedEvent | Rejection {
     const { data } = parts
     if (data.length > maxEventBytes) return tooLarge(data.length)
     try {
@@ -64,17 +63,17 @@ export class EventEncoder {
       const end = start === data.length ? start : skipValue(data, start)
       const rest = skipSpace(data, end)
       if (rest < data.length)
-        return reject('not-json', names.data, `has more text after its value, at byte ${rest + 1}`)
+        return rejection('not-json', names.data, `has more text after its value, at byte ${rest + 1}`)
       return this.#encode({ ...parts, data: data.subarray(start, end) }, names, 0)
     } catch (error) {
-      if (error instanceof JsonProblem) return reject('not-json', names.data, `is not valid JSON: ${error.message}`)
+      if (error instanceof JsonProblem) return rejection('not-json', names.data, `is not valid JSON: ${error.message}`)
       throw error
     }
   }
 
   #encode(fields: EventFields, names: FieldNames, offset: number): EncodedEvent | Rejection {
-    const rejection = checkForService(fields, names)
-    if (rejection !== undefined) return rejection
+    const byService = checkForService(fields, names)
+    if (byService !== undefined) return byService
     const { type, version, time, data } = fields
     const id = fields.id === '' ? deriveEventId(this.#options.seed, offset) : fields.id
     const head = `{"event-type":${string(type)},"event-type-version":${string(version)},"event-id":"${id}","event-time":"${time}","data":`
@@ -87,7 +86,7 @@ export class EventEncoder {
     body.write(head, 'latin1')
     body.set(data, headBytes)
     body[body.length - 1] = 0x7d
-    return { kind: 'event', id, type, version, body }
+    return { kind: 'event', id, body }
   }
 
   /** The service refuses a request that is too large, and the bus an event that grew too large when the service encoded it anew. */
@@ -103,7 +102,7 @@ export class EventEncoder {
 }
 
 function tooLarge(bytes: number, when = ''): Rejection {
-  return reject('too-large', undefined, `the event has ${bytes} bytes${when}; at most ${maxEventBytes} are allowed`)
+  return rejection('too-large', undefined, `the event has ${bytes} bytes${when}; at most ${maxEventBytes} are allowed`)
 }
 
 /** A string for the head. Only one that the bus refuses needs escapes. */

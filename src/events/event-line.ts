@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { EventFields, FieldNames } from './event-checks.js'
 import { CloudEventIds, isUuid } from './event-id.js'
 import { JsonProblem, readMembers, skipSpace } from './json-spans.js'
-import { quote, reject, type Rejection } from './rejection.js'
+import { quote, rejection, type Rejection } from './rejection.js'
 
 /** The fields of an event as a line of the input has them, with the names that this line uses for them. */
 export interface EventLine {
@@ -108,17 +108,17 @@ export class EventLineReader {
     try {
       return this.#read(line)
     } catch (error) {
-      if (error instanceof JsonProblem) return reject('not-json', undefined, `not valid JSON: ${error.message}`)
+      if (error instanceof JsonProblem) return rejection('not-json', undefined, `not valid JSON: ${error.message}`)
       throw error
     }
   }
 
   #read(line: Buffer): EventLine | Rejection {
     const start = skipSpace(line, 0)
-    if (line[start] !== 0x7b) return reject('not-json', undefined, 'not a JSON object')
+    if (line[start] !== 0x7b) return rejection('not-json', undefined, 'not a JSON object')
     const end = skipSpace(line, readMembers(line, start, this.#take))
-    if (end < line.length) return reject('not-json', undefined, `more text follows the event at byte ${end + 1}`)
-    if (!isUtf8(line)) return reject('not-json', undefined, 'not valid UTF-8')
+    if (end < line.length) return rejection('not-json', undefined, `more text follows the event at byte ${end + 1}`)
+    if (!isUtf8(line)) return rejection('not-json', undefined, 'not valid UTF-8')
     // The service ignores names that it does not know, so an event of its API may have this one too.
     const isCloudEvent = this.#has(members.specversion) && !apiStrings.some((member) => this.#has(member))
     return isCloudEvent ? this.#cloudEvent() : this.#apiEvent()
@@ -144,7 +144,7 @@ export class EventLineReader {
   #apiEvent(): EventLine | Rejection {
     if (this.#mistyped >= 0) {
       const name = [apiNames.type, apiNames.version, apiNames.time, apiNames.id][this.#mistyped]
-      return reject('not-json', name, 'is not a string')
+      return rejection('not-json', name, 'is not a string')
     }
     const fields = {
       type: this.#text(members.eventType),
@@ -160,22 +160,22 @@ export class EventLineReader {
     const mistyped = cloudStrings.find(
       ([member]) => this.#has(member) && !this.#hasText(member) && !this.#isNull(member),
     )
-    if (mistyped !== undefined) return reject('not-json', mistyped[1], 'is not a string')
+    if (mistyped !== undefined) return rejection('not-json', mistyped[1], 'is not a string')
     const specversion = this.#text(members.specversion)
-    if (specversion !== '1.0') return reject('unsupported', 'specversion', `${quote(specversion)} is not "1.0"`)
+    if (specversion !== '1.0') return rejection('unsupported', 'specversion', `${quote(specversion)} is not "1.0"`)
     if (this.#has(members.dataBase64) && !this.#isNull(members.dataBase64)) {
-      return reject('unsupported', 'data_base64', 'is not supported: the Events API carries JSON only')
+      return rejection('unsupported', 'data_base64', 'is not supported: the Events API carries JSON only')
     }
     const type = this.#text(members.type)
-    if (type === '') return reject('missing', 'type', 'is missing')
+    if (type === '') return rejection('missing', 'type', 'is missing')
     const [, name, version] = /^(.*)\.(v\d+)$/s.exec(type) ?? []
     if (name === undefined || version === undefined) {
-      return reject('missing', 'type', `${quote(type)} does not end in a version like .v1`)
+      return rejection('missing', 'type', `${quote(type)} does not end in a version like .v1`)
     }
     const id = this.#text(members.id)
-    if (id === '') return reject('missing', 'id', 'is missing')
+    if (id === '') return rejection('missing', 'id', 'is missing')
     const source = this.#text(members.source)
-    if (source === '') return reject('missing', 'source', 'is missing')
+    if (source === '') return rejection('missing', 'source', 'is missing')
     const fields = {
       type: name,
       version,

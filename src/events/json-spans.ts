@@ -4,15 +4,8 @@
  * RFC 8259 is the grammar; Go's parser reads the same.
  */
 
-/** The text is not JSON. */
-export class JsonProblem extends Error {
-  /** The offset in bytes. */
-  readonly at: number
-  constructor(problem: string, at: number) {
-    super(problem)
-    this.at = at
-  }
-}
+/** The text is not JSON. The message says why, and where. */
+export class JsonProblem extends Error {}
 
 /** Takes the members of an object in their order; the spans are byte offsets, and a key's span excludes its quotes. */
 export type OnMember = (keyStart: number, keyEnd: number, valueStart: number, valueEnd: number) => void
@@ -86,7 +79,7 @@ export function skipValue(bytes: Uint8Array, from: number): number {
       const next = skipSpace(bytes, at + 1)
       if (byteAt(bytes, next) === (byte === openBrace ? closeBrace : closeBracket)) at = next + 1
       else {
-        if (depth === maxDepth) throw new JsonProblem(`nested more than ${maxDepth} levels deep`, at)
+        if (depth === maxDepth) throw new JsonProblem(`nested more than ${maxDepth} levels deep`)
         isObject[++depth] = byte === openBrace ? 1 : 0
         at = byte === openBrace ? skipName(bytes, next) : next
         continue
@@ -186,5 +179,5 @@ function isHexDigit(byte: number): boolean {
 }
 
 function unexpected(bytes: Uint8Array, at: number, expected: string): JsonProblem {
-  return new JsonProblem(at >= bytes.length ? 'it ends too early' : `byte ${at + 1} is not ${expected}`, at)
+  return new JsonProblem(at >= bytes.length ? 'it ends too early' : `byte ${at + 1} is not ${expected}`)
 }

@@ -22,7 +22,7 @@ export interface Rejection {
 }
 
 /** Builds a rejection. @param problemText follows the field's name, or is the whole reason if no field is at fault */
-export function reject(problem: Problem, field: string | undefined, problemText: string): Rejection {
+export function rejection(problem: Problem, field: string | undefined, problemText: string): Rejection {
   return { kind: 'rejected', problem, field, reason: field === undefined ? problemText : `${field} ${problemText}` }
 }
 

@@ -39,7 +39,7 @@ describe('a line in the shape of the Events API', () => {
     expect(event.kind === 'event' && event.body.toString()).toBe(
       `{"event-type":"order.created","event-type-version":"v1","event-id":"${id}","event-time":"2019-04-11T08:30:00Z","data":${data}}`,
     )
-    expect(event).toMatchObject({ id, type: 'order.created', version: 'v1' })
+    expect(event).toMatchObject({ id })
   })
 
   test('keeps any data that JSON can hold', () => {
