@@ -95,6 +95,10 @@ export class EventLineReader {
   readonly #ends = new Int32Array(memberCount)
   /** The first field of the Events API with a value that is not a string; -1 if there is none. */
   #mistyped = -1
+  /** Where the last number is that is too large; -1 if there is none. */
+  #hugeNumberAt = -1
+  /** Where such a number is in the data; -1 if there is none. */
+  #hugeDataAt = -1
 
   /** @param now the time of a CloudEvent that has none */
   constructor(now: () => Date) {
@@ -104,7 +108,7 @@ export class EventLineReader {
   read(line: Buffer): EventLine | Rejection {
     this.#line = line
     this.#starts.fill(-1)
-    this.#mistyped = -1
+    this.#mistyped = this.#hugeNumberAt = this.#hugeDataAt = -1
     try {
       return this.#read(line)
     } catch (error) {
@@ -116,29 +120,40 @@ export class EventLineReader {
   #read(line: Buffer): EventLine | Rejection {
     const start = skipSpace(line, 0)
     if (line[start] !== 0x7b) return rejection('not-json', undefined, 'not a JSON object')
-    const end = skipSpace(line, readMembers(line, start, this.#take))
+    const end = skipSpace(line, readMembers(line, start, this.#take, this.#noteHugeNumber))
     if (end < line.length) return rejection('not-json', undefined, `more text follows the event at byte ${end + 1}`)
     if (!isUtf8(line)) return rejection('not-json', undefined, 'not valid UTF-8')
     // The service ignores names that it does not know, so an event of its API may have this one too.
     const isCloudEvent = this.#has(members.specversion) && !apiStrings.some((member) => this.#has(member))
+    if (this.#hugeDataAt >= 0) return rejection('not-json', 'data', hugeNumberProblem(this.#hugeDataAt))
     return isCloudEvent ? this.#cloudEvent() : this.#apiEvent()
   }
 
   readonly #take = (keyStart: number, keyEnd: number, valueStart: number, valueEnd: number): void => {
     const member = this.#memberAt(keyStart, keyEnd)
     if (member === undefined) return
+    const first = this.#line[valueStart]
+    if (member <= members.eventId && first !== quoteMark) {
+      // In Go, null leaves a string as it is.
+      if (first === letterN && this.#has(member)) return
+      if (first !== letterN && this.#mistyped < 0) this.#mistyped = member
+    }
+    // Go reads the data that a later member replaces, too.
+    if (member === members.data && this.#hugeNumberAt >= valueStart) this.#hugeDataAt = this.#hugeNumberAt
     this.#starts[member] = valueStart
     this.#ends[member] = valueEnd
-    const first = this.#line[valueStart]
-    if (member <= members.eventId && first !== quoteMark && first !== letterN && this.#mistyped < 0)
-      this.#mistyped = member
+  }
+
+  readonly #noteHugeNumber = (at: number): void => {
+    this.#hugeNumberAt = at
   }
 
   #memberAt(start: number, end: number): number | undefined {
     for (const { bytes, member } of namesByLength[end - start] ?? []) {
       if (hasBytesAt(this.#line, start, bytes)) return member
     }
-    return goNames.get(decodeString(this.#line, start, end).toLowerCase())
+    // Go folds the long s as well, and the Kelvin sign as toLowerCase does.
+    return goNames.get(decodeString(this.#line, start, end).toLowerCase().replaceAll('\u017f', 's'))
   }
 
   #apiEvent(): EventLine | Rejection {
@@ -216,6 +231,11 @@ export class EventLineReader {
     if (!this.#has(members.data)) return noData
     return this.#line.subarray(this.#startOf(members.data), this.#endOf(members.data))
   }
+}
+
+/** Why an event with a number that a 64-bit float cannot hold is rejected, after the name of its data. */
+export function hugeNumberProblem(at: number): string {
+  return `has a number that is too large for a 64-bit float, at byte ${at + 1}`
 }
 
 function hasBytesAt(line: Buffer, start: number, bytes: Uint8Array): boolean {

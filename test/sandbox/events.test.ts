@@ -105,6 +105,19 @@ describe('an event', () => {
     expect(complaint(publish(event().replace('}}', '},"EVENT-TYPE":"A"}')))).toBe('event-type invalid_field')
   })
 
+  test('with a number that a float64 cannot hold is refused with the words of Go', () => {
+    const refusal = publish(event().replace('"data":{}', '"data":{"a":[1e400]}'))
+    expect([refusal.status, JSON.parse(refusal.body)]).toEqual([
+      400,
+      {
+        status: 400,
+        type: 'bad_payload_syntax',
+        message: 'Bad payload syntax',
+        moreInfo: 'json: cannot unmarshal number 1e400 into Go struct field PublishRequest.data of type float64',
+      },
+    ])
+  })
+
   test('gets an id when it has none', () => {
     const body = (more: object): string => publish(event(more)).body
     expect(body({ 'event-id': '' })).toContain('{"event-id":"a-new-id","status":"published"')
