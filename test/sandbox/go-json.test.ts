@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { compact, decodeFirst, marshal, remarshal, unmarshal } from '../../src/sandbox/go/json.js'
+import {
+  compact,
+  decodeFirst,
+  marshal,
+  remarshal,
+  unmarshal,
+  withoutLoneSurrogates,
+} from '../../src/sandbox/go/json.js'
 
 const complaint = (act: () => unknown): string => {
   try {
@@ -91,6 +98,21 @@ describe("Go's writer", () => {
     const sent = '{"b":[1.0,-0,1e21,1e20,-0.0],"a":1,"a":{"\\ud800":"\\b\\ud83d\\ude00"},"n":null}'
     expect(remarshal(unmarshal(Buffer.from(sent)))).toBe(
       '{"a":{"\uFFFD":"\\u0008😀"},"b":[1,-0,1e+21,100000000000000000000,-0],"n":null}',
+    )
+  })
+
+  test('writes U+FFFD for half a pair of surrogates, and nothing else', () => {
+    const text = String.raw`["\ud83d\ude00","\uD83D\uDE00","\\ud800","\ud800\\","\udfff\u0041","\ud800\ud83d\ude00","\ud83d\u0041"]`
+    expect(withoutLoneSurrogates(text)).toBe(
+      String.raw`["\ud83d\ude00","\uD83D\uDE00","\\ud800","` +
+        '\uFFFD' +
+        String.raw`\\","` +
+        '\uFFFD' +
+        String.raw`\u0041","` +
+        '\uFFFD' +
+        String.raw`\ud83d\ude00","` +
+        '\uFFFD' +
+        String.raw`\u0041"]`,
     )
   })
 })

@@ -1,4 +1,4 @@
-import { compact, decodeFirst, JsonSyntaxError, type JsonNode } from '../go/json.js'
+import { compact, decodeFirst, JsonSyntaxError, type JsonNode, withoutLoneSurrogates } from '../go/json.js'
 import { goInterface, goString, pointerOf, textOf, typeError, type GoType } from '../go/struct.js'
 import { methodNotAllowed, type Answer, type Request } from '../http/exchange.js'
 import { busRefusal, MAX_EVENT_BYTES, type BusEvent } from './bus.js'
@@ -51,7 +51,7 @@ export function createEvents(
     if (refusal !== undefined) return refusal
     const id = event.id === '' ? newId() : event.id
     const status = isSubscribed(event) ? 'published' : 'ignored'
-    onAccepted({ ...event, id, status, data: compact(event.data) })
+    onAccepted({ ...event, id, status, data: withoutLoneSurrogates(compact(event.data)) })
     return eventAnswer(200, { 'event-id': id, status, reason: REASONS[status] })
   }
 }

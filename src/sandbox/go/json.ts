@@ -339,3 +339,12 @@ function join(node: JsonNode, { leaf, members }: Writer): string {
   }
   return parts.join('')
 }
+
+/** Replaces the escapes in a JSON text that are half a pair of surrogates by U+FFFD, as Go does when it reads a string. */
+export function withoutLoneSurrogates(json: string): string {
+  if (!/\\u[Dd][89A-Fa-f]/.test(json)) return json
+  return json.replace(
+    /\\(?:u[Dd][89ABab]..\\u[Dd][C-Fc-f]..|(u[Dd][89A-Fa-f]..)|.)/g,
+    (escape, lone: string | undefined) => (lone === undefined ? escape : '\uFFFD'),
+  )
+}
