@@ -36,8 +36,9 @@ const members = {
   id: 8,
   time: 9,
   dataBase64: 10,
+  dataContentType: 11,
 } as const
-const memberCount = 11
+const memberCount = 12
 const apiStrings: readonly number[] = [members.eventType, members.eventTypeVersion, members.eventTime, members.eventId]
 /** The strings of a CloudEvent, with their names. */
 const cloudStrings = [
@@ -46,6 +47,7 @@ const cloudStrings = [
   [members.source, 'source'],
   [members.id, 'id'],
   [members.time, 'time'],
+  [members.dataContentType, 'datacontenttype'],
 ] as const
 
 /** The names that Go matches whatever their case; CloudEvents has lower case only. */
@@ -93,7 +95,7 @@ export class EventLineReader {
   /** Where the last member of each name is in the line; -1 if there is none. */
   readonly #starts = new Int32Array(memberCount)
   readonly #ends = new Int32Array(memberCount)
-  /** The first field of the Events API with a value that is not a string; -1 if there is none. */
+  /** The first field of the Events API whose value is not a string; -1 if there is none. */
   #mistyped = -1
   /** Where the last number is that is too large; -1 if there is none. */
   #hugeNumberAt = -1
@@ -181,6 +183,11 @@ export class EventLineReader {
     if (this.#has(members.dataBase64) && !this.#isNull(members.dataBase64)) {
       return rejection('unsupported', 'data_base64', 'is not supported: the Events API carries JSON only')
     }
+    const contentType = this.#text(members.dataContentType)
+    if (contentType !== '' && !isJsonType(contentType)) {
+      const problem = `${quote(contentType)} is not supported: the Events API carries JSON only`
+      return rejection('unsupported', 'datacontenttype', problem)
+    }
     const type = this.#text(members.type)
     if (type === '') return rejection('missing', 'type', 'is missing')
     const [, name, version] = /^(.*)\.(v\d+)$/s.exec(type) ?? []
@@ -231,6 +238,12 @@ export class EventLineReader {
     if (!this.#has(members.data)) return noData
     return this.#line.subarray(this.#startOf(members.data), this.#endOf(members.data))
   }
+}
+
+/** Whether data of a content type are JSON, which CloudEvents finds by the subtype (JSON event format 1.0, §3.1). */
+function isJsonType(contentType: string): boolean {
+  const subtype = /^[^/;]+\/([^;]*)/.exec(contentType)?.[1]?.trim().toLowerCase()
+  return subtype === 'json' || subtype?.endsWith('+json') === true
 }
 
 /** Why an event with a number that a 64-bit float cannot hold is rejected, after the name of its data. */

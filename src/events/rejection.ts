@@ -8,7 +8,7 @@ export type Problem =
   | 'too-long'
   /** The whole event has too many bytes. */
   | 'too-large'
-  /** An event that the Events API cannot carry: other CloudEvents versions, binary data. */
+  /** An event that the Events API cannot carry: other versions of CloudEvents, data that are not JSON. */
   | 'unsupported'
 
 /** An event that must not be sent: the service or the bus would refuse it. */

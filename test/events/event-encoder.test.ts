@@ -147,6 +147,17 @@ describe('a line in the shape of CloudEvents 1.0', () => {
     })
   })
 
+  test.each([
+    'application/json; charset=utf-8',
+    'Application/JSON',
+    'application/vnd.order+json',
+    'text/json',
+    '',
+    null,
+  ])('with data of the content type %j becomes one, too', (datacontenttype) => {
+    expect(sent({ ...cloud, datacontenttype })).toMatchObject({ data: { a: 1 } })
+  })
+
   test('without a time gets the present one', () => {
     expect(sent({ ...cloud, time: undefined })).toMatchObject({ 'event-time': '2026-01-02T03:04:05.006Z' })
   })
@@ -184,6 +195,19 @@ describe('a line in the shape of CloudEvents 1.0', () => {
       { ...cloud, data: undefined, data_base64: 'AA==' },
       'data_base64 is not supported: the Events API carries JSON only',
     ],
+    [
+      { ...cloud, datacontenttype: 'text/xml', data: '<a/>' },
+      'datacontenttype "text/xml" is not supported: the Events API carries JSON only',
+    ],
+    [
+      { ...cloud, datacontenttype: 'json' },
+      'datacontenttype "json" is not supported: the Events API carries JSON only',
+    ],
+    [
+      { ...cloud, datacontenttype: 'text/plain; a=x/json' },
+      'datacontenttype "text/plain; a=x/json" is not supported: the Events API carries JSON only',
+    ],
+    [{ ...cloud, datacontenttype: 5 }, 'datacontenttype is not a string'],
     [{ ...cloud, time: 'today' }, 'time "today" is not a time like 2019-04-11T08:30:00Z (RFC 3339, capitals)'],
   ])('%j is rejected: %s', (line, reason) => {
     expect(sent(line)).toBe(reason)
