@@ -580,11 +580,6 @@ describe('a checkpoint', () => {
   })
 
   test('whose lock is lost ends the run with that error, after the totals', async () => {
-    fake.faults.call = (...call) => {
-      setTimeout(() => {
-        takeEvent(...call)
-      }, 20)
-    }
     const checkpoint = newPath('checkpoint')
     const running = start(
       process.execPath,
