@@ -435,6 +435,21 @@ describe('failures that end it', () => {
     }
   })
 
+  test('an iterable of promises of which one is rejected', async () => {
+    const lost = new Error('lost')
+    let isClosed = false
+    function* source(): Generator<Promise<object>> {
+      try {
+        yield Promise.resolve(order(0))
+        yield Promise.reject(lost)
+      } finally {
+        isClosed = true
+      }
+    }
+    const { outcomes, thrown } = await publishUntilThrown(source())
+    expect([outcomes.length, thrown, isClosed]).toEqual([1, lost, true])
+  })
+
   test('an iterable that throws something else than an error', async () => {
     // eslint-disable-next-line @typescript-eslint/require-await -- what it awaits is of no interest here
     async function* source(): AsyncGenerator<EventToPublish> {
@@ -580,18 +595,17 @@ describe('a consumer that is slow', () => {
   test('gets the outcomes that were there before an error', async () => {
     script = answering((post) => (orderOf(post) < 200 ? published(post) : undefined))
     const outcomes: EventOutcome[] = []
-    const source = new CountingSource(300)
     const run = async (): Promise<void> => {
-      for await (const outcome of publishEvents(identity, source)) {
+      for await (const outcome of publishEvents(identity, new CountingSource(300), { concurrency: 1 })) {
         outcomes.push(outcome)
         if (outcomes.length > 1) continue
+        // A connection has at most 16 unanswered requests: by then, more than 180 answers have arrived.
         await until(() => server.received.length >= 200)
-        await sleep(100)
         await identity.close()
       }
     }
     await expect(run()).rejects.toThrow('the identity has been closed')
-    expect(outcomes.length).toBeGreaterThan(100)
+    expect(outcomes.length).toBeGreaterThan(180)
   })
 })
 
@@ -711,6 +725,24 @@ describe('a consumer that stops', () => {
     await outcomes.return()
     await sleep(20)
     expect([source.read, source.returned, server.connections()]).toEqual([0, 0, 0])
+  })
+
+  test('while an event is on its way: it is neither sent nor passed to the key', async () => {
+    let give: () => void = () => undefined
+    async function* source(): AsyncGenerator<EventToPublish> {
+      yield order(0)
+      await new Promise<void>((resolve) => (give = resolve))
+      yield order(1)
+    }
+    const asked: EventToPublish[] = []
+    const key = (event: EventToPublish): undefined => void asked.push(event)
+    for await (const { outcome } of publishEvents(identity, source(), { key })) {
+      expect(outcome).toBe('published')
+      break
+    }
+    give()
+    await sleep(50)
+    expect([asked, server.received.length]).toEqual([[order(0)], 1])
   })
 
   test('while an iterable throws later: that error is not left unhandled', async () => {
