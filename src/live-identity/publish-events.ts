@@ -17,7 +17,7 @@ import { eventDepsOf, type LiveIdentity } from './live-identity.js'
 /** An event: an object in the shape of the Events API or of CloudEvents 1.0, or its JSON as a string or as bytes in UTF-8. */
 export type EventToPublish = object | string | Uint8Array
 
-/** The events of a program, in the order in which they are sent. */
+/** They are read in their order. Their answers may arrive in another one. */
 export type EventsToPublish = AsyncIterable<EventToPublish> | Iterable<EventToPublish>
 
 /** How an event was answered. */
@@ -104,7 +104,7 @@ async function* publish(
     {
       next: () => {
         const event = arrived.take()
-        // Not as soon as the iterable ends: the sender would end when it has the outcomes of the events that it has taken, without the queue.
+        // Not as soon as the iterable ends: the sender would end once it has the outcomes of what it took, and leave the queue unsent.
         if (event === undefined && state.hasEnded) void sender.finish()
         return event
       },
