@@ -2,6 +2,12 @@ import { RejectedEventsError, UsageError } from '../../../errors.js'
 import { EventEncoder } from '../../../events/event-encoder.js'
 import type { SenderOptions } from '../../../events/event-sender.js'
 import { publishOne } from '../../../events/publish-one.js'
+import {
+  defaultConcurrency,
+  defaultRetryForMs,
+  maxConcurrency,
+  maxRatePerSecond,
+} from '../../../events/sending-limits.js'
 import { shortReason } from '../../../events/short-reason.js'
 import type { Identity } from '../../../identity/identity.js'
 import type { Emit } from '../../../progress.js'
@@ -33,10 +39,6 @@ export interface PublishOptions extends NetworkOptions, OutputOptions {
   readonly concurrency?: string
   readonly retryFor?: string
 }
-
-const defaultConcurrency = 16
-const maxConcurrency = 128
-const defaultRetryForMs = 5 * 60_000
 
 export async function runPublish(options: PublishOptions, context: Context): Promise<void> {
   const sending = parseSending(options)
@@ -154,7 +156,7 @@ function parseSending({ concurrency, rate, retryFor }: PublishOptions): SenderOp
   return {
     concurrency:
       concurrency === undefined ? defaultConcurrency : parseCount(concurrency, '--concurrency', 1, maxConcurrency),
-    ratePerSecond: rate === undefined ? undefined : parseCount(rate.replace(/\/s$/, ''), '--rate', 1, 1_000_000),
+    ratePerSecond: rate === undefined ? undefined : parseCount(rate.replace(/\/s$/, ''), '--rate', 1, maxRatePerSecond),
     retryForMs: retryFor === undefined ? defaultRetryForMs : parseTime(retryFor),
   }
 }
