@@ -547,4 +547,10 @@ test('subscribed lists event types, and says so where the release has no such en
   const missing = await command(['events', 'subscribed'])
   expect(missing.code).toBe(6)
   expect(missing.stderr).toContain('this release of Kyma does not list subscriptions')
+  fake.faults.call = (_, response) =>
+    response.writeHead(404, { 'content-type': 'text/plain' }).end('default backend - 404')
+  const unknown = await command(['events', 'subscribed'])
+  expect(unknown.code).toBe(6)
+  expect(unknown.stderr).toContain('check that the App exists in the cluster')
+  expect(unknown.stderr).not.toContain('release')
 })
