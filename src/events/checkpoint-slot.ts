@@ -15,7 +15,7 @@ export const noCounts: Counts = { published: 0, ignored: 0, rejected: 0 }
 export interface Mark {
   /** Every line that ends at or before this offset has been answered. */
   readonly offset: number
-  /** How many line breaks are before the offset. */
+  /** How many lines end at or before the offset. */
   readonly lines: number
   /** SHA-256 of the bytes before the offset, in hexadecimal. */
   readonly tailHash: string

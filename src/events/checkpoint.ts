@@ -25,7 +25,6 @@ export interface Target {
 /** The two slots are so far apart that no block of a disk holds both. */
 const slotDistanceBytes = 4096
 const fileBytes = 2 * slotDistanceBytes
-const lineFeed = 0x0a
 /** Milliseconds after which what was written is on disk. */
 export const syncEveryMs = 1000
 
@@ -182,10 +181,8 @@ export class Checkpoint {
     const line = this.#line
     if (line === undefined || this.#isClosed) return
     this.#line = undefined
-    const tail = line.tail()
-    // A last line without a line break may still get one.
-    const lines = tail.at(-1) === lineFeed ? line.number : line.number - 1
-    this.#writeMark({ ...this.#mark, offset: line.end, lines, tailHash: hashOf(tail), counts: { ...this.#counts } })
+    const { end: offset, number: lines } = line
+    this.#writeMark({ ...this.#mark, offset, lines, tailHash: hashOf(line.tail()), counts: { ...this.#counts } })
   }
 
   #writeMark(mark: Mark): void {

@@ -161,6 +161,21 @@ describe('one event', () => {
     expect(received).toEqual([])
   })
 
+  test.each([
+    ['null', 'the event would be rejected: --data is null, which the service counts as missing', undefined],
+    ['""', 'the event would be rejected: --data is "", which the service counts as missing', undefined],
+    ['', '--data is empty: an event needs a JSON value other than null and ""', undefined],
+    ['hello', 'the event would be rejected: --data is not valid JSON', `write text as a JSON string: --data '"hello"'`],
+    ["it's here", 'is not valid JSON', `write text as a JSON string: --data '"it'\\''s here"'`],
+    ['{"a":}', 'is not valid JSON', 'see kyconnect events publish --help'],
+  ])('whose data is %s says what is wrong with it', async (data, message, hint) => {
+    const run = await publish([...one, '--data', data, '--json'])
+    expect(run.code).toBe(2)
+    expect(jsonError(run).message).toContain(message)
+    if (hint !== undefined) expect(jsonError(run).hint).toBe(hint)
+    expect(received).toEqual([])
+  })
+
   test('that the service refuses ends with 6 and its reason', async () => {
     const run = await publish(['--type', 'bad.type', '--type-version', 'v1', '--data', '1', '--json'])
     expect(run.code).toBe(6)
@@ -255,7 +270,16 @@ describe('many events', () => {
     const file = await inputFile(before + refused + lines(5000, 4))
     const run = await publish(['-f', file, '--checkpoint', checkpoint, '--json'])
     expect(run.code).toBe(6)
-    expect(jsonError(run)).toMatchObject({ code: 'ERR_EVENTS_REJECTED', details: { offset: before.length } })
+    expect(jsonError(run)).toMatchObject({
+      code: 'ERR_EVENTS_REJECTED',
+      message: expect.stringContaining(`the event on line 4 (byte ${before.length}) was rejected: `) as unknown,
+      details: { line: 4, offset: before.length },
+    })
+    expect(jsonError(run).hints).toEqual([
+      expect.stringContaining('correct that line in its place'),
+      'run the same command again to continue',
+      expect.stringContaining('--rejects <file>'),
+    ])
     expect(dataOf().slice(0, 3)).toEqual([0, 1, 2])
     expect(received.length).toBeLessThan(3 + maxOpenLines)
     // Every event that was sent has its answer.
@@ -284,6 +308,32 @@ describe('many events', () => {
     const run = await publish(['-f', file, '--rejects', rejects, '--max-rejects', '4', '--json'])
     expect(run.code).toBe(6)
     expect(totals(run)).toEqual({ published: 0, ...clean, rejected: 5 })
+    expect(jsonError(run).message).toBe('more than 4 events were rejected; the last reason: event-type is missing')
+  })
+
+  test('that were rejected are counted for each run: its exit code and --max-rejects are about this run', async () => {
+    const [rejects, checkpoint] = [newPath("it's rejects.ndjson"), newPath('checkpoint')]
+    const file = await inputFile(`${'{"no":1}\n'.repeat(3)}${lines(2)}`)
+    const args = ['-f', file, '--checkpoint', checkpoint, '--rejects', rejects, '--max-rejects', '3']
+    const first = await publish([...args, '--json'])
+    expect([first.code, totals(first)]).toEqual([6, { published: 2, ...clean, rejected: 3 }])
+    const second = await publish([...args, '--json'])
+    expect([second.code, second.stderr, totals(second)]).toEqual([0, '', { published: 2, ...clean, rejected: 3 }])
+    await appendFile(file, `{"no":2}\n${eventLine(2)}`)
+    const third = await publish(args)
+    expect(third.code).toBe(6)
+    expect(third.stdout).toBe(
+      'this run: published 1, ignored 0 (no subscribers), rejected 1, retried 0, maybe twice 0\nall runs: published 3, ignored 0 (no subscribers), rejected 4\n',
+    )
+    expect(third.stderr).toContain('error: 1 event was rejected\n')
+    // The commands of the hints run as they are.
+    const [reasons = '', back = ''] = [...third.stderr.matchAll(/jq .*$/gm)].map(([command]) => command)
+    const shell = await start('sh', ['-c', `${reasons} && ${back} && cat corrected.ndjson`], { cwd: folder.path }).end
+    expect(shell.stdout.split('\n')).toEqual([
+      ...[1, 2, 3, 6].map((line) => `line ${line}: event-type is missing`),
+      ...['{"no":1}', '{"no":1}', '{"no":1}', '{"no":2}'],
+      '',
+    ])
   })
 
   test('end with 6 without a byte of the pipe after a reject, although it stays open', async () => {
@@ -324,6 +374,19 @@ describe('many events', () => {
     expect(run.code, run.stderr).toBe(0)
     expect(totals(run)).toEqual({ published: 200, ...clean, retried: 20, maybeTwice: 10 })
     expect(dataOf()).toEqual(numbers(200))
+  })
+
+  test('are sent as --rate and --concurrency say', async () => {
+    const connections = new Set<unknown>()
+    fake.faults.call = (request, ...call) => {
+      connections.add(request.socket)
+      takeEvent(request, ...call)
+    }
+    const began = performance.now()
+    const run = await publish(['-f', await inputFile(lines(60)), '--rate', '50/s', '--concurrency', '2', '--json'])
+    expect([run.code, totals(run)]).toEqual([0, { published: 60, ...clean }])
+    expect(performance.now() - began).toBeGreaterThan(1100)
+    expect(connections.size).toBeLessThanOrEqual(2)
   })
 
   test('say on stdout what became of them', async () => {
@@ -487,6 +550,135 @@ describe('a checkpoint', () => {
     const run = await publish(['-f', file, '--checkpoint', newPath('checkpoint'), '--rejects', rejects, '--json'])
     expect(run.code).toBe(6)
     expect(totals(run)).toEqual({ published: 1, ...clean, rejected: 1 })
+  })
+
+  test('keeps the ids of the other lines when the line that ended the run is corrected in its place', async () => {
+    const withoutIds = lines(200).split('\n')
+    withoutIds[100] = eventLine('longer or shorter than the right one', 'bad.type').trimEnd()
+    const [file, checkpoint] = [await inputFile(withoutIds.join('\n')), newPath('checkpoint')]
+    fake.faults.call = (request, response, body) => {
+      const delayMs = body.includes('bad.type') ? 1000 : 0
+      setTimeout(() => {
+        takeEvent(request, response, body)
+      }, delayMs)
+    }
+    const first = await publish(['-f', file, '--checkpoint', checkpoint])
+    expect([first.code, first.stderr]).toEqual([6, expect.stringContaining('the event on line 101 (byte ')])
+    // Lines after the wrong one were sent meanwhile.
+    expect(dataOf().filter((data) => Number(data) > 100).length).toBeGreaterThan(0)
+    withoutIds[100] = eventLine(100).trimEnd()
+    await writeFile(file, withoutIds.join('\n'))
+    const second = await publish(['-f', file, '--checkpoint', checkpoint])
+    expect(second.code, second.stderr).toBe(0)
+    const ids = new Map<unknown, Set<string>>()
+    for (const { id, data } of received) ids.set(data, (ids.get(data) ?? new Set()).add(id))
+    expect([...ids.values()].map(({ size }) => size)).toEqual(numbers(200).map(() => 1))
+  })
+
+  test('tells a resume after a kill from one after a clean end, and lists no reject twice even at the first line', async () => {
+    fake.faults.call = () => undefined
+    const [checkpoint, rejects] = [newPath('checkpoint'), newPath('rejects')]
+    const file = await inputFile(lines(1) + '{"no":1}\n'.repeat(5) + lines(5, 1))
+    const args = ['events', 'publish', '-f', file, '--checkpoint', checkpoint, '--rejects', rejects]
+    const listed = async (): Promise<number> =>
+      (await readFile(rejects, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '').length
+    const until = async (args: readonly string[], signal: NodeJS.Signals): Promise<Run> => {
+      const before = fake.requests.length
+      const running = start(process.execPath, [program, ...args], { env: environment() })
+      await expect.poll(() => fake.requests.length, { timeout: 60_000 }).toBeGreaterThan(before + 5)
+      await expect.poll(listed, { timeout: 60_000 }).toBe(5)
+      running.child.kill(signal)
+      return running.end
+    }
+    expect((await until(args, 'SIGKILL')).stderr).toBe('')
+    const note = `note: continuing at line 1 of ${file}; up to 1,024 events from there on may be sent again, with the same ids, because the run before did not end cleanly\n`
+    expect((await until(args, 'SIGKILL')).stderr).toBe(note)
+    // A run that is stopped before it has read as far as the killed ones may have done is not clean either.
+    expect((await until(args, 'SIGINT')).stderr).toContain(note)
+    fake.faults.call = takeEvent
+    const finished = await command([...args, '--json'])
+    expect([finished.code, await listed()]).toEqual([6, 5])
+    expect(JSON.parse(finished.stdout)).toEqual({
+      published: 6,
+      ignored: 0,
+      rejected: 5,
+      thisRun: { fromLine: 1, mayRepeat: true, ...clean, published: 6, rejected: 5 },
+    })
+    const again = await command(args)
+    expect([again.code, again.stderr]).toEqual([0, `note: continuing at line 12 of ${file}\n`])
+  })
+
+  test('is not complete after a run that did not read as far as a killed one before it may have sent', async () => {
+    const checkpoint = newPath('checkpoint')
+    const args = ['events', 'publish', '-f', '-', '--checkpoint', checkpoint, '--json']
+    const runUntil = async (input: string, isReady: () => boolean, signal: NodeJS.Signals): Promise<string> => {
+      const running = spawn(process.execPath, [program, ...args], {
+        env: plainEnvironment(environment()),
+        stdio: ['pipe', 'pipe', 'ignore'],
+      })
+      let output = ''
+      running.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+      running.stdin.on('error', () => undefined)
+      running.stdin.write(input)
+      await expect.poll(isReady, { timeout: 60_000 }).toBe(true)
+      running.kill(signal)
+      await once(running, 'close')
+      running.stdin.end()
+      return output
+    }
+    fake.faults.call = () => undefined
+    await runUntil(lines(5), () => fake.requests.length > 0, 'SIGKILL')
+    fake.faults.call = takeEvent
+    const stopped = await runUntil(lines(2), () => received.length === 2, 'SIGINT')
+    expect(JSON.parse(stopped)).toMatchObject({ published: 2, thisRun: { fromLine: 1, mayRepeat: true } })
+    const finished = await command(args, { input: lines(5) })
+    expect(JSON.parse(finished.stdout)).toMatchObject({ published: 5, thisRun: { fromLine: 3, mayRepeat: true } })
+    const again = await command(args, { input: lines(5) })
+    expect(JSON.parse(again.stdout)).toMatchObject({ published: 5, thisRun: { fromLine: 6, mayRepeat: false } })
+  })
+
+  test('whose lock is lost ends the run with that error, after the totals', async () => {
+    const checkpoint = newPath('checkpoint')
+    const running = start(
+      process.execPath,
+      [program, 'events', 'publish', '-f', await inputFile(lines(5000)), '--checkpoint', checkpoint, '--rate', '100'],
+      { env: environment() },
+    )
+    await expect.poll(() => received.length, { timeout: 60_000 }).toBeGreaterThan(10)
+    await writeFile(join(`${checkpoint}.lock`, 'lock.99'), '{}')
+    const run = await running.end
+    expect(run.code, run.stderr).toBe(9)
+    expect(run.stderr).toContain('was lost to')
+    expect(run.stdout).toMatch(/^published [1-9]\d*, ignored 0/)
+  })
+
+  test('and a file of rejects that cannot be written any more end the run with the totals and the first error', async () => {
+    const [checkpoint, rejects] = [newPath('checkpoint'), newPath('rejects')]
+    const file = await inputFile(lines(20) + `{"no":"${'x'.repeat(3000)}"}\n`.repeat(10) + lines(20, 20))
+    const args = ['events', 'publish', '-f', file, '--checkpoint', checkpoint, '--rejects', rejects]
+    // In blocks of 512 bytes or of a kilobyte: the checkpoint fits, and ten entries do not.
+    const limited = ['-c', `ulimit -f 16; exec "$0" "$@"`, process.execPath, program, ...args, '--json']
+    const run = await start('sh', limited, { env: environment() }).end
+    expect(run.code, run.stderr).toBe(9)
+    expect(jsonError(run).message).toContain(`could not write to the file of rejects ${rejects}`)
+    expect(jsonError(run).hints).toContain('run the same command again to continue')
+    expect(totals(run)).toMatchObject({ published: received.length })
+    const resumed = await command([...args, '--json'])
+    expect([resumed.code, totals(resumed)]).toEqual([6, { published: 40, ...clean, rejected: 10 }])
+  })
+
+  test('and an outage after a success do not blame the port, and say how to continue', async () => {
+    fake.faults.call = (request, ...call) => {
+      if (received.length < 20) takeEvent(request, ...call)
+      else request.socket.destroy()
+    }
+    const args = ['-f', await inputFile(lines(100)), '--retry-for', '1s', '--json']
+    const run = await publish([...args, '--checkpoint', newPath('checkpoint')])
+    expect(run.code, run.stderr).toBe(8)
+    expect(jsonError(run).hints).toEqual([
+      'find out why the gateway does not answer any more: kyconnect info',
+      'run the same command again to continue',
+    ])
   })
 
   test('is used by one process at a time', async () => {
@@ -709,4 +901,10 @@ test('subscribed lists event types, and says so where the release has no such en
   const missing = await command(['events', 'subscribed'])
   expect(missing.code).toBe(6)
   expect(missing.stderr).toContain('this release of Kyma does not list subscriptions')
+  fake.faults.call = (_, response) =>
+    response.writeHead(404, { 'content-type': 'text/plain' }).end('default backend - 404')
+  const unknown = await command(['events', 'subscribed'])
+  expect(unknown.code).toBe(6)
+  expect(unknown.stderr).toContain('check that the App exists in the cluster')
+  expect(unknown.stderr).not.toContain('release')
 })

@@ -1,15 +1,26 @@
+import type * as nodeFs from 'node:fs'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Checkpoint, type CheckpointDeps, syncEveryMs } from '../../src/events/checkpoint.js'
-import { slotBytes } from '../../src/events/checkpoint-slot.js'
+import { decodeSlot, encodeSlot, slotBytes } from '../../src/events/checkpoint-slot.js'
 import { openInputFile, streamInput } from '../../src/events/event-input.js'
 import { Line } from '../../src/events/line-reader.js'
 import { openLines } from '../../src/events/open-lines.js'
 import { FilesError, LockHeldError } from '../../src/errors.js'
 import { processDeps } from './checkpoint-deps.js'
+
+type WriteSync = (fd: number, bytes: Buffer, offset: number, length: number, place: number) => number
+
+/** Takes the place of the system's write, where a test wants one that takes only a part. */
+const partsOf = vi.hoisted((): { writeSync: WriteSync | undefined } => ({ writeSync: undefined }))
+vi.mock('node:fs', async (original) => {
+  const fs = await original<typeof nodeFs>()
+  const write: WriteSync = (...args) => (partsOf.writeSync ?? fs.writeSync)(...args)
+  return { ...fs, writeSync: write }
+})
 
 const never = new AbortController().signal
 const target = { source: 'demo', gatewayHost: 'gateway.kyma.local' }
@@ -151,6 +162,83 @@ describe('a checkpoint', () => {
   })
 })
 
+describe('the state of a checkpoint', () => {
+  const found = async (): Promise<Checkpoint['found']> => {
+    const checkpoint = await Checkpoint.open(path, target, processDeps)
+    await checkpoint.close(checkpoint.found.isComplete)
+    return checkpoint.found
+  }
+
+  test('is complete until a run begins, and again once one has ended with all lines answered', async () => {
+    expect((await found()).isComplete).toBe(true)
+    for (const [isComplete, end] of [
+      [false, undefined],
+      [true, lineAt(500).end],
+    ] as const) {
+      const checkpoint = await Checkpoint.open(path, target, killed)
+      await checkpoint.begin()
+      const now = await Checkpoint.open(path, target, { ...processDeps, processIdentity: killed.processIdentity })
+      expect(now.found.isComplete).toBe(false)
+      await now.close(false)
+      await checkpoint.close(false).catch(() => undefined)
+      const next = await Checkpoint.open(path, target, processDeps)
+      await next.begin()
+      if (end !== undefined) next.advance(lineAt(500), counts)
+      await next.close(isComplete)
+      expect(await found()).toMatchObject({ isComplete, offset: end ?? 0 })
+    }
+  })
+
+  test('counts lines, also when the last one gets its line break later', async () => {
+    const input = streamInput(Readable.from([Buffer.from('a\n\nb')], { objectMode: true }))
+    const checkpoint = await Checkpoint.open(path, target, processDeps)
+    const reader = await openLines(input, checkpoint, never)
+    while (await reader.fill()) {
+      for (let line = reader.take(); line !== undefined; line = reader.take()) checkpoint.advance(line, counts)
+    }
+    await checkpoint.close(true)
+    expect(await found()).toMatchObject({ offset: 4, lines: 3 })
+    writeFileSync(inputPath, 'a\n\nb\nc\n')
+    const next = await Checkpoint.open(path, target, processDeps)
+    const rest = await openLines(await openInputFile(inputPath), next, never)
+    await rest.fill()
+    const line = rest.take()
+    expect([line?.bytes?.toString(), line?.number]).toEqual(['c', 4])
+    await next.close(true)
+  })
+
+  test.each([
+    ['another App', { ...target, source: 'other' }],
+    ['another gateway', { ...target, gatewayHost: 'gateway.other.local' }],
+  ])('is refused for %s, and stays as it is', async (_, other) => {
+    await publishUntil(100)
+    const before = readFileSync(path)
+    expect(await errorOf(Checkpoint.open(path, other, processDeps))).toMatchObject({
+      code: 'ERR_FILES',
+      reason: 'other-target',
+      details: { checkpoint: path, ...other },
+    })
+    expect(readFileSync(path).equals(before)).toBe(true)
+    await (await Checkpoint.open(path, target, processDeps)).close(true)
+  })
+
+  test('fits into a slot with the largest numbers', () => {
+    const [hash, most] = ['f'.repeat(64), Number.MAX_SAFE_INTEGER]
+    const mark = {
+      offset: most,
+      lines: most,
+      tailHash: hash,
+      seed: 'f'.repeat(32),
+      target: 'f'.repeat(16),
+      isComplete: false,
+      counts: { published: most, ignored: most, rejected: most },
+    }
+    const slot = encodeSlot({ sequence: most, mark })
+    expect(slot.length).toBe(slotBytes)
+    expect(decodeSlot(slot)).toEqual({ sequence: most, mark })
+  })
+})
+
 describe('the lock of a checkpoint', () => {
   test('keeps out a second process, by whatever path it names the file, until the first one closes it', async () => {
     const first = await Checkpoint.open(path, target, processDeps)
@@ -258,13 +346,39 @@ describe('a checkpoint is written', () => {
     checkpoint.advance(lineAt(400), counts)
     turns.pop()?.()
     expect(timers.map(([milliseconds]) => milliseconds)).toEqual([syncEveryMs])
+    // The file of rejects is synced right before the checkpoint.
+    let syncs = 0
+    checkpoint.syncFirst({
+      sync: () => {
+        syncs++
+        return Promise.resolve()
+      },
+    })
     timers.pop()?.[1]()
+    await vi.waitFor(() => {
+      expect(syncs).toBe(1)
+    }, 20_000)
     checkpoint.advance(lineAt(500), counts)
     turns.pop()?.()
     expect(timers.length).toBe(1)
     await checkpoint.close(true)
     const next = await Checkpoint.open(path, target, processDeps)
     expect(next.found.offset).toBe(lineAt(500).end)
+    await next.close(true)
+  })
+
+  test('completely, although the system takes a part of it at a time', async () => {
+    const { writeSync } = await vi.importActual<typeof nodeFs>('node:fs')
+    partsOf.writeSync = (fd, bytes, offset, length, place) => writeSync(fd, bytes, offset, Math.min(100, length), place)
+    try {
+      const checkpoint = await Checkpoint.open(path, target, processDeps)
+      checkpoint.advance(lineAt(100), counts)
+      await checkpoint.close(true)
+    } finally {
+      partsOf.writeSync = undefined
+    }
+    const next = await Checkpoint.open(path, target, processDeps)
+    expect(next.found.offset).toBe(lineAt(100).end)
     await next.close(true)
   })
 
