@@ -1,4 +1,4 @@
-import { KyconnectError, LockHeldError, NetworkError, RejectedEventsError, TimeoutError } from '../../../errors.js'
+import { FilesError, KyconnectError, LockHeldError, NetworkError, RejectedEventsError, TimeoutError } from '../../../errors.js'
 import { Checkpoint } from '../../../events/checkpoint.js'
 import { requireDistinctFiles } from '../../../events/distinct-files.js'
 import { EventEncoder } from '../../../events/event-encoder.js'
@@ -178,6 +178,8 @@ function rejectsHints(path: string): string[] {
 /** Adds to the error that ended a run how it can be continued. */
 function explain(error: unknown, publisher: LinePublisher, { checkpoint, rejects }: PublishOptions): void {
   if (!(error instanceof KyconnectError) || error instanceof LockHeldError) return
+  // The checkpoint would refuse what is left of the input.
+  if (error instanceof FilesError && error.reason === 'truncated') return
   const again = checkpoint === undefined ? [] : ['run the same command again to continue']
   if (error instanceof RejectedEventsError && rejects !== undefined)
     error.replaceHints(...rejectsHints(rejects), 'to allow more, raise --max-rejects', ...again)
