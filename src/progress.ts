@@ -63,6 +63,10 @@ export type Warning = { readonly type: 'warning' } & (
   | { readonly warning: 'cluster-insecure'; readonly context: string; readonly server: string }
   /** Events could not be sent, and are sent again until it works. */
   | { readonly warning: 'events-retried'; readonly cause: string }
+  /** No event has a value at the JSON pointer of its key. */
+  | { readonly warning: 'key-not-found'; readonly pointer: string }
+  /** The last line of the input is probably still being written. */
+  | { readonly warning: 'line-unfinished'; readonly line: number; readonly offset: number }
   /** The server dropped requests that were sent together. */
   | { readonly warning: 'no-pipelining' }
   | { readonly warning: 'deprecated'; readonly used: string; readonly instead: string }

@@ -76,6 +76,7 @@ export class LineReader {
   /** How many lines have been cut off, with those before `startAt`. */
   #lines: number
   #hasEnded = false
+  #unterminated: Line | undefined
 
   private constructor(input: EventInput, block: Block, options: LineReaderOptions) {
     this.#input = input
@@ -109,6 +110,11 @@ export class LineReader {
     return new LineReader(input, start, options)
   }
 
+  /** The last line of the input if it has no line break: its program may still be writing it. Known once `take` has given that line. */
+  get unterminated(): Line | undefined {
+    return this.#unterminated
+  }
+
   /** The next line that has arrived completely. */
   take(): Line | undefined {
     for (;;) {
@@ -116,6 +122,7 @@ export class LineReader {
       const lineEnd = bytes.indexOf(lineFeed, this.#position)
       if (lineEnd < 0 && !(this.#hasEnded && this.#position < bytes.length + this.#partsLength)) return undefined
       const line = this.#cut(lineEnd < 0 ? bytes.length : lineEnd, lineEnd < 0 ? bytes.length : lineEnd + 1)
+      if (lineEnd < 0) this.#unterminated = line
       if (line !== undefined) return line
     }
   }

@@ -53,6 +53,7 @@ export class LinePublisher {
   #hasReadAll = false
   #failure: Error | undefined
   #position: number
+  #unfinished: Line | undefined
 
   /** @param onTrouble called with what is being tried again */
   constructor(
@@ -111,6 +112,14 @@ export class LinePublisher {
     return this.#position
   }
 
+  /**
+   * The last line, if it is left for the next run with the checkpoint: without a line break and not complete, it is probably still being
+   * written.
+   */
+  get unfinished(): Line | undefined {
+    return this.#unfinished
+  }
+
   /** Publishes until the input ends. @throws RejectedEventsError, and what the sender, the reader and the files throw */
   async run(): Promise<void> {
     await this.#lines.checkpoint?.begin()
@@ -148,6 +157,10 @@ export class LinePublisher {
         this.#fill()
         return undefined
       }
+      if (line === reader.unterminated && this.#isLeft(line)) {
+        this.#unfinished = line
+        continue
+      }
       this.#position = line.end
       const place = this.#window.add(line)
       const event = line.bytes === undefined ? undefined : encoder.encodeLine(line.bytes, line.number)
@@ -159,6 +172,11 @@ export class LinePublisher {
       this.#reject(line, place, { reason, field: event?.field, status: undefined })
     }
     return undefined
+  }
+
+  /** Whether the last line of the input is left for the next run. A line that is too long is rejected, whatever its end will be. */
+  #isLeft({ bytes }: Line): boolean {
+    return this.#lines.checkpoint !== undefined && bytes !== undefined && !isJson(bytes)
   }
 
   #settle({ line, place }: LineItem, outcome: Outcome): void {
@@ -205,6 +223,15 @@ export class LinePublisher {
     this.#failure ??= error instanceof Error ? error : new Error(String(error))
     this.#hasEnded = true
     this.#sender.finish().catch(() => undefined)
+  }
+}
+
+function isJson(bytes: Buffer): boolean {
+  try {
+    JSON.parse(bytes.toString())
+    return true
+  } catch {
+    return false
   }
 }
 

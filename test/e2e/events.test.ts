@@ -444,7 +444,7 @@ describe('many events', () => {
   )
 
   test.each([
-    ['by its name', '"$0" "$@" -f "$FILE"'],
+    ['by its name', '"$0" "$@" -f "$FILE" --checkpoint "$FILE.checkpoint"'],
     ['on standard input', '"$0" "$@" -f - < "$FILE"'],
   ])('from a file %s that is truncated meanwhile end with 9', async (_, script) => {
     const file = await inputFile(lines(20_000))
@@ -455,7 +455,28 @@ describe('many events', () => {
     await truncate(file)
     const run = await running.end
     expect([run.code, jsonError(run).reason]).toEqual([9, 'truncated'])
+    expect(jsonError(run).hint).not.toContain('run the same command again')
     expect(received.length).toBeLessThan(20_000)
+  })
+
+  test('are published although the value of their key is nested deep', async () => {
+    const deep = `${'['.repeat(5000)}1${']'.repeat(5000)}`
+    const file = await inputFile(eventLine(0) + eventLine('deep').replace('"deep"', deep) + eventLine(2))
+    const run = await publish(['-f', file, '--key', '/data', '--json'])
+    expect([run.code, run.stderr]).toEqual([0, ''])
+    expect(totals(run)).toEqual({ published: 3, ...clean })
+  })
+
+  test('of which none has the key are published with a warning', async () => {
+    const some = eventLine({ order: 1 })
+    const runs = [
+      await publish(['-f', await inputFile(some + eventLine(1)), '--key', '/data/order']),
+      await publish(['-f', await inputFile(some + some), '--key', '/data/nope']),
+    ]
+    expect(runs.map(({ code, stderr }) => [code, stderr.replace(/\s+/g, ' ')])).toEqual([
+      [0, ''],
+      [0, 'warning: no event has a value at --key /data/nope: events may have overtaken each other '],
+    ])
   })
 
   test('of the same key arrive in order', async () => {
@@ -492,6 +513,44 @@ describe('a checkpoint', () => {
     const run = await publish(['-f', await inputFile(other), '--checkpoint', checkpoint, '--json'])
     expect([run.code, jsonError(run).reason]).toEqual([9, 'other-input'])
     expect(received).toHaveLength(100)
+  })
+
+  test('leaves a last line alone that is still being written, and publishes it once it is complete', async () => {
+    const [file, checkpoint, rejects] = [await inputFile(''), newPath('checkpoint'), newPath('rejects.ndjson')]
+    const again = ['-f', file, '--checkpoint', checkpoint, '--rejects', rejects, '--json']
+    const content = lines(3)
+    const runs: Run[] = []
+    // Cut within the last line, before its last brace, before its line break, and nowhere.
+    const lengths = [content.length - 40, content.length - 2, content.length - 1, content.length]
+    for (const [index, length] of lengths.entries()) {
+      await appendFile(file, content.slice(lengths[index - 1] ?? 0, length))
+      runs.push(await publish(again))
+    }
+    expect(runs.map(({ code }) => code)).toEqual([0, 0, 0, 0])
+    expect(runs.map(totals)).toEqual([2, 2, 3, 3].map((published) => ({ published, ...clean })))
+    expect(dataOf()).toEqual(numbers(3))
+    expect(await readFile(rejects, 'utf8')).toBe('')
+    const warnings = runs.map(({ stderr }) => (stderr === '' ? undefined : (JSON.parse(stderr) as unknown)))
+    const warning = { code: 'line-unfinished', line: 3, offset: lines(2).length }
+    expect(warnings).toMatchObject([{ warning }, { warning }, undefined, undefined])
+    const read = await publish(['-f', await inputFile(content.slice(0, -40)), '--checkpoint', newPath('checkpoint')])
+    expect(read.stderr.replace(/\s+/g, ' ')).toBe(
+      'warning: the last line has no line break and is not complete JSON yet: it is left for the next run ',
+    )
+  })
+
+  test('is needed for that: without one, a last line that is not complete is rejected', async () => {
+    const [file, rejects] = [await inputFile(lines(3).slice(0, -40)), newPath('rejects.ndjson')]
+    const run = await publish(['-f', file, '--rejects', rejects, '--json'])
+    expect(run.code).toBe(6)
+    expect(totals(run)).toEqual({ published: 2, ...clean, rejected: 1 })
+  })
+
+  test('passes a last line that is too long: whatever follows, it is rejected', async () => {
+    const [file, rejects] = [await inputFile(lines(1) + 'x'.repeat(70_000)), newPath('rejects.ndjson')]
+    const run = await publish(['-f', file, '--checkpoint', newPath('checkpoint'), '--rejects', rejects, '--json'])
+    expect(run.code).toBe(6)
+    expect(totals(run)).toEqual({ published: 1, ...clean, rejected: 1 })
   })
 
   test('keeps the ids of the other lines when the line that ended the run is corrected in its place', async () => {

@@ -1,9 +1,9 @@
-import { KyconnectError, LockHeldError, NetworkError, RejectedEventsError, TimeoutError } from '../../../errors.js'
+import { FilesError, KyconnectError, LockHeldError, NetworkError, RejectedEventsError, TimeoutError } from '../../../errors.js'
 import { Checkpoint } from '../../../events/checkpoint.js'
 import { requireDistinctFiles } from '../../../events/distinct-files.js'
 import { EventEncoder } from '../../../events/event-encoder.js'
 import { type EventInput, openInputFile, streamInput } from '../../../events/event-input.js'
-import { parseKeyPointer } from '../../../events/event-key.js'
+import { EventKey } from '../../../events/event-key.js'
 import { openLines } from '../../../events/open-lines.js'
 import { orAborted } from '../../../events/or-aborted.js'
 import { LinePublisher } from '../../../events/publish-lines.js'
@@ -31,7 +31,7 @@ export async function publishFile(
   const { kyconnect, runtime } = context
   const { commonName: source, gatewayHost } = identity.metadata
   const isJson = options.json === true
-  const keyOf = options.key === undefined ? undefined : parseKeyPointer(options.key)
+  const key = options.key === undefined ? undefined : new EventKey(options.key)
   const maxRejects = options.maxRejects === undefined ? Infinity : parseCount(options.maxRejects, '--max-rejects', 0)
   const controller = new AbortController()
   const failures: unknown[] = []
@@ -78,7 +78,7 @@ export async function publishFile(
         })
     }
     publisher = new LinePublisher(
-      { reader, encoder, checkpoint, rejects, maxRejects, keyOf },
+      { reader, encoder, checkpoint, rejects, maxRejects, keyOf: key?.of },
       sending,
       {
         ...openSender(emitAbove),
@@ -110,6 +110,10 @@ export async function publishFile(
   await rejects?.close().catch(note)
   await input?.close().catch(note)
   if (publisher !== undefined) {
+    if (key?.isUnused === true) emit({ type: 'warning', warning: 'key-not-found', pointer: options.key ?? '' })
+    const { unfinished } = publisher
+    if (unfinished !== undefined && failures.length === 0)
+      emit({ type: 'warning', warning: 'line-unfinished', line: unfinished.number, offset: unfinished.offset })
     if (failures.length > 0) explain(failures[0], publisher, options)
     else failures.push(...rejectedLines(publisher, options))
     await reportTotals(publisher, beginning, isJson, context).catch(note)
@@ -174,6 +178,8 @@ function rejectsHints(path: string): string[] {
 /** Adds to the error that ended a run how it can be continued. */
 function explain(error: unknown, publisher: LinePublisher, { checkpoint, rejects }: PublishOptions): void {
   if (!(error instanceof KyconnectError) || error instanceof LockHeldError) return
+  // The checkpoint would refuse what is left of the input.
+  if (error instanceof FilesError && error.reason === 'truncated') return
   const again = checkpoint === undefined ? [] : ['run the same command again to continue']
   if (error instanceof RejectedEventsError && rejects !== undefined)
     error.replaceHints(...rejectsHints(rejects), 'to allow more, raise --max-rejects', ...again)
