@@ -1,4 +1,11 @@
-import { FilesError, KyconnectError, LockHeldError, NetworkError, RejectedEventsError, TimeoutError } from '../../../errors.js'
+import {
+  FilesError,
+  KyconnectError,
+  LockHeldError,
+  NetworkError,
+  RejectedEventsError,
+  TimeoutError,
+} from '../../../errors.js'
 import { Checkpoint } from '../../../events/checkpoint.js'
 import { requireDistinctFiles } from '../../../events/distinct-files.js'
 import { EventEncoder } from '../../../events/event-encoder.js'
