@@ -33,7 +33,14 @@ export function checkForService(fields: EventFields, names: FieldNames): Rejecti
     )
   }
   if (id !== '' && !isUuid(id)) return rejection('invalid', names.id, `${quote(id)} is not a UUID`)
-  if (isMissing(data)) return rejection('missing', names.data, 'is missing')
+  if (isMissing(data)) {
+    const value = Buffer.from(data).toString()
+    return rejection(
+      'missing',
+      names.data,
+      value === '' ? 'is missing' : `is ${value}, which the service counts as missing`,
+    )
+  }
   return undefined
 }
 

@@ -42,12 +42,12 @@ export class EventEncoder {
 
   /**
    * Encodes a line in the shape of the Events API or of CloudEvents 1.0.
-   * @param offset where the line begins in its input: the id of an event that has none depends on it
+   * @param number of the line in its input: the id of an event that has none depends on it
    */
-  encodeLine(line: Buffer, offset: number): EncodedEvent | Rejection {
+  encodeLine(line: Buffer, number: number): EncodedEvent | Rejection {
     if (line.length > maxEventBytes) return tooLarge(line.length)
     const read = this.#lines.read(line)
-    return read.kind === 'rejected' ? read : this.#encode(read.fields, read.names, offset)
+    return read.kind === 'rejected' ? read : this.#encode(read.fields, read.names, number)
   }
 
   /**
@@ -76,11 +76,11 @@ export class EventEncoder {
     }
   }
 
-  #encode(fields: EventFields, names: FieldNames, offset: number): EncodedEvent | Rejection {
+  #encode(fields: EventFields, names: FieldNames, number: number): EncodedEvent | Rejection {
     const byService = checkForService(fields, names)
     if (byService !== undefined) return byService
     const { type, version, time, data } = fields
-    const id = fields.id === '' ? deriveEventId(this.#options.seed, offset) : fields.id
+    const id = fields.id === '' ? deriveEventId(this.#options.seed, number) : fields.id
     const head = `{"event-type":${string(type)},"event-type-version":${string(version)},"event-id":"${id}","event-time":"${time}","data":`
     const byBus = this.#sourceRejection ?? checkForBus(fields, names)
     // What the bus accepts is ASCII.
