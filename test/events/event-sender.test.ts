@@ -64,6 +64,10 @@ function answering(give: (post: ReceivedPost, connection: ServedConnection) => s
   }
 }
 
+const page = (title: string): string =>
+  `<html>\r\n<head><title>${title}</title></head>\r\n<body>\r\n<center><h1>${title}</h1></center>\r\n<hr><center>nginx/1.15.6</center>\r\n</body>\r\n</html>\r\n`
+const certificatePage = (): string => answer(400, 'text/html', page('400 The SSL certificate error'))
+
 const half = (text: string): string => text.slice(0, Math.floor(text.length / 2))
 const idsOf = (received: readonly string[]): string[] => received.map((body) => receivedId({ body }))
 
@@ -243,11 +247,17 @@ test('a server that drops pipelined requests is sent one at a time, and the owne
 })
 
 describe('answers', () => {
-  const page = (title: string): string => `<html><head><title>${title}</title></head><body>${title}</body></html>`
+  const envoyText = 'upstream connect error or disconnect/reset before headers. reset reason: connection termination'
 
   test.each([
-    ['503', () => answer(503, 'text/html', page('503 Service Temporarily Unavailable')), 0],
+    ['a 503 of NGINX', () => answer(503, 'text/html', page('503 Service Temporarily Unavailable')), 0],
+    ['a 503 of the service', () => answer(503, 'application/json', '{"status":503,"type":"unavailable"}'), 0],
+    ['a 503 of Envoy', () => answer(503, 'text/plain', envoyText), 1],
+    ['a 503 in other JSON', () => answer(503, 'application/json', '{"code":503,"error":"unavailable"}'), 1],
+    ['408', () => answer(408, 'text/html', page('408 Request Time-out')), 0],
     ['429', () => answer(429, 'text/plain', 'slow down'), 0],
+    ['200 without a body', () => answer(200, 'application/json', ''), 1],
+    ['201 without a body', () => answer(201, 'application/json', ''), 1],
     ['500 of the bus', () => answer(500, 'text/plain', 'dial tcp: connection refused'), 1],
     ['502', () => answer(502, 'text/html', page('502 Bad Gateway')), 1],
     ['200 with a page of a proxy', () => answer(200, 'text/html', page('Log in')), 1],
@@ -269,10 +279,21 @@ describe('answers', () => {
   })
 
   test.each([
+    ['the page of the ingress that refuses the certificate', certificatePage, ClientCertificateRefusedError],
     [
-      'the page of the ingress that refuses the certificate',
-      () => answer(400, 'text/html', page('400 The SSL certificate error')),
+      'any other page with status 400',
+      () => answer(400, 'text/html', page('400 Bad Request')),
       ClientCertificateRefusedError,
+    ],
+    [
+      'the page about plain HTTP',
+      () => answer(400, 'text/html', page('400 The plain HTTP request was sent to HTTPS port')),
+      RequestRefusedError,
+    ],
+    [
+      'JSON with status 400 that is not of the service',
+      () => answer(400, 'application/json', '{"code":400}'),
+      RequestRefusedError,
     ],
     [
       'the page of the ingress for another App',
@@ -287,6 +308,31 @@ describe('answers', () => {
     expect(run.outcomes.get(idOf(20))).toBeUndefined()
     expect(run.outcomes.size).toBeGreaterThanOrEqual(20)
     expect([...run.outcomes.values()].flat().every(({ kind }) => kind === 'published')).toBe(true)
+  })
+
+  test.each([202, 204])('%d without a body accepts the event', async (status) => {
+    const accepted = status === 204 ? 'HTTP/1.1 204 No Content\r\n\r\n' : answer(202, 'application/json', '')
+    const { port, received } = await serve(answering(() => accepted))
+    const run = runSender(laneRoute(port, ca), testEvents(100))
+    expect(await run.ended).toBeUndefined()
+    expect([...run.outcomes.values()].flat()).toEqual(Array.from({ length: 100 }, () => ({ kind: 'published' })))
+    expect(received).toHaveLength(100)
+  })
+
+  test('the page of the gateway for a body that is too large rejects the event', async () => {
+    const { port } = await serve(
+      answering((post) =>
+        receivedId(post) === idOf(3)
+          ? answer(413, 'text/html', page('413 Request Entity Too Large'), 'connection: close')
+          : published(post),
+      ),
+    )
+    const run = runSender(laneRoute(port, ca), testEvents(50))
+    expect(await run.ended).toBeUndefined()
+    expect(run.outcomes.get(idOf(3))).toEqual([
+      { kind: 'rejected', reason: 'the gateway does not accept an event of this size', field: undefined, status: 413 },
+    ])
+    expect(run.outcomes.size).toBe(50)
   })
 
   test('a rejection is the outcome of its event, and the others go on', async () => {
