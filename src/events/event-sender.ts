@@ -346,7 +346,8 @@ export class EventSender<Item extends Sendable> {
         }
         // The server may have lost the client certificate of the session.
         this.#ready.push(sending)
-        lane.closeSession()
+        lane.forgetSession()
+        lane.retire()
         break
       case 'misplaced':
         if (isSequential) {
