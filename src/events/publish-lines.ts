@@ -1,4 +1,4 @@
-import { type KyconnectError, RejectedEventsError } from '../errors.js'
+import { RejectedEventsError } from '../errors.js'
 import type { Checkpoint } from './checkpoint.js'
 import type { Counts } from './checkpoint-slot.js'
 import type { EventEncoder } from './event-encoder.js'
@@ -13,6 +13,7 @@ import {
 } from './event-sender.js'
 import type { Line, LineReader } from './line-reader.js'
 import type { Refusal, RejectsFile } from './rejects-file.js'
+import type { TroubleReport } from './trouble.js'
 import { Window } from './window.js'
 
 export interface LinesToPublish {
@@ -30,10 +31,9 @@ export interface LinesToPublish {
 /** What a run has done; with a checkpoint, together with the runs before it. */
 export type Totals = Counts & SenderCounts
 
-export interface PublishEvents {
+export interface PublishEvents extends TroubleReport {
   /** Called after each outcome. */
   onProgress(): void
-  onTrouble(error: KyconnectError): void
 }
 
 interface LineItem extends Sendable {
@@ -70,6 +70,9 @@ export class LinePublisher {
         },
         onTrouble: (error) => {
           events.onTrouble(error)
+        },
+        onRecovery: () => {
+          events.onRecovery()
         },
       },
       options,

@@ -72,6 +72,7 @@ export async function* publishEvents(
         notify()
       },
       onTrouble: () => undefined,
+      onRecovery: () => undefined,
     },
     { concurrency, ratePerSecond, retryForMs },
     { ...deps, onPipeliningGivenUp: () => undefined },

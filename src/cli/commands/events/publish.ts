@@ -10,6 +10,7 @@ import { orAborted } from '../../../events/or-aborted.js'
 import { publishOne } from '../../../events/publish-one.js'
 import { LinePublisher, type Totals } from '../../../events/publish-lines.js'
 import { RejectsFile } from '../../../events/rejects-file.js'
+import type { TroubleReport } from '../../../events/trouble.js'
 import type { Context } from '../../context.js'
 import { readGivenFile } from '../../given-file.js'
 import { createCounter } from '../../output/counter.js'
@@ -61,7 +62,8 @@ export async function runPublish(options: PublishOptions, context: Context): Pro
   const identity = await kyconnect.identity(namedProfile(options.profile, context))
   if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
   if (identity.metadata.insecure) progress.emit({ type: 'warning', warning: 'paired-insecurely' })
-  warnOfExpiry(identity, runtime.now(), progress.emit)
+  // Any other certificate is renewed by the run itself.
+  if (identity.metadata.revokedAt !== null) warnOfExpiry(identity, runtime.now(), progress.emit)
   const sender = kyconnect.eventSender(identity, { choice, emit: progress.emit, trace: progress.trace })
   const source = identity.metadata.commonName
   const setUp = { sender, source, sending, progress }
@@ -77,7 +79,8 @@ interface SetUp {
   readonly progress: ProgressRenderer
 }
 
-async function runOne(options: PublishOptions, { sender, source, sending }: SetUp, context: Context): Promise<void> {
+async function runOne(options: PublishOptions, setUp: SetUp, context: Context): Promise<void> {
+  const { sender, source, sending, progress } = setUp
   const { runtime, stdout } = context
   const encoder = new EventEncoder({ source, seed: runtime.randomHex(16), now: runtime.now })
   const event = encoder.encodeParts(
@@ -95,7 +98,8 @@ async function runOne(options: PublishOptions, { sender, source, sending }: SetU
       details: { field: event.field, problem: event.problem },
       hints: ['see kyconnect events publish --help'],
     })
-  const outcome = await publishOne(event, sending, { ...sender, signal: runtime.signal })
+  const deps = { ...sender.deps, signal: runtime.signal }
+  const outcome = await publishOne(event, sending, deps, reportTrouble(progress))
   if (outcome.kind === 'rejected') {
     throw new RejectedEventsError(`the event was rejected: ${outcome.reason}`, {
       details: { id: event.id, field: outcome.field, status: outcome.status },
@@ -106,6 +110,7 @@ async function runOne(options: PublishOptions, { sender, source, sending }: SetU
   else await stdout.write(`${outcome.kind} ${event.id}\n`)
   if (outcome.kind === 'ignored' && options.json !== true)
     await context.stderr.write('note: nothing in the cluster subscribes to this event type\n')
+  await sender.settle()
 }
 
 async function runMany(file: string, options: PublishOptions, setUp: SetUp, context: Context): Promise<void> {
@@ -141,7 +146,7 @@ async function runMany(file: string, options: PublishOptions, setUp: SetUp, cont
       { reader, encoder, checkpoint, rejects, maxRejects, keyOf },
       sending,
       {
-        ...sender,
+        ...sender.deps,
         signal: controller.signal,
         onPipeliningGivenUp: () => {
           progress.emit({ type: 'warning', warning: 'no-pipelining' })
@@ -149,9 +154,7 @@ async function runMany(file: string, options: PublishOptions, setUp: SetUp, cont
       },
       {
         onProgress: show,
-        onTrouble: (error) => {
-          progress.emit({ type: 'warning', warning: 'events-retried', cause: error.message })
-        },
+        ...reportTrouble(progress),
       },
     )
     try {
@@ -174,12 +177,24 @@ async function runMany(file: string, options: PublishOptions, setUp: SetUp, cont
     }
   }
   if (interruption instanceof Error) throw interruption
+  await sender.settle()
   const { rejected } = publisher.totals
   if (rejected > 0) {
     throw new RejectedEventsError(`${rejected} ${rejected === 1 ? 'event was' : 'events were'} rejected`, {
       details: { rejected },
       hints: [`see the reasons: jq -r '"\\(.offset) \\(.reason)"' ${shellWord(options.rejects ?? '')}`],
     })
+  }
+}
+
+function reportTrouble({ emit }: ProgressRenderer): TroubleReport {
+  return {
+    onTrouble: (error) => {
+      emit({ type: 'warning', warning: 'events-retried', cause: error.message })
+    },
+    onRecovery: () => {
+      emit({ type: 'notice', notice: 'events-accepted' })
+    },
   }
 }
 
