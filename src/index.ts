@@ -26,6 +26,7 @@ export type { ClientTls } from './live-identity/client-tls.js'
 export type { LiveCertificate, LiveEndpoints, LiveIdentity, LiveIdentityEvents } from './live-identity/live-identity.js'
 export {
   type EventOutcome,
+  type EventsToPublish,
   type EventToPublish,
   publishEvents,
   type PublishEventsOptions,

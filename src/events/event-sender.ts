@@ -177,7 +177,7 @@ export class EventSender<Item extends Sendable> {
     this.#pump()
   }
 
-  /** No more events will arrive. @returns resolves once all have an outcome @throws what ended the sending */
+  /** No more events will arrive, and `next` has given all that have. @returns resolves once all have an outcome @throws what ended the sending */
   finish(): Promise<void> {
     this.#isFinishing = true
     this.#endIfDone()

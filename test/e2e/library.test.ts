@@ -34,7 +34,7 @@ async function runProgram(source: string, env: Readonly<Record<string, string>> 
 test('the examples of docs/library.md run as they are, and print what it says', async () => {
   const text = await readFile(join(root, 'docs/library.md'), 'utf8')
   const examples = [...text.matchAll(/^```js\n([^]*?)^```\n[^]*?^```\n([^]*?)^```$/gm)]
-  expect(examples).toHaveLength(3)
+  expect(examples).toHaveLength(4)
   for (const [, source = '', output = ''] of examples) {
     const done = await runProgram(source)
     // The date is that of the certificate.
@@ -49,7 +49,7 @@ test('the examples of docs/library.md and README.md, and the types of callbacks,
     [...text.matchAll(/^```js\n([^]*?)^```$/gm)].map(([, source]) => source ?? ''),
   )
   const ofLibrary = examples.filter((source) => source.includes("from 'kyconnect'"))
-  expect(ofLibrary.length).toBeGreaterThanOrEqual(4)
+  expect(ofLibrary.length).toBeGreaterThanOrEqual(5)
   const callbacks = `
     import { openIdentity } from 'kyconnect'
     const codes: string[] = []
@@ -180,6 +180,29 @@ test('a store is a folder or another object, and NODE_DEBUG prints nothing of a 
     { NODE_DEBUG: 'fetch,undici' },
   )
   expect([done.code, done.stdout, done.stderr]).toEqual([0, '200\n200\nERR_NO_IDENTITY\n', ''])
+})
+
+test('events that are larger than the memory altogether are published', async () => {
+  // 250 MB of data. 1,024 events that are read ahead have 50 MB, as objects and again as bodies.
+  const done = await runProgram(
+    `
+    import { openIdentity, publishEvents } from 'kyconnect'
+    function* events() {
+      for (let number = 0; number < 5000; number++) {
+        const data = String(number).padEnd(50_000, 'x')
+        yield { 'event-type': 'order.created', 'event-type-version': 'v1', 'event-time': new Date().toISOString(), data }
+      }
+    }
+    const identity = await openIdentity()
+    let published = 0
+    for await (const { outcome } of publishEvents(identity, events())) if (outcome === 'published') published++
+    const { maxRSS } = process.resourceUsage()
+    console.log(published, maxRSS < 450 * 1024 ? 'little memory' : maxRSS)
+    await identity.close()
+  `,
+    { NODE_OPTIONS: '--max-old-space-size=150' },
+  )
+  expect([done.code, done.stdout], done.stderr).toEqual([0, '5000 little memory\n'])
 })
 
 test('no command loads the fetch of programs', async () => {

@@ -10,6 +10,12 @@ import { orAborted } from '../../../events/or-aborted.js'
 import { publishOne } from '../../../events/publish-one.js'
 import { LinePublisher, type Totals } from '../../../events/publish-lines.js'
 import { RejectsFile } from '../../../events/rejects-file.js'
+import {
+  defaultConcurrency,
+  defaultRetryForMs,
+  maxConcurrency,
+  maxRatePerSecond,
+} from '../../../events/sending-limits.js'
 import type { TroubleReport } from '../../../events/trouble.js'
 import type { Context } from '../../context.js'
 import { readGivenFile } from '../../given-file.js'
@@ -41,9 +47,6 @@ export interface PublishOptions extends NetworkOptions, OutputOptions {
   readonly retryFor?: string
 }
 
-const defaultConcurrency = 16
-const maxConcurrency = 128
-const defaultRetryForMs = 5 * 60_000
 /** Milliseconds for which Ctrl-C waits for the answers to what was sent. */
 const drainMs = 5000
 const progressEveryMs = 200
@@ -249,7 +252,7 @@ function parseSending({ concurrency, rate, retryFor }: PublishOptions): SenderOp
   return {
     concurrency:
       concurrency === undefined ? defaultConcurrency : parseCount(concurrency, '--concurrency', 1, maxConcurrency),
-    ratePerSecond: rate === undefined ? undefined : parseCount(rate.replace(/\/s$/, ''), '--rate', 1, 1_000_000),
+    ratePerSecond: rate === undefined ? undefined : parseCount(rate.replace(/\/s$/, ''), '--rate', 1, maxRatePerSecond),
     retryForMs: retryFor === undefined ? defaultRetryForMs : parseTime(retryFor),
   }
 }
