@@ -55,7 +55,17 @@ module.exports = {
       },
       to: {
         path: '^src/',
-        pathNot: inRoom([room, ...may, 'errors', 'json', 'progress', 'redaction', 'shell-word', 'file-problem']),
+        pathNot: inRoom([
+          room,
+          ...may,
+          'errors',
+          'json',
+          'progress',
+          'redaction',
+          'shell-word',
+          'file-problem',
+          'open-readable',
+        ]),
       },
     })),
     {
@@ -73,6 +83,7 @@ module.exports = {
           'redaction',
           'shell-word',
           'file-problem',
+          'open-readable',
           'sandbox',
         ]),
       },
@@ -92,7 +103,7 @@ module.exports = {
     {
       name: 'shared-files-import-nothing',
       severity: 'error',
-      from: { path: '^src/(errors|json|progress|redaction|shell-word|file-problem)\\.ts$' },
+      from: { path: '^src/(errors|json|progress|redaction|shell-word|file-problem|open-readable)\\.ts$' },
       to: { path: '^src/' },
     },
     {

@@ -47,6 +47,13 @@ export type Notice = { readonly type: 'notice' } & (
   | { readonly notice: 'events-accepted' }
   | { readonly notice: 'plugin-message'; readonly plugin: string; readonly line: string }
   | { readonly notice: 'revoked-before'; readonly profile: string; readonly since: Date }
+  /** Events are published from this line on. `mayRepeat`: the run before did not end cleanly. */
+  | {
+      readonly notice: 'events-continued'
+      readonly input: string
+      readonly line: number
+      readonly mayRepeat: boolean
+    }
   | { readonly notice: 'waiting-for-gateway'; readonly seconds: number }
 )
 
@@ -67,6 +74,10 @@ export type Warning = { readonly type: 'warning' } & (
   | { readonly warning: 'cluster-insecure'; readonly context: string; readonly server: string }
   /** Some events could not be sent, and are being retried. */
   | { readonly warning: 'events-retried'; readonly cause: string }
+  /** No event has a value at the JSON pointer of its key. */
+  | { readonly warning: 'key-not-found'; readonly pointer: string }
+  /** The last line of the input is probably still being written. */
+  | { readonly warning: 'line-unfinished'; readonly line: number; readonly offset: number }
   /** The server dropped requests that were sent together. */
   | { readonly warning: 'no-pipelining' }
   | { readonly warning: 'deprecated'; readonly used: string; readonly instead: string }

@@ -1,3 +1,4 @@
+import type { BigIntStats } from 'node:fs'
 import type { Readable } from 'node:stream'
 import type { Kyconnect } from '../kyconnect.js'
 import type { Runtime } from '../runtime.js'
@@ -8,6 +9,8 @@ import type { Output } from './output/output.js'
 export interface Input {
   readonly isTerminal: boolean
   readonly stream: () => Readable
+  /** The file, pipe or terminal that it is now; undefined if it is closed. */
+  readonly stat: () => BigIntStats | undefined
 }
 
 /** Everything that a command may use: it takes nothing from the process itself. */
@@ -25,6 +28,8 @@ export interface Context {
   readonly onHangup: (listener: () => void) => void
   /** The path of the JSON Schema that the package has for service files. */
   readonly schemaFile: () => string
+  /** Milliseconds between two lines of progress, where there is no terminal. */
+  readonly progressEveryMs: number
   /** How the program ends after a command that throws nothing: 0 unless the command sets it. */
   exitCode: ExitCode
   /** Hides the command line from other users of the machine. */

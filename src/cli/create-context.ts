@@ -25,6 +25,13 @@ export async function createContext(): Promise<Context> {
         return isTerminal(0)
       },
       stream: () => process.stdin,
+      stat: () => {
+        try {
+          return fstatSync(0, { bigint: true })
+        } catch {
+          return undefined
+        }
+      },
     },
     stdout: outputOf(1, () => process.stdout),
     stderr: outputOf(2, stderr),
@@ -37,6 +44,7 @@ export async function createContext(): Promise<Context> {
       const program = realpathSync(process.argv[1] ?? '')
       return join(dirname(program), '..', 'schema', 'service.schema.json')
     },
+    progressEveryMs: 60_000,
     exitCode: 0,
     hideArguments: () => {
       process.title = 'kyconnect'

@@ -229,8 +229,9 @@ for service files, and in \`details.failures[].problems\` of the error for chang
 \`deleted\`, the same. \`services export\`: \`files\`, the paths written; \`variables\`, which the files refer to; \`withoutIdentifier\`, how many services have none; \`needsAdopt\`, whether applying
 the files needs \`--adopt\`. \`services init\`: \`files\` and \`identifier\`. \`services get\` prints the Registry's answer, with \`id\`.
 
-\`events publish\` of one event: \`id\`, \`outcome\` (\`published\` or \`ignored\`). Of many, also when it ends with an error: \`published\`, \`ignored\`,
-\`rejected\` (with a checkpoint, of all runs), \`retried\` and \`maybeTwice\` (of this run). \`events subscribed\`: \`subscribed\`, each with \`type\` and \`version\`.
+\`events publish\` of one event: \`id\`, \`outcome\` (\`published\` or \`ignored\`). Of many, also when it ends with an error: \`published\`, \`ignored\`
+and \`rejected\` (with a checkpoint, of all runs); \`thisRun\`: \`fromLine\`, \`mayRepeat\` (the run before did not end cleanly), \`published\`, \`ignored\`,
+\`rejected\`, \`retried\` and \`maybeTwice\`. \`events subscribed\`: \`subscribed\`, each with \`type\` and \`version\`.
 
 \`call\` prints the service's answer unchanged, whatever it is.
 

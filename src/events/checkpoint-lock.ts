@@ -18,12 +18,12 @@ export async function lockCheckpoint(path: string, deps: LockDeps): Promise<Held
   } catch (error) {
     if (!hasErrorCode(error, 'EEXIST')) throw error
   }
-  const named = <T>(work: Promise<T>): Promise<T> =>
+  const withCheckpointName = <T>(work: Promise<T>): Promise<T> =>
     work.catch((error: unknown) => {
       throw error instanceof LockHeldError ? nameCheckpoint(error, path) : error
     })
-  const lock = await named(takeLock(lockFilesIn(folder, join(folder, 'lock')), path, deps, 0))
-  return { release: () => lock.release(), assertHeld: () => named(lock.assertHeld()) }
+  const lock = await withCheckpointName(takeLock(lockFilesIn(folder, join(folder, 'lock')), path, deps, 0))
+  return { release: () => lock.release(), assertHeld: () => withCheckpointName(lock.assertHeld()) }
 }
 
 /** The lock's own errors speak of profiles. */

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { parseJsonObject, text, valueOf } from '../json.js'
 
-/** How many lines were answered in which way, up to a checkpoint. */
+/** How many lines were answered in which way. */
 export interface Counts {
   readonly published: number
   /** Accepted, but nothing in the cluster subscribes to their type. */
@@ -9,14 +9,23 @@ export interface Counts {
   readonly rejected: number
 }
 
+export const noCounts: Counts = { published: 0, ignored: 0, rejected: 0 }
+
 /** What a checkpoint remembers. */
 export interface Mark {
-  /** Each line that ends before it has been answered, and none after it need be. */
+  /** Every line that ends at or before this offset has been answered. */
   readonly offset: number
+  /** How many lines end at or before the offset. */
+  readonly lines: number
   /** SHA-256 of the bytes before the offset, in hexadecimal. */
   readonly tailHash: string
   /** See `deriveEventId`. */
   readonly seed: string
+  /** A hash of the App and the gateway that the lines were published to. */
+  readonly target: string
+  /** No line after the offset has been sent. false while a run is under way, and so after one that was killed. */
+  readonly isComplete: boolean
+  /** Of all runs. */
   readonly counts: Counts
 }
 
@@ -28,7 +37,7 @@ export interface Slot {
 
 /** A slot fits into one sector of a disk, which is written completely or not at all. */
 export const slotBytes = 512
-const format = 'kyconnect-events-1'
+const format = 'kyconnect-events-2'
 
 /** A slot as text: the CRC-32 of its JSON, the JSON, blanks, and a line break, so that people can read the file. */
 export function encodeSlot({ sequence, mark }: Slot): Buffer {
@@ -43,14 +52,27 @@ export function decodeSlot(bytes: Buffer): Slot | undefined {
   if (line.slice(0, 9) !== `${checksum(json)} `) return undefined
   const parsed = parseJsonObject(json)
   if (parsed === undefined || text(parsed, 'format') !== format) return undefined
-  const counts = valueOf(parsed, 'counts')
-  const [sequence, offset] = [count(parsed, 'sequence'), count(parsed, 'offset')]
-  const [tailHash, seed] = [text(parsed, 'tailHash'), text(parsed, 'seed')]
-  if (sequence === undefined || offset === undefined || tailHash === undefined || seed === undefined) return undefined
-  if (typeof counts !== 'object' || counts === null) return undefined
-  const [published, ignored, rejected] = ['published', 'ignored', 'rejected'].map((name) => count(counts, name))
+  const sequence = count(parsed, 'sequence')
+  const mark = decodeMark(parsed)
+  return sequence === undefined || mark === undefined ? undefined : { sequence, mark }
+}
+
+function decodeMark(parsed: object): Mark | undefined {
+  const [offset, lines] = [count(parsed, 'offset'), count(parsed, 'lines')]
+  const [tailHash, seed, target] = [text(parsed, 'tailHash'), text(parsed, 'seed'), text(parsed, 'target')]
+  const isComplete = valueOf(parsed, 'isComplete')
+  const counts = decodeCounts(valueOf(parsed, 'counts'))
+  if (offset === undefined || lines === undefined || counts === undefined) return undefined
+  if (tailHash === undefined || seed === undefined || target === undefined) return undefined
+  if (typeof isComplete !== 'boolean') return undefined
+  return { offset, lines, tailHash, seed, target, isComplete, counts }
+}
+
+function decodeCounts(value: unknown): Counts | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const [published, ignored, rejected] = ['published', 'ignored', 'rejected'].map((name) => count(value, name))
   if (published === undefined || ignored === undefined || rejected === undefined) return undefined
-  return { sequence, mark: { offset, tailHash, seed, counts: { published, ignored, rejected } } }
+  return { published, ignored, rejected }
 }
 
 function count(object: object, name: string): number | undefined {

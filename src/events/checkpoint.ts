@@ -4,7 +4,7 @@ import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { FilesError } from '../errors.js'
 import { type HeldLock, lockCheckpoint, type LockDeps } from './checkpoint-lock.js'
-import { type Counts, decodeSlot, encodeSlot, type Mark, type Slot, slotBytes } from './checkpoint-slot.js'
+import { type Counts, decodeSlot, encodeSlot, type Mark, noCounts, type Slot, slotBytes } from './checkpoint-slot.js'
 import { nameFileError } from './file-error.js'
 import type { Line } from './line-reader.js'
 
@@ -15,29 +15,41 @@ export interface CheckpointDeps extends LockDeps {
   readonly after: (milliseconds: number, work: () => void) => () => void
 }
 
+/** Where the lines of a checkpoint are published to: the same lines may have to be published elsewhere as well. */
+export interface Target {
+  /** The App's name, as the bus sees it. */
+  readonly source: string
+  readonly gatewayHost: string
+}
+
 /** The two slots are so far apart that no block of a disk holds both. */
 const slotDistanceBytes = 4096
 const fileBytes = 2 * slotDistanceBytes
+/** Milliseconds after which what was written is on disk. */
 export const syncEveryMs = 1000
 
 /**
  * Remembers in a file how far an input has been published, so that a process that was killed at any moment can be continued.
  *
  * The file has two slots that are written in turn, each with a sequence number and a checksum: if one was not written completely, the
- * other one still says how far it was one write earlier. A write reaches the operating system at once, so a killed process loses
- * nothing; it is on disk after at most a second, so a power failure makes the lines of a second be sent again, with the same ids.
+ * other one still has the state of one write earlier. A write reaches the operating system at once, so a killed process loses
+ * nothing; it is on disk after at most a second. After a power failure, the lines of that second are sent again, with the same ids.
  */
 export class Checkpoint {
-  /** How far an earlier run came; offset 0 if there was none. */
+  /** How far earlier runs came; offset 0 if there was none. */
   readonly found: Mark
   readonly #path: string
   readonly #file: FileHandle
   readonly #lock: HeldLock
   readonly #deps: CheckpointDeps
   #sequence: number
-  #pending: { readonly line: Line; readonly counts: Counts } | undefined
+  /** As it was last written. */
+  #mark: Mark
+  /** The last line to include, which is not written yet. */
+  #line: Line | undefined
+  /** How all lines up to that one were answered. */
+  #counts: Counts
   #isScheduled = false
-  #writtenOffset: number
   #needsSync = false
   #cancelSync: (() => void) | undefined
   #syncing: Promise<void> = Promise.resolve()
@@ -51,15 +63,15 @@ export class Checkpoint {
     this.#lock = lock
     this.#deps = deps
     this.#sequence = slot.sequence
-    this.#writtenOffset = slot.mark.offset
-    this.found = slot.mark
+    this.#mark = this.found = slot.mark
+    this.#counts = slot.mark.counts
   }
 
   /**
    * Opens a checkpoint, or creates it. It is locked until it is closed, or until the process ends.
-   * @throws LockHeldError; FilesError if the file is something else or cannot be used
+   * @throws LockHeldError; FilesError if the file is something else, belongs to another target, or cannot be used
    */
-  static async open(path: string, deps: CheckpointDeps): Promise<Checkpoint> {
+  static async open(path: string, target: Target, deps: CheckpointDeps): Promise<Checkpoint> {
     try {
       const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600)
       let lock: HeldLock | undefined
@@ -68,7 +80,9 @@ export class Checkpoint {
         // The same file may have several paths.
         const realPath = await realpath(path)
         lock = await lockCheckpoint(realPath, deps)
-        const slot = (await readSlot(file, path)) ?? (await createSlots(file, dirname(realPath), deps.randomHex(16)))
+        const found = await readSlot(file, path)
+        if (found !== undefined && found.mark.target !== hashOfTarget(target)) throw otherTarget(path, target)
+        const slot = found ?? (await createSlots(file, dirname(realPath), newMark(target, deps.randomHex(16))))
         return new Checkpoint(path, file, lock, slot, deps)
       } catch (error) {
         await file.close()
@@ -82,18 +96,35 @@ export class Checkpoint {
 
   /** The offset that a process would continue from if this one were killed now. */
   get writtenOffset(): number {
-    return this.#writtenOffset
+    return this.#mark.offset
   }
 
-  /** Refuses an input whose bytes before the offset differ from those that were published. @throws FilesError */
-  checkTail(tail: Buffer): void {
+  /**
+   * Refuses an input whose bytes before the offset differ from those that were published.
+   * @param isStream whether the input is a pipe, which has no name
+   * @throws FilesError
+   */
+  checkTail(tail: Buffer, isStream: boolean): void {
     if (hashOf(tail) === this.found.tailHash) return
-    throw this.#otherInput(`the ${tail.length} bytes before byte ${this.found.offset} differ`)
+    throw this.#otherInput(`the ${tail.length} bytes before byte ${this.found.offset} differ`, isStream)
   }
 
   /** The error for an input that ends before the offset. */
-  shorterInput(length: number): FilesError {
-    return this.#otherInput(`it has ${length} bytes, and ${this.found.offset} have been published`)
+  shorterInputError(length: number, isStream: boolean): FilesError {
+    return this.#otherInput(
+      `it has ${length} bytes, but ${this.found.offset} bytes have already been published`,
+      isStream,
+    )
+  }
+
+  /**
+   * Remembers that a run is under way: after this, lines may be sent that the checkpoint does not include.
+   * @throws FilesError, LockHeldError
+   */
+  async begin(): Promise<void> {
+    if (this.#mark.isComplete) this.#writeMark({ ...this.#mark, isComplete: false })
+    await this.#sync()
+    this.#throwFailure()
   }
 
   /**
@@ -102,7 +133,8 @@ export class Checkpoint {
    */
   advance(line: Line, counts: Counts): void {
     this.#throwFailure()
-    this.#pending = { line, counts }
+    this.#line = line
+    this.#counts = counts
     if (this.#isScheduled) return
     this.#isScheduled = true
     this.#deps.onNextTurn(() => {
@@ -122,37 +154,48 @@ export class Checkpoint {
     this.#syncedFirst = file
   }
 
-  /** Writes what is pending, waits until it is on disk, and releases the lock. @throws FilesError, LockHeldError */
-  async close(): Promise<void> {
+  /**
+   * Writes what is pending, waits until it is on disk, and releases the lock.
+   * @param isComplete whether every line that was read has been answered
+   * @throws FilesError, LockHeldError
+   */
+  async close(isComplete: boolean): Promise<void> {
     if (this.#isClosed) return
     this.#write()
+    if (isComplete && !this.#mark.isComplete) this.#writeMark({ ...this.#mark, isComplete })
     this.#isClosed = true
     this.#cancelSync?.()
-    try {
-      await this.#syncing
-      await this.#sync()
-    } finally {
-      await this.#file.close().catch(() => undefined)
-      await this.#lock.release()
+    await this.#syncing
+    await this.#sync()
+    for (const close of [() => this.#file.close(), () => this.#lock.release()]) {
+      try {
+        await close()
+      } catch (error) {
+        this.#fail(error)
+      }
     }
     this.#throwFailure()
   }
 
   #write(): void {
-    const pending = this.#pending
-    if (pending === undefined || this.#isClosed || this.#failure !== undefined) return
-    const { line, counts } = pending
+    const line = this.#line
+    if (line === undefined || this.#isClosed) return
+    this.#line = undefined
+    const { end: offset, number: lines } = line
+    this.#writeMark({ ...this.#mark, offset, lines, tailHash: hashOf(line.tail()), counts: { ...this.#counts } })
+  }
+
+  #writeMark(mark: Mark): void {
+    if (this.#failure !== undefined) return
     const sequence = this.#sequence + 1
-    const mark = { offset: line.end, tailHash: hashOf(line.tail()), seed: this.found.seed, counts }
     try {
-      writeSync(this.#file.fd, encodeSlot({ sequence, mark }), 0, slotBytes, placeOf(sequence))
+      writeAt(this.#file, encodeSlot({ sequence, mark }), placeOf(sequence))
     } catch (error) {
-      this.#failure = checkpointError(error, this.#path, 'write')
+      this.#fail(error)
       return
     }
     this.#sequence = sequence
-    this.#pending = undefined
-    this.#writtenOffset = line.end
+    this.#mark = mark
     this.#needsSync = true
     this.#cancelSync ??= this.#deps.after(syncEveryMs, () => {
       this.#cancelSync = undefined
@@ -168,20 +211,27 @@ export class Checkpoint {
       await this.#syncedFirst?.sync()
       await this.#file.datasync()
     } catch (error) {
-      this.#failure ??= checkpointError(error, this.#path, 'write')
+      this.#fail(error)
     }
+  }
+
+  /** The first failure counts. */
+  #fail(error: unknown): void {
+    this.#failure ??= checkpointError(error, this.#path, 'write')
   }
 
   #throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure as Error
   }
 
-  #otherInput(difference: string): FilesError {
+  #otherInput(difference: string, isStream: boolean): FilesError {
     return new FilesError(`the checkpoint ${this.#path} belongs to another input: ${difference}`, {
       reason: 'other-input',
       details: { checkpoint: this.#path, offset: this.found.offset },
       hints: [
-        'name the file that the checkpoint was written for with -f',
+        isStream
+          ? 'pipe in the same input again, from its first byte on; or write it to a file, and publish that with -f <file>'
+          : 'name the file that the checkpoint was written for with -f',
         'to publish this input from its beginning, name another file with --checkpoint',
       ],
     })
@@ -202,19 +252,30 @@ async function readSlot(file: FileHandle, path: string): Promise<Slot | undefine
   throw notACheckpoint(path, 'neither of its slots is complete')
 }
 
-async function createSlots(file: FileHandle, folder: string, seed: string): Promise<Slot> {
-  const counts = { published: 0, ignored: 0, rejected: 0 }
-  const slot = { sequence: 0, mark: { offset: 0, tailHash: hashOf(Buffer.alloc(0)), seed, counts } }
+function newMark(target: Target, seed: string): Mark {
+  const tailHash = hashOf(Buffer.alloc(0))
+  return { offset: 0, lines: 0, tailHash, seed, target: hashOfTarget(target), isComplete: true, counts: noCounts }
+}
+
+async function createSlots(file: FileHandle, folder: string, mark: Mark): Promise<Slot> {
+  const slot = { sequence: 0, mark }
   const content = Buffer.alloc(fileBytes, ' ')
   encodeSlot(slot).copy(content, placeOf(slot.sequence))
   content[slotDistanceBytes - 1] = 0x0a
   content[fileBytes - 1] = 0x0a
   // Whatever the umask.
   await file.chmod(0o600)
-  await file.write(content, 0, fileBytes, 0)
+  writeAt(file, content, 0)
   await file.sync()
   await syncFolder(folder)
   return slot
+}
+
+/** Writes all of it: the system may take only a part, and report the reason at the next attempt. */
+function writeAt({ fd }: FileHandle, bytes: Buffer, place: number): void {
+  for (let written = 0; written < bytes.length;) {
+    written += writeSync(fd, bytes, written, bytes.length - written, place + written)
+  }
 }
 
 /** Makes the name of a new file survive a power failure, where the platform can open folders. */
@@ -230,6 +291,24 @@ function placeOf(sequence: number): number {
 
 function hashOf(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
+}
+
+function hashOfTarget({ source, gatewayHost }: Target): string {
+  return hashOf(Buffer.from(JSON.stringify([source, gatewayHost]))).slice(0, 16)
+}
+
+function otherTarget(path: string, { source, gatewayHost }: Target): FilesError {
+  return new FilesError(
+    `the checkpoint ${path} was not written for the App "${source}" at ${gatewayHost}: its lines were published to another App or cluster`,
+    {
+      reason: 'other-target',
+      details: { checkpoint: path, source, gatewayHost },
+      hints: [
+        'name the profile that the checkpoint was written with: --profile <profile>',
+        'to publish this input to this App from its beginning, name another file with --checkpoint',
+      ],
+    },
+  )
 }
 
 function notACheckpoint(path: string, problem: string): FilesError {

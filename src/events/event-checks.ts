@@ -1,14 +1,14 @@
 import { isUuid } from './event-id.js'
-import { quote, reject, type Rejection } from './rejection.js'
+import { quote, rejection, type Rejection } from './rejection.js'
 
-/** The fields of an event; '' is what the service takes for a missing one (docs/contract.md §10). */
+/** The fields of an event. The service takes '' for a missing one (docs/contract.md §10). */
 export interface EventFields {
   readonly type: string
   readonly version: string
   readonly time: string
   /** A UUID, or '' if the event has none. */
   readonly id: string
-  /** One JSON value, checked; empty if the event has none. */
+  /** One JSON value; empty if the event has none. */
   readonly data: Uint8Array
 }
 
@@ -21,35 +21,46 @@ const maxVersionCharacters = 4
 /** The first check of the Event service that an event fails, in the service's order; undefined if it passes all (docs/contract.md §10). */
 export function checkForService(fields: EventFields, names: FieldNames): Rejection | undefined {
   const { type, version, time, id, data } = fields
-  if (type === '') return reject('missing', names.type, 'is missing')
-  if (version === '') return reject('missing', names.version, 'is missing')
-  if (!/[a-z0-9]/i.test(version)) return reject('invalid', names.version, `${quote(version)} has no letter or digit`)
-  if (time === '') return reject('missing', names.time, 'is missing')
+  if (type === '') return rejection('missing', names.type, 'is missing')
+  if (version === '') return rejection('missing', names.version, 'is missing')
+  if (!/[a-z0-9]/i.test(version)) return rejection('invalid', names.version, `${quote(version)} has no letter or digit`)
+  if (time === '') return rejection('missing', names.time, 'is missing')
   if (!isRfc3339(time)) {
-    return reject('invalid', names.time, `${quote(time)} is not a time like 2019-04-11T08:30:00Z (RFC 3339, capitals)`)
+    return rejection(
+      'invalid',
+      names.time,
+      `${quote(time)} is not a time like 2019-04-11T08:30:00Z (RFC 3339, capitals)`,
+    )
   }
-  if (id !== '' && !isUuid(id)) return reject('invalid', names.id, `${quote(id)} is not a UUID`)
-  if (isMissing(data)) return reject('missing', names.data, 'is missing')
+  if (id !== '' && !isUuid(id)) return rejection('invalid', names.id, `${quote(id)} is not a UUID`)
+  if (isMissing(data)) {
+    const value = Buffer.from(data).toString()
+    return rejection(
+      'missing',
+      names.data,
+      value === '' ? 'is missing' : `is ${value}, which the service counts as missing`,
+    )
+  }
   return undefined
 }
 
 /** The first check of the bus behind the service that an event fails, in the bus's order (docs/contract.md §10). */
 export function checkForBus({ type, version }: EventFields, names: FieldNames): Rejection | undefined {
   if (type.length > maxTypeCharacters) {
-    return reject('too-long', names.type, `has ${type.length} characters; at most ${maxTypeCharacters} are allowed`)
+    return rejection('too-long', names.type, `has ${type.length} characters; at most ${maxTypeCharacters} are allowed`)
   }
   if (!isDotted(type)) {
-    return reject(
+    return rejection(
       'invalid',
       names.type,
       `${quote(type)} is not lower-case letters, digits, "-" and "." like order.created`,
     )
   }
   if (version.length > maxVersionCharacters) {
-    return reject('too-long', names.version, `${quote(version)} has more than ${maxVersionCharacters} characters`)
+    return rejection('too-long', names.version, `${quote(version)} has more than ${maxVersionCharacters} characters`)
   }
   if (!/^[a-z0-9]+$/.test(version)) {
-    return reject('invalid', names.version, `${quote(version)} is not lower-case letters and digits like v1`)
+    return rejection('invalid', names.version, `${quote(version)} is not lower-case letters and digits like v1`)
   }
   return undefined
 }

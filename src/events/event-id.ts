@@ -7,12 +7,12 @@ export function isUuid(text: string): boolean {
 
 /**
  * The id of an event that has none: the same for the same line in each run with this seed, and different for any other line (UUID version
- * 8, RFC 9562 §5.8).
+ * 8, RFC 9562 §5.8). It does not change when an earlier line is corrected in its place.
  * @param seed random, and stored with the checkpoint
- * @param offset where the line begins, in bytes
+ * @param number of the line in its input
  */
-export function deriveEventId(seed: string, offset: number): string {
-  return formatUuid(hash('sha256', `${seed}/${offset}`, 'hex'), '8')
+export function deriveEventId(seed: string, number: number): string {
+  return formatUuid(hash('sha256', `${seed}/${number}`, 'hex'), '8')
 }
 
 /** The namespace of URLs (RFC 9562 §6.6): a CloudEvent's source is a URI reference. */

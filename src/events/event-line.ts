@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { EventFields, FieldNames } from './event-checks.js'
 import { CloudEventIds, isUuid } from './event-id.js'
 import { JsonProblem, readMembers, skipSpace } from './json-spans.js'
-import { quote, reject, type Rejection } from './rejection.js'
+import { quote, rejection, type Rejection } from './rejection.js'
 
 /** The fields of an event as a line of the input has them, with the names that this line uses for them. */
 export interface EventLine {
@@ -36,8 +36,9 @@ const members = {
   id: 8,
   time: 9,
   dataBase64: 10,
+  dataContentType: 11,
 } as const
-const memberCount = 11
+const memberCount = 12
 const apiStrings: readonly number[] = [members.eventType, members.eventTypeVersion, members.eventTime, members.eventId]
 /** The strings of a CloudEvent, with their names. */
 const cloudStrings = [
@@ -46,6 +47,7 @@ const cloudStrings = [
   [members.source, 'source'],
   [members.id, 'id'],
   [members.time, 'time'],
+  [members.dataContentType, 'datacontenttype'],
 ] as const
 
 /** The names that Go matches whatever their case; CloudEvents has lower case only. */
@@ -93,8 +95,12 @@ export class EventLineReader {
   /** Where the last member of each name is in the line; -1 if there is none. */
   readonly #starts = new Int32Array(memberCount)
   readonly #ends = new Int32Array(memberCount)
-  /** The first field of the Events API with a value that is not a string; -1 if there is none. */
+  /** The first field of the Events API whose value is not a string; -1 if there is none. */
   #mistyped = -1
+  /** Where the last number is that is too large; -1 if there is none. */
+  #hugeNumberAt = -1
+  /** Where such a number is in the data; -1 if there is none. */
+  #hugeDataAt = -1
 
   /** @param now the time of a CloudEvent that has none */
   constructor(now: () => Date) {
@@ -104,47 +110,58 @@ export class EventLineReader {
   read(line: Buffer): EventLine | Rejection {
     this.#line = line
     this.#starts.fill(-1)
-    this.#mistyped = -1
+    this.#mistyped = this.#hugeNumberAt = this.#hugeDataAt = -1
     try {
       return this.#read(line)
     } catch (error) {
-      if (error instanceof JsonProblem) return reject('not-json', undefined, `not valid JSON: ${error.message}`)
+      if (error instanceof JsonProblem) return rejection('not-json', undefined, `not valid JSON: ${error.message}`)
       throw error
     }
   }
 
   #read(line: Buffer): EventLine | Rejection {
     const start = skipSpace(line, 0)
-    if (line[start] !== 0x7b) return reject('not-json', undefined, 'not a JSON object')
-    const end = skipSpace(line, readMembers(line, start, this.#take))
-    if (end < line.length) return reject('not-json', undefined, `more text follows the event at byte ${end + 1}`)
-    if (!isUtf8(line)) return reject('not-json', undefined, 'not valid UTF-8')
+    if (line[start] !== 0x7b) return rejection('not-json', undefined, 'not a JSON object')
+    const end = skipSpace(line, readMembers(line, start, this.#take, this.#noteHugeNumber))
+    if (end < line.length) return rejection('not-json', undefined, `more text follows the event at byte ${end + 1}`)
+    if (!isUtf8(line)) return rejection('not-json', undefined, 'not valid UTF-8')
     // The service ignores names that it does not know, so an event of its API may have this one too.
     const isCloudEvent = this.#has(members.specversion) && !apiStrings.some((member) => this.#has(member))
+    if (this.#hugeDataAt >= 0) return rejection('not-json', 'data', hugeNumberProblem(this.#hugeDataAt))
     return isCloudEvent ? this.#cloudEvent() : this.#apiEvent()
   }
 
   readonly #take = (keyStart: number, keyEnd: number, valueStart: number, valueEnd: number): void => {
     const member = this.#memberAt(keyStart, keyEnd)
     if (member === undefined) return
+    const first = this.#line[valueStart]
+    if (member <= members.eventId && first !== quoteMark) {
+      // In Go, null leaves a string as it is.
+      if (first === letterN && this.#has(member)) return
+      if (first !== letterN && this.#mistyped < 0) this.#mistyped = member
+    }
+    // Go reads the data that a later member replaces, too.
+    if (member === members.data && this.#hugeNumberAt >= valueStart) this.#hugeDataAt = this.#hugeNumberAt
     this.#starts[member] = valueStart
     this.#ends[member] = valueEnd
-    const first = this.#line[valueStart]
-    if (member <= members.eventId && first !== quoteMark && first !== letterN && this.#mistyped < 0)
-      this.#mistyped = member
+  }
+
+  readonly #noteHugeNumber = (at: number): void => {
+    this.#hugeNumberAt = at
   }
 
   #memberAt(start: number, end: number): number | undefined {
     for (const { bytes, member } of namesByLength[end - start] ?? []) {
       if (hasBytesAt(this.#line, start, bytes)) return member
     }
-    return goNames.get(decodeString(this.#line, start, end).toLowerCase())
+    // Go folds the long s as well, and the Kelvin sign as toLowerCase does.
+    return goNames.get(decodeString(this.#line, start, end).toLowerCase().replaceAll('\u017f', 's'))
   }
 
   #apiEvent(): EventLine | Rejection {
     if (this.#mistyped >= 0) {
       const name = [apiNames.type, apiNames.version, apiNames.time, apiNames.id][this.#mistyped]
-      return reject('not-json', name, 'is not a string')
+      return rejection('not-json', name, 'is not a string')
     }
     const fields = {
       type: this.#text(members.eventType),
@@ -160,22 +177,27 @@ export class EventLineReader {
     const mistyped = cloudStrings.find(
       ([member]) => this.#has(member) && !this.#hasText(member) && !this.#isNull(member),
     )
-    if (mistyped !== undefined) return reject('not-json', mistyped[1], 'is not a string')
+    if (mistyped !== undefined) return rejection('not-json', mistyped[1], 'is not a string')
     const specversion = this.#text(members.specversion)
-    if (specversion !== '1.0') return reject('unsupported', 'specversion', `${quote(specversion)} is not "1.0"`)
+    if (specversion !== '1.0') return rejection('unsupported', 'specversion', `${quote(specversion)} is not "1.0"`)
     if (this.#has(members.dataBase64) && !this.#isNull(members.dataBase64)) {
-      return reject('unsupported', 'data_base64', 'is not supported: the Events API carries JSON only')
+      return rejection('unsupported', 'data_base64', 'is not supported: the Events API carries JSON only')
+    }
+    const contentType = this.#text(members.dataContentType)
+    if (contentType !== '' && !isJsonType(contentType)) {
+      const problem = `${quote(contentType)} is not supported: the Events API carries JSON only`
+      return rejection('unsupported', 'datacontenttype', problem)
     }
     const type = this.#text(members.type)
-    if (type === '') return reject('missing', 'type', 'is missing')
+    if (type === '') return rejection('missing', 'type', 'is missing')
     const [, name, version] = /^(.*)\.(v\d+)$/s.exec(type) ?? []
     if (name === undefined || version === undefined) {
-      return reject('missing', 'type', `${quote(type)} does not end in a version like .v1`)
+      return rejection('missing', 'type', `${quote(type)} does not end in a version like .v1`)
     }
     const id = this.#text(members.id)
-    if (id === '') return reject('missing', 'id', 'is missing')
+    if (id === '') return rejection('missing', 'id', 'is missing')
     const source = this.#text(members.source)
-    if (source === '') return reject('missing', 'source', 'is missing')
+    if (source === '') return rejection('missing', 'source', 'is missing')
     const fields = {
       type: name,
       version,
@@ -216,6 +238,17 @@ export class EventLineReader {
     if (!this.#has(members.data)) return noData
     return this.#line.subarray(this.#startOf(members.data), this.#endOf(members.data))
   }
+}
+
+/** Whether data of a content type are JSON, which CloudEvents finds by the subtype (JSON event format 1.0, §3.1). */
+function isJsonType(contentType: string): boolean {
+  const subtype = /^[^/;]+\/([^;]*)/.exec(contentType)?.[1]?.trim().toLowerCase()
+  return subtype === 'json' || subtype?.endsWith('+json') === true
+}
+
+/** Why an event with a number that a 64-bit float cannot hold is rejected, after the name of its data. */
+export function hugeNumberProblem(at: number): string {
+  return `has a number that is too large for a 64-bit float, at byte ${at + 1}`
 }
 
 function hasBytesAt(line: Buffer, start: number, bytes: Uint8Array): boolean {

@@ -4,21 +4,17 @@
  * RFC 8259 is the grammar; Go's parser reads the same.
  */
 
-/** The text is not JSON. */
-export class JsonProblem extends Error {
-  /** The offset in bytes. */
-  readonly at: number
-  constructor(problem: string, at: number) {
-    super(problem)
-    this.at = at
-  }
-}
+/** The text is not JSON. The message says why, and where. */
+export class JsonProblem extends Error {}
 
 /** Takes the members of an object in their order; the spans are byte offsets, and a key's span excludes its quotes. */
 export type OnMember = (keyStart: number, keyEnd: number, valueStart: number, valueEnd: number) => void
 
-/** Go's parser refuses deeper nesting. */
-const maxDepth = 10_000
+/** Takes the offset of a number that is too large for a 64-bit float. It is valid JSON, but Go reads no larger numbers. */
+export type OnHugeNumber = (at: number) => void
+
+/** How deep a value may be nested: Go's parser reads 10,000 levels, and the first one is the event around the value. */
+const maxDepth = 9999
 /** Whether each open container is an object; one is enough, because nothing here is called again before it returns. */
 const isObject = new Uint8Array(maxDepth + 1)
 
@@ -30,6 +26,7 @@ const openBrace = 0x7b
 const closeBrace = 0x7d
 const openBracket = 0x5b
 const closeBracket = 0x5d
+const minus = 0x2d
 
 /** The byte at an offset; 0, which is not valid outside a string or in one, after the end. */
 function byteAt(bytes: Uint8Array, at: number): number {
@@ -49,10 +46,11 @@ export function skipSpace(bytes: Uint8Array, from: number): number {
 /**
  * Reads the object at an offset and reports its members.
  * @param at the offset of its opening brace
+ * @param onHugeNumber is called before the number's member is reported
  * @returns the offset after its closing brace
  * @throws JsonProblem
  */
-export function readMembers(bytes: Uint8Array, at: number, onMember: OnMember): number {
+export function readMembers(bytes: Uint8Array, at: number, onMember: OnMember, onHugeNumber: OnHugeNumber): number {
   let next = skipSpace(bytes, at + 1)
   if (byteAt(bytes, next) === closeBrace) return next + 1
   for (;;) {
@@ -61,7 +59,7 @@ export function readMembers(bytes: Uint8Array, at: number, onMember: OnMember): 
     const separator = skipSpace(bytes, keyEnd)
     if (byteAt(bytes, separator) !== colon) throw unexpected(bytes, separator, 'a colon')
     const valueStart = skipSpace(bytes, separator + 1)
-    const valueEnd = skipValue(bytes, valueStart)
+    const valueEnd = skipValue(bytes, valueStart, onHugeNumber)
     onMember(next + 1, keyEnd - 1, valueStart, valueEnd)
     next = skipSpace(bytes, valueEnd)
     const byte = byteAt(bytes, next)
@@ -76,22 +74,23 @@ export function readMembers(bytes: Uint8Array, at: number, onMember: OnMember): 
  * @returns the offset after the value
  * @throws JsonProblem
  */
-export function skipValue(bytes: Uint8Array, from: number): number {
+export function skipValue(bytes: Uint8Array, from: number, onHugeNumber: OnHugeNumber): number {
   let at = from
   let depth = 0
   value: for (;;) {
     const byte = byteAt(bytes, at)
     if (byte === quoteMark) at = skipString(bytes, at)
     else if (byte === openBrace || byte === openBracket) {
+      if (depth === maxDepth) throw new JsonProblem(`nested more than ${maxDepth} levels deep`)
       const next = skipSpace(bytes, at + 1)
       if (byteAt(bytes, next) === (byte === openBrace ? closeBrace : closeBracket)) at = next + 1
       else {
-        if (depth === maxDepth) throw new JsonProblem(`nested more than ${maxDepth} levels deep`, at)
         isObject[++depth] = byte === openBrace ? 1 : 0
         at = byte === openBrace ? skipName(bytes, next) : next
         continue
       }
-    } else at = skipScalar(bytes, at, byte)
+    } else if (byte === minus || isDigit(byte)) at = skipNumber(bytes, at, onHugeNumber)
+    else at = skipWord(bytes, at, byte)
     // A value ends here; so may the containers around it.
     for (;;) {
       if (depth === 0) return at
@@ -144,30 +143,34 @@ function skipEscape(bytes: Uint8Array, start: number): number {
   return start + 6
 }
 
-function skipScalar(bytes: Uint8Array, at: number, first: number): number {
-  if (first === 0x2d || isDigit(first)) return skipNumber(bytes, at)
-  if (first === 0x74) return skipWord(bytes, at, 'true')
-  if (first === 0x66) return skipWord(bytes, at, 'false')
-  if (first === 0x6e) return skipWord(bytes, at, 'null')
-  throw unexpected(bytes, at, 'a value')
-}
-
-function skipWord(bytes: Uint8Array, start: number, word: string): number {
+function skipWord(bytes: Uint8Array, start: number, first: number): number {
+  const word = first === 0x74 ? 'true' : first === 0x66 ? 'false' : first === 0x6e ? 'null' : ''
+  if (word === '') throw unexpected(bytes, start, 'a value')
   for (let index = 1; index < word.length; index++) {
     if (byteAt(bytes, start + index) !== word.charCodeAt(index)) throw unexpected(bytes, start + index, `"${word}"`)
   }
   return start + word.length
 }
 
-function skipNumber(bytes: Uint8Array, start: number): number {
-  let at = byteAt(bytes, start) === 0x2d ? start + 1 : start
+function skipNumber(bytes: Uint8Array, start: number, onHugeNumber: OnHugeNumber): number {
+  let at = byteAt(bytes, start) === minus ? start + 1 : start
   at = byteAt(bytes, at) === 0x30 ? at + 1 : skipDigits(bytes, at)
   if (byteAt(bytes, at) === 0x2e) at = skipDigits(bytes, at + 1)
-  if ((byteAt(bytes, at) | 0x20) === 0x65) {
+  const hasExponent = (byteAt(bytes, at) | 0x20) === 0x65
+  if (hasExponent) {
     const sign = byteAt(bytes, at + 1)
-    at = skipDigits(bytes, sign === 0x2b || sign === 0x2d ? at + 2 : at + 1)
+    at = skipDigits(bytes, sign === 0x2b || sign === minus ? at + 2 : at + 1)
   }
+  if ((hasExponent || at - start >= fewestHugeDigits) && isHuge(bytes, start, at)) onHugeNumber(start)
   return at
+}
+
+/** The largest 64-bit float has 309 digits. */
+const fewestHugeDigits = 309
+
+function isHuge(bytes: Uint8Array, start: number, end: number): boolean {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1')
+  return !Number.isFinite(Number(text))
 }
 
 function skipDigits(bytes: Uint8Array, start: number): number {
@@ -186,5 +189,5 @@ function isHexDigit(byte: number): boolean {
 }
 
 function unexpected(bytes: Uint8Array, at: number, expected: string): JsonProblem {
-  return new JsonProblem(at >= bytes.length ? 'it ends too early' : `byte ${at + 1} is not ${expected}`, at)
+  return new JsonProblem(at >= bytes.length ? 'it ends too early' : `byte ${at + 1} is not ${expected}`)
 }

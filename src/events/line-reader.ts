@@ -22,12 +22,15 @@ export class Line {
   readonly end: number
   /** Without the line break; undefined for a line with too many bytes, which is not kept. */
   readonly bytes: Buffer | undefined
+  /** Which line of the input it is, from 1; blank lines count. */
+  readonly number: number
   readonly #block: Block
 
-  constructor(offset: number, end: number, bytes: Buffer | undefined, block: Block) {
+  constructor(offset: number, end: number, bytes: Buffer | undefined, number: number, block: Block) {
     this.offset = offset
     this.end = end
     this.bytes = bytes
+    this.number = number
     this.#block = block
   }
 
@@ -38,8 +41,10 @@ export class Line {
 }
 
 export interface LineReaderOptions {
-  /** Where to begin: at the beginning of a line. */
+  /** Where to begin: after a line, or after the last line of an input that had no line break at its end and has grown since. */
   readonly startAt: number
+  /** How many lines end at or before `startAt`. */
+  readonly linesBefore: number
   /** A longer line is skipped, and reported without its bytes. */
   readonly maxLineBytes: number
   /** Ends a wait for more input. */
@@ -68,7 +73,10 @@ export class LineReader {
   /** What earlier blocks hold of the line; without its bytes once they are too many. */
   #parts: Buffer[] = []
   #partsLength = 0
+  /** How many lines have been cut off, with those before `startAt`. */
+  #lines: number
   #hasEnded = false
+  #unterminated: Line | undefined
 
   private constructor(input: EventInput, block: Block, options: LineReaderOptions) {
     this.#input = input
@@ -76,10 +84,13 @@ export class LineReader {
     this.#maxLineBytes = options.maxLineBytes
     this.#signal = options.signal
     this.tailAtStart = block.before
+    const isAfterLineBreak = block.before.length === 0 || block.before.at(-1) === lineFeed
+    // The line break that comes first belongs to the last of the lines before.
+    this.#lines = isAfterLineBreak ? options.linesBefore : options.linesBefore - 1
   }
 
   /**
-   * Opens the input at an offset. An input that cannot seek is read up to there.
+   * Begins to read an input at an offset. An input that cannot seek is read up to there.
    * @throws InputEndedEarly if it is shorter; what reading throws; the reason of the signal
    */
   static async open(input: EventInput, options: LineReaderOptions): Promise<LineReader> {
@@ -91,12 +102,17 @@ export class LineReader {
     }
     while (endOf(block) < startAt) {
       const bytes = await orAborted(input.read(), signal)
-      if (bytes === undefined) throw new InputEndedEarly(endOf(block), startAt)
+      if (bytes === undefined) throw new InputEndedEarly(endOf(block))
       block = nextBlock(block, bytes)
     }
     const used = startAt - block.offset
     const start = { bytes: block.bytes.subarray(used), offset: startAt, before: lastBytes(block, used) }
     return new LineReader(input, start, options)
+  }
+
+  /** The last line of the input if it has no line break: its program may still be writing it. Known once `take` has given that line. */
+  get unterminated(): Line | undefined {
+    return this.#unterminated
   }
 
   /** The next line that has arrived completely. */
@@ -106,6 +122,7 @@ export class LineReader {
       const lineEnd = bytes.indexOf(lineFeed, this.#position)
       if (lineEnd < 0 && !(this.#hasEnded && this.#position < bytes.length + this.#partsLength)) return undefined
       const line = this.#cut(lineEnd < 0 ? bytes.length : lineEnd, lineEnd < 0 ? bytes.length : lineEnd + 1)
+      if (lineEnd < 0) this.#unterminated = line
       if (line !== undefined) return line
     }
   }
@@ -129,10 +146,6 @@ export class LineReader {
     return true
   }
 
-  close(): Promise<void> {
-    return this.#input.close()
-  }
-
   /** Keeps the beginning of a line whose end has not arrived yet. */
   #keep(part: Buffer): void {
     if (part.length === 0) return
@@ -152,11 +165,12 @@ export class LineReader {
     this.#parts = []
     this.#partsLength = 0
     this.#position = end
+    const number = ++this.#lines
     if (length === 0) return undefined
     const bytes = parts.length === 0 ? undefined : this.#content(parts, offset)
     if (bytes !== undefined && isBlank(bytes)) return undefined
     const isTooLong = bytes === undefined || bytes.length > this.#maxLineBytes
-    return new Line(offset, block.offset + end, isTooLong ? undefined : bytes, block)
+    return new Line(offset, block.offset + end, isTooLong ? undefined : bytes, number, block)
   }
 
   /** Joins the parts of a line, without byte-order mark and carriage return. */

@@ -13,16 +13,15 @@ export async function openLines(
   checkpoint: Checkpoint | undefined,
   signal: AbortSignal,
 ): Promise<LineReader> {
-  const startAt = checkpoint?.found.offset ?? 0
-  if (checkpoint !== undefined && input.size !== undefined && input.size < startAt) {
-    throw checkpoint.shorterInput(input.size)
-  }
+  const { offset: startAt, lines: linesBefore } = checkpoint?.found ?? { offset: 0, lines: 0 }
+  const isStream = input.size === undefined
   try {
-    const reader = await LineReader.open(input, { startAt, maxLineBytes: maxEventBytes, signal })
-    checkpoint?.checkTail(reader.tailAtStart)
+    const reader = await LineReader.open(input, { startAt, linesBefore, maxLineBytes: maxEventBytes, signal })
+    checkpoint?.checkTail(reader.tailAtStart, isStream)
     return reader
   } catch (error) {
-    if (error instanceof InputEndedEarly && checkpoint !== undefined) throw checkpoint.shorterInput(error.length)
+    if (error instanceof InputEndedEarly && checkpoint !== undefined)
+      throw checkpoint.shorterInputError(error.length, isStream)
     throw error
   }
 }

@@ -1,6 +1,6 @@
 import { RejectedEventsError } from '../errors.js'
 import type { Checkpoint } from './checkpoint.js'
-import type { Counts } from './checkpoint-slot.js'
+import { type Counts, noCounts } from './checkpoint-slot.js'
 import type { EventEncoder } from './event-encoder.js'
 import type { KeyOfLine } from './event-key.js'
 import {
@@ -13,8 +13,9 @@ import {
 } from './event-sender.js'
 import type { Line, LineReader } from './line-reader.js'
 import type { Refusal, RejectsFile } from './rejects-file.js'
+import { shortReason } from './short-reason.js'
 import type { TroubleReport } from './trouble.js'
-import { Window } from './window.js'
+import { maxOpenLines, Window } from './window.js'
 
 export interface LinesToPublish {
   readonly reader: LineReader
@@ -23,23 +24,22 @@ export interface LinesToPublish {
   readonly checkpoint: Checkpoint | undefined
   /** Takes the refused lines; undefined: the first one ends the run. */
   readonly rejects: RejectsFile | undefined
-  /** More rejects than this end the run. */
+  /** More rejects in this run than this end it. */
   readonly maxRejects: number
   readonly keyOf: KeyOfLine | undefined
 }
 
-/** What a run has done; with a checkpoint, together with the runs before it. */
-export type Totals = Counts & SenderCounts
-
-export interface PublishEvents extends TroubleReport {
-  /** Called after each outcome. */
-  onProgress(): void
+/** What the runs with a checkpoint have done, and what this one has. */
+export interface Totals extends SenderCounts {
+  /** Of all runs; without a checkpoint, of this run. */
+  readonly all: Counts
+  readonly thisRun: Counts
 }
 
 interface LineItem extends Sendable {
   readonly line: Line
-  /** Its number in the window. */
-  readonly number: number
+  /** Its place in the window. */
+  readonly place: number
 }
 
 /** Publishes the lines of an input. */
@@ -47,33 +47,28 @@ export class LinePublisher {
   readonly #lines: LinesToPublish
   readonly #window: Window
   readonly #sender: EventSender<LineItem>
-  readonly #events: PublishEvents
-  #totals: Counts
-  #rejectedNow = 0
+  readonly #before: Counts
+  readonly #counts: { -readonly [Name in keyof Counts]: number } = { ...noCounts }
   #isFilling = false
   #hasEnded = false
+  #hasReadAll = false
   #failure: Error | undefined
   #position: number
+  #unfinished: Line | undefined
 
-  constructor(lines: LinesToPublish, options: SenderOptions, deps: SenderDeps, events: PublishEvents) {
+  constructor(lines: LinesToPublish, options: SenderOptions, deps: SenderDeps, report: TroubleReport) {
     const { checkpoint } = lines
     this.#lines = lines
-    this.#events = events
-    this.#totals = checkpoint?.found.counts ?? { published: 0, ignored: 0, rejected: 0 }
+    this.#before = checkpoint?.found.counts ?? noCounts
     this.#position = checkpoint?.found.offset ?? 0
-    this.#window = new Window(this.#totals, checkpoint)
+    this.#window = new Window(this.#before, checkpoint)
     this.#sender = new EventSender(
       {
         next: () => this.#next(),
         onOutcome: (item, outcome) => {
           this.#settle(item, outcome)
         },
-        onTrouble: (error) => {
-          events.onTrouble(error)
-        },
-        onRecovery: () => {
-          events.onRecovery()
-        },
+        ...report,
       },
       options,
       deps,
@@ -81,7 +76,30 @@ export class LinePublisher {
   }
 
   get totals(): Totals {
-    return { ...this.#totals, ...this.#sender.counts }
+    const { published, ignored, rejected } = this.#counts
+    const all = {
+      published: this.#before.published + published,
+      ignored: this.#before.ignored + ignored,
+      rejected: this.#before.rejected + rejected,
+    }
+    return { all, thisRun: { published, ignored, rejected }, ...this.#sender.counts }
+  }
+
+  /** How many lines of this run have been answered. */
+  get answered(): number {
+    return this.#counts.published + this.#counts.ignored + this.#counts.rejected
+  }
+
+  /** Whether every line that was read has been answered. */
+  get isSettled(): boolean {
+    return this.#window.isSettled
+  }
+
+  /** Whether no line that the checkpoint does not include has been sent, in this run or in the one before. */
+  get isComplete(): boolean {
+    if (!this.isSettled) return false
+    // A run that did not end cleanly has sent at most so many lines after the checkpoint.
+    return this.#lines.checkpoint?.found.isComplete !== false || this.#hasReadAll || this.answered >= maxOpenLines
   }
 
   /** How many bytes of the input have been read. */
@@ -89,8 +107,18 @@ export class LinePublisher {
     return this.#position
   }
 
+  /**
+   * The last line, if it is left for the next run with the checkpoint: without a line break and not complete, it is probably still being
+   * written.
+   */
+  get unfinished(): Line | undefined {
+    return this.#unfinished
+  }
+
   /** Publishes until the input ends. @throws RejectedEventsError, and what the sender, the reader and the files throw */
   async run(): Promise<void> {
+    await this.#lines.checkpoint?.begin()
+    // From here on, events are sent: a crash may mean that they are sent again.
     this.#sender.wake()
     try {
       await this.#sender.done
@@ -124,37 +152,44 @@ export class LinePublisher {
         this.#fill()
         return undefined
       }
+      if (line === reader.unterminated && this.#isLeft(line)) {
+        this.#unfinished = line
+        continue
+      }
       this.#position = line.end
-      const number = this.#window.add(line)
-      const event = line.bytes === undefined ? undefined : encoder.encodeLine(line.bytes, line.offset)
+      const place = this.#window.add(line)
+      const event = line.bytes === undefined ? undefined : encoder.encodeLine(line.bytes, line.number)
       if (event?.kind === 'event') {
         const key = keyOf === undefined || line.bytes === undefined ? undefined : keyOf(line.bytes)
-        return { line, number, id: event.id, body: event.body, key }
+        return { line, place, id: event.id, body: event.body, key }
       }
       const reason = event?.reason ?? 'the line is longer than 64 KiB'
-      this.#reject(line, number, { reason, field: event?.field, status: undefined })
+      this.#reject(line, place, { reason, field: event?.field, status: undefined })
     }
     return undefined
   }
 
-  #settle({ line, number }: LineItem, outcome: Outcome): void {
-    if (outcome.kind === 'rejected') this.#reject(line, number, outcome)
-    else {
-      const { kind } = outcome
-      this.#totals = { ...this.#totals, [kind]: this.#totals[kind] + 1 }
-      this.#window.settle(number, kind)
-    }
-    this.#events.onProgress()
+  /** Whether the last line of the input is left for the next run. A line that is too long is rejected, whatever its end will be. */
+  #isLeft({ bytes }: Line): boolean {
+    return this.#lines.checkpoint !== undefined && bytes !== undefined && !isJson(bytes)
   }
 
-  #reject(line: Line, number: number, refusal: Refusal): void {
+  #settle({ line, place }: LineItem, outcome: Outcome): void {
+    if (outcome.kind === 'rejected') this.#reject(line, place, outcome)
+    else {
+      this.#counts[outcome.kind]++
+      this.#window.settle(place, outcome.kind)
+    }
+  }
+
+  #reject(line: Line, place: number, refusal: Refusal): void {
     const { rejects, maxRejects } = this.#lines
     try {
       if (rejects === undefined) throw rejectedError(line, refusal)
       rejects.append(line, refusal)
-      this.#totals = { ...this.#totals, rejected: this.#totals.rejected + 1 }
-      this.#window.settle(number, 'rejected')
-      if (++this.#rejectedNow > maxRejects) throw tooManyRejects(maxRejects, refusal)
+      this.#counts.rejected++
+      this.#window.settle(place, 'rejected')
+      if (this.#counts.rejected > maxRejects) throw tooManyRejects(maxRejects, refusal)
     } catch (error) {
       this.#end(error)
     }
@@ -168,7 +203,7 @@ export class LinePublisher {
         this.#isFilling = false
         if (mayHaveMore) this.#sender.wake()
         else {
-          this.#hasEnded = true
+          this.#hasEnded = this.#hasReadAll = true
           this.#sender.finish().catch(() => undefined)
         }
       },
@@ -186,15 +221,29 @@ export class LinePublisher {
   }
 }
 
-function rejectedError({ offset }: Line, { reason, field, status }: Refusal): RejectedEventsError {
-  return new RejectedEventsError(`the event at byte ${offset} was rejected: ${reason}`, {
-    details: { offset, reason, field, status },
-    hints: ['to keep rejected events in a file and go on, add --rejects <file>'],
+function isJson(bytes: Buffer): boolean {
+  try {
+    JSON.parse(bytes.toString())
+    return true
+  } catch {
+    return false
+  }
+}
+
+function rejectedError({ offset, number }: Line, { reason, field, status }: Refusal): RejectedEventsError {
+  return new RejectedEventsError(`the event on line ${number} (byte ${offset}) was rejected: ${shortReason(reason)}`, {
+    reason: 'first-reject',
+    details: { line: number, offset, reason, field, status },
   })
 }
 
 function tooManyRejects(maxRejects: number, { reason }: Refusal): RejectedEventsError {
-  return new RejectedEventsError(`more than ${maxRejects} events were rejected, the last one because ${reason}`, {
-    hints: ['correct the events in the file of rejects, or allow more with --max-rejects'],
-  })
+  const events = maxRejects === 1 ? 'event was' : 'events were'
+  return new RejectedEventsError(
+    `more than ${maxRejects} ${events} rejected; the last reason: ${shortReason(reason)}`,
+    {
+      reason: 'too-many-rejects',
+      details: { maxRejects, reason },
+    },
+  )
 }

@@ -8,7 +8,7 @@ export type Problem =
   | 'too-long'
   /** The whole event has too many bytes. */
   | 'too-large'
-  /** An event that the Events API cannot carry: other CloudEvents versions, binary data. */
+  /** An event that the Events API cannot carry: other versions of CloudEvents, data that are not JSON. */
   | 'unsupported'
 
 /** An event that must not be sent: the service or the bus would refuse it. */
@@ -22,7 +22,7 @@ export interface Rejection {
 }
 
 /** Builds a rejection. @param problemText follows the field's name, or is the whole reason if no field is at fault */
-export function reject(problem: Problem, field: string | undefined, problemText: string): Rejection {
+export function rejection(problem: Problem, field: string | undefined, problemText: string): Rejection {
   return { kind: 'rejected', problem, field, reason: field === undefined ? problemText : `${field} ${problemText}` }
 }
 

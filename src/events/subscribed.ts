@@ -13,7 +13,8 @@ const maxBytes = 4 * 1024 * 1024
 
 /**
  * The event types that something in the cluster subscribes to (docs/contract.md §10).
- * @throws RequestRefusedError where the release has no such endpoint, AnswerMalformedError, and what the gateway throws
+ * @throws RequestRefusedError where the release has no such endpoint, what {@link refusalError} says of another refusal,
+ *   AnswerMalformedError, and what the gateway throws
  */
 export async function readSubscribed(gateway: Gateway): Promise<SubscribedType[]> {
   const answer = await gateway.fetch('events', '/subscribed')
@@ -26,11 +27,12 @@ export async function readSubscribed(gateway: Gateway): Promise<SubscribedType[]
     chunks.push(chunk)
   }
   const body = Buffer.concat(chunks).toString('utf8')
-  if (answer.status === 405 || (answer.status === 404 && !answer.contentType.includes('json'))) {
+  // Only the event service itself answers 405; a 404 means that the gateway does not know the App (docs/contract.md §7).
+  if (answer.status === 405) {
     throw new RequestRefusedError(
       `this release of Kyma does not list subscriptions: ${answer.url.host} answered ${answer.status}`,
       {
-        details: { status: answer.status },
+        details: { status: answer.status, host: answer.url.host, path: answer.url.pathname },
         hints: ['releases from 1.1 on do; publish an event to see whether it is "ignored"'],
       },
     )

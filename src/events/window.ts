@@ -4,12 +4,13 @@ import type { Line } from './line-reader.js'
 /** How a line was answered. */
 export type Settlement = keyof Counts
 
-/** How many lines may have been read and not be part of the checkpoint: so many may be sent again after a kill, and no more. */
+/** The most lines that have been read and are not part of the checkpoint. So many may be sent again after a kill, and no more. */
 export const maxOpenLines = 1024
 
 /** What remembers how far the lines have been answered: a checkpoint. */
 export interface Marker {
   readonly writtenOffset: number
+  /** @param counts of all lines up to this one; the object changes with the next call */
   advance(line: Line, counts: Counts): void
   flush(): void
 }
@@ -30,22 +31,18 @@ export class Window {
   /** All below are answered. */
   #answered = 0
   #next = 0
-  #counts: Counts
+  /** How the lines before the oldest unanswered one were answered. */
+  readonly #counts: { -readonly [Name in Settlement]: number }
 
   /** @param counts of the lines before the first one */
   constructor(counts: Counts, marker: Marker = noMarker) {
-    this.#counts = counts
+    this.#counts = { ...counts }
     this.#marker = marker
   }
 
   /** Whether every line has been answered. */
   get isSettled(): boolean {
     return this.#answered === this.#next
-  }
-
-  /** How the lines before the oldest unanswered one were answered. */
-  get counts(): Counts {
-    return this.#counts
   }
 
   /** Whether another line may be read. @throws as Checkpoint.flush */
@@ -72,18 +69,14 @@ export class Window {
     this.#settlements[number % maxOpenLines] = settlement
     if (number !== this.#answered) return
     let last: Line | undefined
-    let { published, ignored, rejected } = this.#counts
     for (; this.#answered < this.#next; this.#answered++) {
       const place = this.#answered % maxOpenLines
       const settled = this.#settlements[place]
       if (settled === undefined) break
-      if (settled === 'published') published++
-      else if (settled === 'ignored') ignored++
-      else rejected++
+      this.#counts[settled]++
       last = this.#lines[place]
       this.#settlements[place] = undefined
     }
-    this.#counts = { published, ignored, rejected }
     if (last !== undefined) this.#marker.advance(last, this.#counts)
   }
 

@@ -1,73 +1,67 @@
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { setTimeout as pause } from 'node:timers/promises'
-import { errorCodeOf, hasErrorCode } from '../errors.js'
+import { addAbortSignal } from 'node:stream'
+import { errorCodeOf } from '../errors.js'
 import { fileProblemOf } from '../file-problem.js'
+import { openReadable, streamOf } from '../open-readable.js'
 
 const usualMaxBytes = 4 * 1024 * 1024
-const chunkBytes = 64 * 1024
 /** How long a pipe may be silent. */
 const maxSilenceMs = 10_000
-const pollMs = 20
 
-/** The path is not a file or a pipe, or the file is too large. */
+/** The path is not a file or a pipe, the file is too large, or nothing arrives through the pipe. */
 class UnreadableFile extends Error {}
 export class FileTooLarge extends UnreadableFile {}
 
 /**
- * Reads a text file that a kubeconfig names, or a kubeconfig itself: a file, or a pipe such as <(command). Neither a FIFO without a
- * writer nor a device blocks it.
- * @throws what the system reports; {@link fileProblem} says it in words
+ * Reads a text file that a kubeconfig names, or a kubeconfig itself: a file, or a pipe such as <(command).
+ * @throws as {@link readLocalBytes}
  */
 export async function readLocalFile(
   path: string,
   signal: AbortSignal,
   maxBytes: number = usualMaxBytes,
 ): Promise<string> {
-  // Without O_NONBLOCK, opening a FIFO waits for its writer, and no signal can end that.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  return (await readLocalBytes(path, signal, maxBytes)).toString('utf8')
+}
+
+/**
+ * Reads a file, or a pipe such as <(command). Neither a FIFO without a writer nor a device blocks it.
+ * @throws what the system reports; {@link fileProblem} says it in words
+ */
+export async function readLocalBytes(
+  path: string,
+  signal: AbortSignal,
+  maxBytes: number = usualMaxBytes,
+): Promise<Buffer> {
+  const opened = await openReadable(path)
+  const stream = streamOf(opened)
+  const isPipe = opened.stat.isFIFO()
+  const silence = (): void => {
+    stream.destroy(new UnreadableFile(`nothing arrived through the pipe for ${maxSilenceMs / 1000} s`))
+  }
+  const timer = isPipe ? setTimeout(silence, maxSilenceMs) : undefined
   try {
-    const stat = await file.stat()
-    if (!stat.isFile() && !stat.isFIFO()) throw new UnreadableFile('it is not a file')
-    const chunks: Buffer[] = []
+    if (opened.stat.isDirectory()) throw new UnreadableFile(fileProblemOf('EISDIR'))
+    if (!opened.stat.isFile() && !isPipe) throw new UnreadableFile('it is not a file')
+    const source: AsyncIterable<Uint8Array> = addAbortSignal(signal, stream)
+    const chunks: Uint8Array[] = []
     let size = 0
-    let silentMs = 0
-    for (;;) {
-      signal.throwIfAborted()
-      const chunk = Buffer.alloc(chunkBytes)
-      const read = await file.read(chunk).catch((error: unknown) => {
-        if (hasErrorCode(error, 'EAGAIN') && silentMs < maxSilenceMs) return undefined
-        throw error
-      })
-      // A FIFO that no process has written to yet looks as if it had ended.
-      const isSilent =
-        read === undefined || (read.bytesRead === 0 && size === 0 && stat.isFIFO() && silentMs < maxSilenceMs)
-      if (isSilent) {
-        silentMs += pollMs
-        await pause(pollMs)
-        continue
-      }
-      if (read.bytesRead === 0) return Buffer.concat(chunks).toString('utf8')
-      silentMs = 0
-      size += read.bytesRead
+    for await (const chunk of source) {
+      timer?.refresh()
+      size += chunk.length
       if (size > maxBytes) throw new FileTooLarge(`it is larger than ${maxBytes / 1024 / 1024} MiB`)
-      chunks.push(chunk.subarray(0, read.bytesRead))
+      chunks.push(chunk)
     }
+    return Buffer.concat(chunks)
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
   } finally {
-    await file.close()
+    clearTimeout(timer)
+    stream.destroy()
   }
 }
 
 /** Why a file cannot be read, to follow a colon. */
 export function fileProblem(error: unknown): string {
-  if (error instanceof UnreadableFile) return error.message
-  const code = errorCodeOf(error)
-  switch (code) {
-    case 'EISDIR':
-      return 'it is a directory'
-    case 'EAGAIN':
-      return `nothing arrived through the pipe for ${maxSilenceMs / 1000} s`
-    default:
-      return fileProblemOf(code)
-  }
+  return error instanceof UnreadableFile ? error.message : fileProblemOf(errorCodeOf(error))
 }

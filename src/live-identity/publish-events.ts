@@ -1,7 +1,7 @@
 import { UsageError } from '../errors.js'
 import { type EncodedEvent, EventEncoder } from '../events/event-encoder.js'
 import { EventSender, type Outcome, type Sendable, type SenderOptions } from '../events/event-sender.js'
-import { reject, type Rejection } from '../events/rejection.js'
+import { rejection, type Rejection } from '../events/rejection.js'
 import {
   defaultConcurrency,
   defaultRetryForMs,
@@ -217,9 +217,9 @@ function encode(encoder: EventEncoder, event: EventToPublish, number: number): E
   } catch (error) {
     // A message of the engine goes on for lines about where a circle closes.
     const [cause] = error instanceof Error ? error.message.split('\n') : [String(error)]
-    return reject('not-json', undefined, `the event cannot be written as JSON: ${cause ?? ''}`)
+    return rejection('not-json', undefined, `the event cannot be written as JSON: ${cause ?? ''}`)
   }
-  if (text === undefined) return reject('not-json', undefined, 'the event cannot be written as JSON')
+  if (text === undefined) return rejection('not-json', undefined, 'the event cannot be written as JSON')
   return encoder.encodeLine(Buffer.from(text), number)
 }
 

@@ -30,6 +30,8 @@ export interface SandboxOptions extends KubernetesOptions {
   readonly central?: boolean
   /** The events that count as published, the others being ignored; undefined: all are published. */
   readonly subscriptions?: readonly Subscription[]
+  /** Lists the subscriptions at `…/events/subscribed`, as releases from 1.1 on do (docs/contract.md §10). */
+  readonly listsSubscriptions?: boolean
   /** The folder for CAs, services, revocations and the cluster's objects; without it they are lost when the process ends. */
   readonly stateDirectory?: string
   /** Receives a line per request, without tokens. */

@@ -16,6 +16,7 @@ import { openRevocations } from './connector/revocations.js'
 import { createTokens, type Tokens } from './connector/tokens.js'
 import { createEventList, EVENT_LIST_PATH } from './events/event-list.js'
 import { createEvents } from './events/events.js'
+import { withSubscriptionList } from './events/subscription-list.js'
 import { createBackend } from './gateway/backend.js'
 import { createIngress, plainHttpFront } from './gateway/ingress.js'
 import { GATEWAY_HEADERS } from './gateway/nginx-pages.js'
@@ -163,7 +164,9 @@ async function open(options: SandboxOptions, state: State, opened: Opened[]): Pr
       revocations,
       signer: { authority, validitySeconds: options.validitySeconds, now },
     }
-    const events = createEvents(randomUUID, options.subscriptions, eventList.add)
+    const { subscriptions, listsSubscriptions = false } = options
+    const service = createEvents(randomUUID, subscriptions, eventList.add)
+    const events = listsSubscriptions ? withSubscriptionList(service, subscriptions ?? []) : service
     const backend = createBackend(parts, { store, newId: randomUUID, now }, events)
     return {
       connectorFront: createConnectorFront(hosts.connector, createExternalApi(parts)),

@@ -108,10 +108,13 @@ describe('a service whose credentials are starred', () => {
     expect(sent.stderr).toContain('> POST')
   })
 
-  test('Ctrl-C ends the reading of a body that does not come', async () => {
+  test.each([
+    ['on standard input', 'pipe1', '@-'],
+    ['from a pipe', 'pipe2', '@pipe2'],
+  ])('Ctrl-C ends the reading of a body %s that does not come', async (_, pipe, data) => {
     // A pipe that this shell keeps open, so that it never ends.
-    const script = `mkfifo pipe; exec 3<>pipe; "$0" "$@" <pipe & sleep 1; kill -INT $!; wait $!`
-    const done = await run('bash', ['-c', script, process.execPath, program, 'call', 'events', '-d', '@-'], {
+    const script = `mkfifo ${pipe}; exec 3<>${pipe}; "$0" "$@" <${pipe} & sleep 1; kill -INT $!; wait $!`
+    const done = await run('bash', ['-c', script, process.execPath, program, 'call', 'events', '-d', data], {
       env: { ...sandbox.ready.env, KYCONNECT_HOME: join(folder.path, 'home') },
       cwd: folder.path,
     })
@@ -148,7 +151,7 @@ describe('a body that stops arriving', () => {
 
 test.each([
   ['missing.json', 'it does not exist'],
-  ['', 'it is a directory'],
+  ['', 'it is a folder'],
 ])('a body from the file "%s" that cannot be read is named with the reason: %s', async (name, why) => {
   const file = join(folder.path, name)
   const { message, exitCode } = jsonError(await go(['call', 'metadata', '-d', `@${file}`, '--json']))

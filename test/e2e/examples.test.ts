@@ -93,6 +93,7 @@ describe('every example', () => {
     expect(names).toEqual([
       'Containerfile',
       'crontab',
+      'events-cronjob.yaml',
       'github-actions.yml',
       'gitlab-ci.yml',
       'pair-job.yaml',
@@ -283,6 +284,7 @@ describe('Kubernetes', () => {
   })
 
   const created: Record<string, string> = {
+    'events-cronjob.yaml': 'cronjob.batch/kyconnect-shop-events',
     'pair-job.yaml': 'job.batch/kyconnect-shop',
     'renew-cronjob.yaml': 'cronjob.batch/kyconnect-shop-renew',
     'renew-deployment.yaml': 'deployment.apps/kyconnect-shop-renew',
@@ -374,12 +376,15 @@ describe('CI', () => {
   interface Step {
     readonly name?: string
     readonly run?: string
+    readonly if?: string
+    readonly with?: Readonly<Record<string, unknown>>
   }
   const workflow = yaml.load(textOf('github-actions.yml')) as {
     readonly permissions: unknown
     readonly jobs: {
       readonly call: { readonly steps: readonly Step[] }
       readonly services: { readonly steps: readonly Step[]; readonly permissions: unknown }
+      readonly events: { readonly steps: readonly Step[]; readonly concurrency: unknown }
     }
   }
   const scriptOf = (begins: string): string =>
@@ -492,6 +497,116 @@ describe('CI', () => {
     }
   })
 
+  interface EventsJob {
+    readonly script: readonly string[]
+    readonly cache: unknown
+    readonly artifacts: unknown
+    readonly resource_group: unknown
+  }
+  const gitlabEvents = (yaml.load(textOf('gitlab-ci.yml')) as { readonly events: EventsJob }).events
+  const eventsStep = (begins: string): Step | undefined =>
+    workflow.jobs.events.steps.find(({ name }) => name?.startsWith(begins))
+  /** The scripts that publish, without the download. */
+  const publishing: readonly (readonly [string, string])[] = [
+    ['GitHub', eventsStep('Publish')?.run ?? 'exit 99'],
+    ['GitLab', gitlabEvents.script.filter((line) => !line.startsWith('curl')).join('\n')],
+  ]
+
+  test.each(publishing)(
+    '%s: a job publishes what the one before on another machine has not, and keeps only its own rejects',
+    async (name, script) => {
+      const sandbox = await startSandboxProcess()
+      try {
+        const [home, bin] = [join(folder.path, `events-${name}`), join(folder.path, `events-bin-${name}`)]
+        const env = { ...sandbox.ready.env, KYCONNECT_HOME: join(home, 'home'), KYCONNECT_PROFILE: 'shop' }
+        const paired = await run(process.execPath, [program, 'pair', '--url', '-'], {
+          env,
+          input: await sandbox.tokenUrl(),
+        })
+        expect(paired.code, paired.stderr).toBe(0)
+        await mkdir(bin)
+        await writeFile(join(bin, 'kyconnect'), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`)
+        await chmod(join(bin, 'kyconnect'), 0o755)
+        const line = (order: number): string =>
+          `{"event-type":"order.created","event-type-version":"v1","event-time":"2026-11-23T20:00:00Z","data":{"order":${order}}}\n`
+        const job = async (machine: string, text: string): Promise<Run> => {
+          const cwd = join(home, machine)
+          await mkdir(cwd, { recursive: true })
+          await writeFile(join(cwd, 'events.ndjson'), text)
+          return run('bash', ['-e', '-c', script], {
+            cwd,
+            env: { ...env, PATH: `${bin}:${process.env['PATH'] ?? ''}` },
+          })
+        }
+        const first = await job('one', line(1) + line(2))
+        expect(first.code, first.stderr).toBe(0)
+        // The cache brings the checkpoint alone.
+        await mkdir(join(home, 'two'))
+        await cp(join(home, 'one', 'events.checkpoint'), join(home, 'two', 'events.checkpoint'))
+        const second = await job('two', `${line(1)}${line(2)}half a line\n${line(3)}`)
+        expect(second.code, second.stderr).toBe(6)
+        const rejects = await readFile(join(home, 'two', 'rejects.ndjson'), 'utf8')
+        expect(JSON.parse(rejects)).toMatchObject({ line: 'half a line' })
+        const { events } = (await (await fetch(`${sandbox.ready.internalUrl}/sandbox/events`)).json()) as {
+          readonly events: readonly { readonly data: { readonly order: number } }[]
+        }
+        expect(events.map(({ data }) => data.order)).toEqual([1, 2, 3])
+      } finally {
+        await sandbox.stop()
+      }
+    },
+  )
+
+  test.each(
+    publishing.flatMap(([name, script]) =>
+      [
+        [0, 1, 0],
+        [9, 2, 0],
+        [6, 1, 6],
+        [7, 1, 7],
+        [143, 1, 143],
+      ].map(([code = 0, times = 0, ends = 0]) => [name, script, code, times, ends] as const),
+    ),
+  )(
+    '$0: when publishing ends with $2, it is done $3 times, and the job ends with $4',
+    async (name, script, code, times, ends) => {
+      const bin = join(folder.path, `ends-${name}-${code}`)
+      await mkdir(bin)
+      const scripts = {
+        kyconnect: `#!/bin/sh\necho run >>"$0.calls"\n[ "$(wc -l <"$0.calls")" = 1 ] && exit ${code}\nexit 0\n`,
+        sleep: '#!/bin/sh\n[ "$1" -gt 60 ]\n',
+      }
+      for (const [program, text] of Object.entries(scripts)) {
+        await writeFile(join(bin, program), text)
+        await chmod(join(bin, program), 0o755)
+      }
+      const done = await run('bash', ['-e', '-c', script], {
+        cwd: bin,
+        env: { PATH: `${bin}:${process.env['PATH'] ?? ''}` },
+      })
+      expect(done.code, done.stderr).toBe(ends)
+      expect(await readFile(join(bin, 'kyconnect.calls'), 'utf8')).toBe('run\n'.repeat(times))
+    },
+  )
+
+  test('the checkpoint and the rejects are kept whatever a job ends with, and one job at a time has them', () => {
+    const saved = eventsStep('Save the checkpoint')
+    expect(saved).toMatchObject({ if: 'always()', with: { path: 'events.checkpoint' } })
+    expect(eventsStep('Keep the rejected')).toMatchObject({ if: 'always()', with: { path: 'rejects.ndjson' } })
+    // A cache cannot be overwritten: each run saves one with another key, and restores the newest.
+    const restored = eventsStep('Restore the checkpoint')?.with ?? {}
+    expect(restored).toMatchObject({ path: 'events.checkpoint', key: saved?.with?.['key'] })
+    expect(saved?.with?.['key']).toBe(
+      `${String(restored['restore-keys'])}\${{ github.run_id }}-\${{ github.run_attempt }}`,
+    )
+    expect(workflow.jobs.events.concurrency).toBe('events')
+    expect(gitlabEvents).toMatchObject({
+      resource_group: 'events',
+      cache: { paths: ['events.checkpoint'], when: 'always' },
+      artifacts: { paths: ['rejects.ndjson'], when: 'always' },
+    })
+  })
+
   test('GitLab: the job deletes the folders that it has created, which have fixed names', async () => {
     const { variables, after_script: after } = (
       yaml.load(textOf('gitlab-ci.yml')) as {
@@ -522,11 +637,13 @@ describe('CI', () => {
     expect(workflow.jobs.services.permissions).toEqual({ contents: 'read' })
   })
 
-  test('GitHub: both jobs install kyconnect and restore and delete the identity in the same way', () => {
+  test('GitHub: all jobs install kyconnect and restore and delete the identity in the same way', () => {
     const shared = (steps: readonly Step[]): Step[] =>
-      steps.filter(({ name }) => name !== undefined && /^(?:Install|Restore|Delete)/.test(name))
-    expect(shared(workflow.jobs.services.steps)).toHaveLength(3)
-    expect(shared(workflow.jobs.services.steps)).toEqual(shared(workflow.jobs.call.steps))
+      steps.filter(({ name }) => name !== undefined && /^(?:Install|Restore the identity|Delete)/.test(name))
+    const { call, services, events } = workflow.jobs
+    expect(shared(call.steps)).toHaveLength(3)
+    expect(shared(services.steps)).toEqual(shared(call.steps))
+    expect(shared(events.steps)).toEqual(shared(call.steps))
   })
 })
 

@@ -90,8 +90,9 @@ describe('in a pipe', () => {
     }
   })
 
-  test('events that nothing subscribes to are ignored', async () => {
-    const sandbox = await startSandboxProcess(['--subscribe', 'order.created:v1', '--subscribe', 'a.b:v2'])
+  test('events that nothing subscribes to are ignored, and the others are listed on request', async () => {
+    const subscriptions = ['--subscribe', 'order.created:v1', '--subscribe', 'a.b:v2']
+    const sandbox = await startSandboxProcess([...subscriptions, '--list-subscriptions'])
     try {
       const env = { ...sandbox.ready.env, KYCONNECT_HOME: join(folder.path, 'subscriber') }
       expect((await kyconnect(['pair', '--url', '-'], { env, input: await sandbox.tokenUrl() })).code).toBe(0)
@@ -107,6 +108,11 @@ describe('in a pipe', () => {
       expect(await publish('order.created', 'v1')).toMatch(/"status": ?"published"/)
       expect(await publish('a.b', 'v2')).toMatch(/"status": ?"published"/)
       expect(await publish('a.b', 'v1')).toMatch(/"status": ?"ignored"/)
+      const listed = await kyconnect(['events', 'subscribed'], { env })
+      expect(listed, listed.stderr).toMatchObject({
+        code: 0,
+        stdout: 'TYPE           VERSION\norder.created  v1\na.b            v2\n',
+      })
     } finally {
       await sandbox.stop()
     }
@@ -115,6 +121,7 @@ describe('in a pipe', () => {
 
 test.each([
   [['--subscribe', 'order.created'], '--subscribe takes <type>:<version>, not "order.created"'],
+  [['--list-subscriptions'], '--list-subscriptions needs --subscribe'],
   [['--subscribe', 'a:b:c'], '--subscribe takes <type>:<version>, not "a:b:c"'],
   [['--subscribe', 'Order:v1'], '"Order:v1" is not an event type and version: '],
   [['--subscribe', 'order:v12345'], '"order:v12345" is not an event type and version: '],

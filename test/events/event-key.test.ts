@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseKeyPointer } from '../../src/events/event-key.js'
+import { EventKey } from '../../src/events/event-key.js'
 import { UsageError } from '../../src/errors.js'
 
 describe('the key of an event', () => {
@@ -17,14 +17,31 @@ describe('the key of an event', () => {
     ['/data/a~1b/~0c/00', undefined],
     ['/constructor', undefined],
   ])('at %s is %s', (pointer, key) => {
-    expect(parseKeyPointer(pointer)(line)).toBe(key)
+    expect(new EventKey(pointer).of(line)).toBe(key)
   })
 
   test('is missing in a line that is not JSON', () => {
-    expect(parseKeyPointer('/data')(Buffer.from('{'))).toBe(undefined)
+    expect(new EventKey('/data').of(Buffer.from('{'))).toBe(undefined)
+  })
+
+  test('that is nested too deep to be written is the same for all such events', () => {
+    const nested = (depth: number): Buffer => Buffer.from(`{"data":${'['.repeat(depth)}1${']'.repeat(depth)}}`)
+    const key = new EventKey('/data')
+    expect(key.of(nested(20_000))).toBe(key.of(nested(30_000)))
+    expect(key.of(nested(20_000))).not.toBe(key.of(Buffer.from('{"data":""}')))
+    expect(key.isUnused).toBe(false)
+  })
+
+  test('is unused once events have been looked at and none has it', () => {
+    const key = new EventKey('/data/none')
+    expect(key.isUnused).toBe(false)
+    key.of(line)
+    expect(key.isUnused).toBe(true)
+    key.of(Buffer.from('{"data":{"none":null}}'))
+    expect(key.isUnused).toBe(false)
   })
 
   test.each(['data', '/a~2', '/a~', 'a/b'])('cannot be named by %s', (pointer) => {
-    expect(() => parseKeyPointer(pointer)).toThrow(UsageError)
+    expect(() => new EventKey(pointer)).toThrow(UsageError)
   })
 })

@@ -1,5 +1,6 @@
-import { execFileSync } from 'node:child_process'
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -11,13 +12,13 @@ import { type Line, LineReader, tailBytes } from '../../src/events/line-reader.j
 
 const never = new AbortController().signal
 
-async function linesOf(input: EventInput, startAt = 0, maxLineBytes = 20): Promise<Line[]> {
-  const reader = await LineReader.open(input, { startAt, maxLineBytes, signal: never })
+async function linesOf(input: EventInput, startAt = 0, linesBefore = 0, maxLineBytes = 20): Promise<Line[]> {
+  const reader = await LineReader.open(input, { startAt, linesBefore, maxLineBytes, signal: never })
   const lines: Line[] = []
   do {
     for (let line = reader.take(); line !== undefined; line = reader.take()) lines.push(line)
   } while (await reader.fill())
-  await reader.close()
+  await input.close()
   return lines
 }
 
@@ -47,12 +48,12 @@ function chunksOf(content: Buffer, places: readonly number[]): Buffer[] {
 function expectedLines(
   content: Buffer,
   maxLineBytes: number,
-): { offset: number; end: number; text: string | undefined }[] {
+): { offset: number; end: number; number: number; text: string | undefined }[] {
   let offset = 0
   return content
     .toString('latin1')
     .split(/(?<=\n)/)
-    .flatMap((raw) => {
+    .flatMap((raw, index) => {
       const start = offset
       offset += raw.length
       const text = raw
@@ -60,7 +61,7 @@ function expectedLines(
         .replace(/\r$/, '')
         .replace(start === 0 ? /^\u00ef\u00bb\u00bf/ : /^(?!)/, '')
       if (/^[ \t]*$/.test(text)) return []
-      return [{ offset: start, end: offset, text: text.length > maxLineBytes ? undefined : text }]
+      return [{ offset: start, end: offset, number: index + 1, text: text.length > maxLineBytes ? undefined : text }]
     })
 }
 
@@ -86,7 +87,12 @@ describe('the lines of an input', () => {
     await fc.assert(
       fc.asyncProperty(contents, fc.array(fc.nat(), { maxLength: 8 }), async (content, places) => {
         const lines = await linesOf(inputOf(...chunksOf(content, places)))
-        const found = lines.map(({ offset, end, bytes }) => ({ offset, end, text: bytes?.toString('latin1') }))
+        const found = lines.map(({ offset, end, number, bytes }) => ({
+          offset,
+          end,
+          number,
+          text: bytes?.toString('latin1'),
+        }))
         const expected = expectedLines(content, 20)
         // A blank line that is too long is not kept, so that it is not known to be blank; none is generated.
         expect(found).toEqual(expected)
@@ -101,14 +107,24 @@ describe('the lines of an input', () => {
     await fc.assert(
       fc.asyncProperty(contents, fc.array(fc.nat(), { maxLength: 8 }), fc.nat(), async (content, places, pick) => {
         const all = await linesOf(inputOf(content))
-        const { end: startAt } = all[pick % (all.length || 1)] ?? { end: 0 }
-        const rest = await linesOf(inputOf(...chunksOf(content, places)), startAt)
-        expect(rest.map(({ offset, end }) => [offset, end])).toEqual(
-          all.filter(({ offset }) => offset >= startAt).map(({ offset, end }) => [offset, end]),
+        const { end: startAt, number } = all[pick % (all.length || 1)] ?? { end: 0, number: 0 }
+        const rest = await linesOf(inputOf(...chunksOf(content, places)), startAt, number)
+        expect(rest.map(({ offset, end, number }) => [offset, end, number])).toEqual(
+          all.filter(({ offset }) => offset >= startAt).map(({ offset, end, number }) => [offset, end, number]),
         )
       }),
       { numRuns: 300 },
     )
+  })
+
+  test('keep their numbers when the input has grown after a last line without a line break', async () => {
+    const content = 'one\n\nthree'
+    const [, last] = await linesOf(inputOf(content))
+    expect(last).toMatchObject({ number: 3, end: content.length })
+    for (const more of ['\n', '\r\n']) {
+      const rest = await linesOf(inputOf(`${content}${more}four\n`), content.length, 3)
+      expect(rest.map(({ bytes, number }) => [bytes?.toString(), number])).toEqual([['four', 4]])
+    }
   })
 
   test('include a last line without a line break, and neither blank lines nor a byte-order mark', async () => {
@@ -121,16 +137,17 @@ describe('the lines of an input', () => {
       const path = join(folder, 'events.ndjson')
       const content = Buffer.from(Array.from({ length: 50_000 }, (_, index) => `line ${index}\n`).join(''))
       writeFileSync(path, content)
-      const all = await linesOf(await openInputFile(path, never))
+      const all = await linesOf(await openInputFile(path))
       expect(all.length).toBe(50_000)
       const { end: startAt } = all[40_000] ?? { end: 0 }
-      const input = await openInputFile(path, never)
+      const input = await openInputFile(path)
       expect(input.size).toBe(content.length)
-      const reader = await LineReader.open(input, { startAt, maxLineBytes: 20, signal: never })
+      const reader = await LineReader.open(input, { startAt, linesBefore: 40_001, maxLineBytes: 20, signal: never })
       expect(reader.tailAtStart.equals(content.subarray(startAt - tailBytes, startAt))).toBe(true)
       await reader.fill()
-      expect(reader.take()?.bytes?.toString()).toBe('line 40001')
-      await reader.close()
+      const line = reader.take()
+      expect([line?.bytes?.toString(), line?.number]).toEqual(['line 40001', 40_002])
+      await input.close()
     } finally {
       rmSync(folder, { recursive: true })
     }
@@ -166,33 +183,47 @@ describe('the lines of an input', () => {
     // A FIFO that is open for writing, and to which nothing is written.
     const writer = openSync(fifo, constants.O_RDWR)
     try {
-      for (const silent of [streamInput(new Readable({ read: () => undefined })), await openInputFile(fifo, never)]) {
+      for (const silent of [streamInput(new Readable({ read: () => undefined })), await openInputFile(fifo)]) {
         const abort = new AbortController()
-        const reader = await LineReader.open(silent, { startAt: 0, maxLineBytes: 20, signal: abort.signal })
+        const reader = await LineReader.open(silent, {
+          startAt: 0,
+          linesBefore: 0,
+          maxLineBytes: 20,
+          signal: abort.signal,
+        })
         const waiting = reader.fill()
         abort.abort(new Error('interrupted'))
         await expect(waiting).rejects.toThrow('interrupted')
         await expect(reader.fill()).rejects.toThrow('interrupted')
-        await reader.close()
+        await silent.close()
       }
     } finally {
-      writeSync(writer, 'x')
       closeSync(writer)
       rmSync(folder, { recursive: true })
     }
   })
 
-  test('of a FIFO are no longer waited for, even if no program has opened it', async () => {
+  test.each([
+    ['has opened it before', `exec 3<>"$1"; printf 'one\\ntwo' >&3`, 'true', ['one', 'two']],
+    ['opens it later', 'true', `printf 'one\\ntwo' > "$1"`, ['one', 'two']],
+    ['opens it, and writes nothing', 'true', ': > "$1"', []],
+  ])('of a FIFO are waited for until a program that %s closes it', async (_, before, later, expected) => {
     const folder = mkdtempSync(join(tmpdir(), 'lines-'))
     const fifo = join(folder, 'fifo')
     execFileSync('mkfifo', [fifo])
+    const script = `${before}; echo; exec sleep 600`
+    const writer = spawn('bash', ['-c', script, 'bash', fifo], { stdio: ['ignore', 'pipe', 'ignore'] })
+    const ended = once(writer, 'exit')
     try {
-      const abort = new AbortController()
-      const opening = openInputFile(fifo, abort.signal)
-      abort.abort(new Error('interrupted'))
-      await expect(opening).rejects.toThrow('interrupted')
+      await once(writer.stdout, 'data')
+      const reading = linesOf(await openInputFile(fifo))
+      writer.kill()
+      await ended
+      const late = spawn('bash', ['-c', later, 'bash', fifo], { stdio: 'ignore' })
+      expect(textsOf(await reading)).toEqual(expected)
+      if (late.exitCode === null) await once(late, 'exit')
     } finally {
-      closeSync(openSync(fifo, constants.O_RDWR))
+      writer.kill()
       rmSync(folder, { recursive: true })
     }
   })

@@ -10,18 +10,20 @@ import { processDeps } from './checkpoint-deps.js'
 
 /** Publishes the lines of `events.ndjson` to the file `received`, with answers in random order, until it ends or is killed. */
 const [folder = ''] = process.argv.slice(2)
+const target = { source: 'demo', gatewayHost: 'gateway.kyma.local' }
 const received = openSync(join(folder, 'received'), 'a')
 
-const checkpoint = await Checkpoint.open(join(folder, 'checkpoint'), processDeps)
-const { offset, seed, counts } = checkpoint.found
-const rejects = await RejectsFile.open(join(folder, 'rejects'), offset)
+const checkpoint = await Checkpoint.open(join(folder, 'checkpoint'), target, processDeps)
+const { offset, seed, counts, isComplete } = checkpoint.found
+const rejects = await RejectsFile.open(join(folder, 'rejects'), isComplete ? undefined : offset)
 checkpoint.syncFirst(rejects)
-const input = await openInputFile(join(folder, 'events.ndjson'), new AbortController().signal)
+const input = await openInputFile(join(folder, 'events.ndjson'))
 const reader = await openLines(input, checkpoint, new AbortController().signal)
 const encoder = new EventEncoder({ source: 'demo', seed, now: processDeps.now })
 const window = new Window(counts, checkpoint)
 const answers: (() => void)[] = []
 
+await checkpoint.begin()
 let hasMore = true
 while (hasMore || !window.isSettled) {
   while (hasMore && window.hasRoom()) {
@@ -31,7 +33,7 @@ while (hasMore || !window.isSettled) {
       continue
     }
     const number = window.add(line)
-    const event = line.bytes && encoder.encodeLine(line.bytes, line.offset)
+    const event = line.bytes && encoder.encodeLine(line.bytes, line.number)
     answers.push(() => {
       if (event?.kind === 'event') {
         writeSync(received, `${line.offset} ${event.id}\n`)
@@ -50,6 +52,8 @@ while (hasMore || !window.isSettled) {
   await new Promise((resolve) => setImmediate(resolve))
 }
 await rejects.close()
-await checkpoint.close()
-await reader.close()
-process.stdout.write(JSON.stringify(window.counts))
+await checkpoint.close(true)
+await input.close()
+const closed = await Checkpoint.open(join(folder, 'checkpoint'), target, processDeps)
+process.stdout.write(JSON.stringify(closed.found.counts))
+await closed.close(true)

@@ -5,7 +5,7 @@ import { type Marker, maxOpenLines, type Settlement, Window } from '../../src/ev
 
 const none = { published: 0, ignored: 0, rejected: 0 }
 const line = (number: number): Line =>
-  new Line(number, number + 1, undefined, { bytes: Buffer.alloc(0), offset: 0, before: Buffer.alloc(0) })
+  new Line(number, number + 1, undefined, number + 1, { bytes: Buffer.alloc(0), offset: 0, before: Buffer.alloc(0) })
 
 test('the checkpoint passes a line only once it and all before it are answered, and counts each line once', () => {
   fc.assert(
@@ -19,7 +19,7 @@ test('the checkpoint passes a line only once it and all before it are answered, 
         const window = new Window(none, {
           writtenOffset: 0,
           flush: () => undefined,
-          advance: ({ end }, counts) => marks.push([end, counts]),
+          advance: ({ end }, counts) => marks.push([end, { ...counts }]),
         })
         const open = answers.map((_, index) => window.add(line(index)))
         const settled = new Map<number, Settlement>()
@@ -33,7 +33,6 @@ test('the checkpoint passes a line only once it and all before it are answered, 
             counts[how]++
             prefix++
           }
-          expect(window.counts).toEqual(counts)
           if (prefix > 0) expect(marks.at(-1)).toEqual([prefix, counts])
           else expect(marks).toEqual([])
           expect(window.isSettled).toBe(open.length === 0)
@@ -84,5 +83,5 @@ test('without a checkpoint, an answered line makes room', () => {
     expect(window.hasRoom()).toBe(true)
     window.settle(window.add(line(number)), 'ignored')
   }
-  expect(window.counts).toEqual({ ...none, ignored: 10_000 })
+  expect(window.isSettled).toBe(true)
 })

@@ -1,4 +1,5 @@
 /** The events that the sandbox accepted, as tests read them, and the connections that bring them. */
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:tls'
@@ -68,6 +69,15 @@ describe('the list of events', () => {
     const { body: shown } = await wireTo(sandbox).internal(PATH)
     expect(shown).toContain(`"event-id":"${id}"`)
     expect(shown).toContain('"data":[1.0,12345678901234567890]')
+  })
+
+  test('has U+FFFD for half a pair of surrogates, as Go stores it, so that any program can read the list', async () => {
+    const body = event(1).replace('{"number":1}', String.raw`{"\ud800":"\udfffx\ud83d\ude00","n":"\\ud800"}`)
+    expect((await publish('demo', body)).status).toBe(200)
+    const { body: shown } = await wireTo(sandbox).internal(PATH)
+    expect(shown).toContain('"data":{"\uFFFD":"\uFFFDx' + String.raw`\ud83d\ude00","n":"\\ud800"}`)
+    const jq = spawnSync('jq', ['-c', '.events[0].data'], { input: shown, encoding: 'utf8' })
+    expect([jq.status, jq.stdout, jq.stderr]).toEqual([0, '{"\uFFFD":"\uFFFDx😀","n":"\\\\ud800"}\n', ''])
   })
 
   test('is emptied by DELETE, and takes no other method and no other parameter', async () => {

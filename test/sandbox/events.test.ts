@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { createEvents } from '../../src/sandbox/events/events.js'
+import { createEvents, type Events } from '../../src/sandbox/events/events.js'
+import { withSubscriptionList } from '../../src/sandbox/events/subscription-list.js'
 import type { Answer } from '../../src/sandbox/http/exchange.js'
 
 const events = createEvents(() => 'a-new-id')
@@ -105,6 +106,19 @@ describe('an event', () => {
     expect(complaint(publish(event().replace('}}', '},"EVENT-TYPE":"A"}')))).toBe('event-type invalid_field')
   })
 
+  test('with a number that a float64 cannot hold is refused with the words of Go', () => {
+    const refusal = publish(event().replace('"data":{}', '"data":{"a":[1e400]}'))
+    expect([refusal.status, JSON.parse(refusal.body)]).toEqual([
+      400,
+      {
+        status: 400,
+        type: 'bad_payload_syntax',
+        message: 'Bad payload syntax',
+        moreInfo: 'json: cannot unmarshal number 1e400 into Go struct field PublishRequest.data of type float64',
+      },
+    ])
+  })
+
   test('gets an id when it has none', () => {
     const body = (more: object): string => publish(event(more)).body
     expect(body({ 'event-id': '' })).toContain('{"event-id":"a-new-id","status":"published"')
@@ -132,5 +146,30 @@ describe('an event', () => {
       ),
     ).toBe('ignored')
     expect(complaint(publish(event({ data: null }), 'demo', some))).toBe('data missing_field')
+  })
+})
+
+describe('the list of subscriptions', () => {
+  const subscriptions = [{ type: 'order.created', version: 'v1' }]
+  const ask = (service: Events, method: string, path: string): Answer =>
+    service('demo', { method, path, query: new URLSearchParams(), headers: {}, body: Buffer.from(event()) })
+  const path = '/demo/v1/events/subscribed'
+
+  test('has each type and version; it is null when there is none', () => {
+    const listed = ask(withSubscriptionList(events, subscriptions), 'GET', path)
+    expect([listed.status, listed.body]).toEqual([200, '{"eventsInfo":[{"name":"order.created","version":"v1"}]}\n'])
+    expect(ask(withSubscriptionList(events, []), 'GET', path).body).toBe('{"eventsInfo":null}\n')
+  })
+
+  test('leaves all other requests to the service', () => {
+    const service = withSubscriptionList(events, subscriptions)
+    for (const [method, other] of [
+      ['POST', path],
+      ['DELETE', path],
+      ['GET', '/demo/v1/events'],
+      ['GET', '/demo/v1/events/subscribed/x'],
+      ['GET', '/demo/v1/eventssubscribed'],
+    ] as const)
+      expect([method, other, ask(service, method, other)]).toEqual([method, other, ask(events, method, other)])
   })
 })

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { compact, decodeFirst, marshal, unmarshal } from '../../src/sandbox/go/json.js'
+import {
+  compact,
+  decodeFirst,
+  marshal,
+  remarshal,
+  unmarshal,
+  withoutLoneSurrogates,
+} from '../../src/sandbox/go/json.js'
 
 const complaint = (act: () => unknown): string => {
   try {
@@ -43,8 +50,15 @@ describe("Go's parser", () => {
 
   test('refuses what is nested too deep, and only that', () => {
     const nested = (depth: number): Buffer => Buffer.from('['.repeat(depth) + ']'.repeat(depth))
-    expect(complaint(() => unmarshal(nested(100_000)))).toBe('exceeded max depth')
+    expect(complaint(() => unmarshal(nested(100_000)))).toBe("invalid character '[' exceeded max depth")
     expect(compact(unmarshal(nested(1000)))).toBe(nested(1000).toString())
+    expect(complaint(() => unmarshal(nested(1001)))).toBe("invalid character '[' exceeded max depth")
+    const first = (depth: number): string => {
+      const node = decodeFirst(nested(depth), 65536)
+      return node === 'too large' ? node : `${compact(node).length} ${remarshal(node).length}`
+    }
+    expect(first(10_000)).toBe('20000 20000')
+    expect(complaint(() => first(10_001))).toBe("invalid character '[' exceeded max depth")
   })
 
   test('reads the first value of a stream and leaves the rest', () => {
@@ -74,5 +88,31 @@ describe("Go's writer", () => {
 
   test('escapes for HTML in what it writes itself', () => {
     expect(marshal({ a: '<b>&"\n' })).toBe('{"a":"\\u003cb\\u003e\\u0026\\"\\n"}')
+  })
+
+  test('has no short escapes for backspace and form feed', () => {
+    expect(marshal('\b\f\t\\b\\\f')).toBe('"\\u0008\\u000c\\t\\\\b\\\\\\u000c"')
+  })
+
+  test('sorts what it has read into an interface, and writes its numbers as floats', () => {
+    const sent = '{"b":[1.0,-0,1e21,1e20,-0.0],"a":1,"a":{"\\ud800":"\\b\\ud83d\\ude00"},"n":null}'
+    expect(remarshal(unmarshal(Buffer.from(sent)))).toBe(
+      '{"a":{"\uFFFD":"\\u0008😀"},"b":[1,-0,1e+21,100000000000000000000,-0],"n":null}',
+    )
+  })
+
+  test('writes U+FFFD for half a pair of surrogates, and nothing else', () => {
+    const text = String.raw`["\ud83d\ude00","\uD83D\uDE00","\\ud800","\ud800\\","\udfff\u0041","\ud800\ud83d\ude00","\ud83d\u0041"]`
+    expect(withoutLoneSurrogates(text)).toBe(
+      String.raw`["\ud83d\ude00","\uD83D\uDE00","\\ud800","` +
+        '\uFFFD' +
+        String.raw`\\","` +
+        '\uFFFD' +
+        String.raw`\u0041","` +
+        '\uFFFD' +
+        String.raw`\ud83d\ude00","` +
+        '\uFFFD' +
+        String.raw`\u0041"]`,
+    )
   })
 })

@@ -52,6 +52,12 @@ export function describeNotice(event: Notice): string {
       return `${event.plugin}: ${event.line}`
     case 'revoked-before':
       return `the certificate of "${event.profile}" has been marked as revoked since ${isoSeconds(event.since)}: it is revoked again, which does no harm`
+    case 'events-continued': {
+      const place = `continuing at line ${event.line} of ${event.input}`
+      return event.mayRepeat
+        ? `${place}; up to 1,024 events from there on may be sent again, with the same ids, because the run before did not end cleanly`
+        : place
+    }
     case 'waiting-for-gateway':
       return `the gateway refuses the new certificate, probably because its clock is slow: trying again for up to ${event.seconds} s`
   }
@@ -75,6 +81,10 @@ export function describeWarning(event: Warning): string {
       return `the kubeconfig says not to check the certificate of the cluster (insecure-skip-tls-verify, context "${event.context}"): anyone who intercepts the connection to ${event.server} can read the credentials`
     case 'events-retried':
       return `some events could not be sent and are being retried: ${event.cause}`
+    case 'key-not-found':
+      return `no event has a value at --key ${event.pointer}: events may have overtaken each other`
+    case 'line-unfinished':
+      return 'the last line has no line break and is not complete JSON yet: it is left for the next run'
     case 'no-pipelining':
       return 'the server drops requests that are sent together: each connection sends one at a time now'
     case 'deprecated':

@@ -3,7 +3,9 @@ import { errorAnswer, jsonAnswer, methodNotAllowed, type Answer, type Backend } 
 import type { BusEvent } from './bus.js'
 
 /** An event that the sandbox answered with 200. */
-export interface AcceptedEvent extends BusEvent {
+export interface AcceptedEvent extends Omit<BusEvent, 'data'> {
+  /** JSON text. */
+  readonly data: string
   readonly status: 'published' | 'ignored'
 }
 

@@ -1,5 +1,5 @@
-import { compact, decodeFirst, JsonSyntaxError, type JsonNode } from '../go/json.js'
-import { goAny, goString, pointerOf, textOf, typeError, type GoType } from '../go/struct.js'
+import { compact, decodeFirst, JsonSyntaxError, type JsonNode, withoutLoneSurrogates } from '../go/json.js'
+import { goInterface, goString, pointerOf, textOf, typeError, type GoType } from '../go/struct.js'
 import { methodNotAllowed, type Answer, type Request } from '../http/exchange.js'
 import { busRefusal, MAX_EVENT_BYTES, type BusEvent } from './bus.js'
 import type { AcceptedEvent } from './event-list.js'
@@ -23,7 +23,7 @@ const PUBLISH_REQUEST: GoType = {
     'event-type-version': goString,
     'event-id': goString,
     'event-time': goString,
-    data: goAny,
+    data: goInterface,
   },
 }
 
@@ -47,11 +47,11 @@ export function createEvents(
     if ('status' in json) return json
     const event = readEvent(app, json)
     if ('status' in event) return event
-    const refusal = busRefusal(event)
+    const refusal = busRefusal(event, request.body.length)
     if (refusal !== undefined) return refusal
     const id = event.id === '' ? newId() : event.id
     const status = isSubscribed(event) ? 'published' : 'ignored'
-    onAccepted({ ...event, id, status })
+    onAccepted({ ...event, id, status, data: withoutLoneSurrogates(compact(event.data)) })
     return eventAnswer(200, { 'event-id': id, status, reason: REASONS[status] })
   }
 }
@@ -86,7 +86,7 @@ function readEvent(app: string, json: JsonNode): BusEvent | Answer {
   if (!isRfc3339(time)) return invalidField('event-time')
   if (id !== '' && !UUID.test(id)) return invalidField('event-id')
   if (data === undefined || (data.kind === 'string' && data.value === '')) return missingField('data')
-  return { app, type, version, id, time, data: compact(data) }
+  return { app, type, version, id, time, data }
 }
 
 function badSyntax(moreInfo: string): Answer {

@@ -29,8 +29,8 @@ class JsonEnd extends Error {
 /** Reads one value and nothing else, like json.Unmarshal. @throws JsonSyntaxError */
 export function unmarshal(bytes: Buffer): JsonNode {
   try {
-    const scanner = new Scanner(bytes.toString('latin1'))
-    const value = scanner.value(0)
+    const scanner = new Scanner(bytes.toString('latin1'), MAX_DOCUMENT_DEPTH)
+    const value = scanner.value()
     scanner.skipSpace()
     if (scanner.at < scanner.text.length) scanner.fail('after top-level value')
     return value
@@ -57,7 +57,7 @@ export function parseJson(text: string): JsonNode | undefined {
  */
 export function decodeFirst(bytes: Buffer, maxBytes: number): JsonNode | 'too large' {
   try {
-    return new Scanner(bytes.toString('latin1', 0, maxBytes)).value(0)
+    return new Scanner(bytes.toString('latin1', 0, maxBytes), MAX_DEPTH).value()
   } catch (error) {
     if (!(error instanceof JsonEnd)) throw error
     if (bytes.length > maxBytes) return 'too large'
@@ -65,12 +65,24 @@ export function decodeFirst(bytes: Buffer, maxBytes: number): JsonNode | 'too la
   }
 }
 
-/** Go's limit is 10000; recursion that deep would overflow the stack here. */
-const MAX_DEPTH = 1000
+/** Go's limit. */
+const MAX_DEPTH = 10_000
+/** The sandbox's own limit for documents that it rewrites by recursion: at Go's limit, that would overflow the stack here. */
+const MAX_DOCUMENT_DEPTH = 1000
+
+type ObjectMember = Extract<JsonNode, { kind: 'object' }>['members'][number]
+
+/** A container whose end has not been read. */
+type OpenContainer =
+  | { readonly kind: 'object'; readonly members: ObjectMember[]; name: string; raw: string }
+  | { readonly kind: 'array'; readonly items: JsonNode[] }
 
 class Scanner {
   at = 0
-  constructor(readonly text: string) {}
+  constructor(
+    readonly text: string,
+    readonly maxDepth: number,
+  ) {}
 
   fail(context: string): never {
     const character = this.text[this.at]
@@ -82,13 +94,67 @@ class Scanner {
     while (' \t\r\n'.includes(this.text[this.at] ?? '-')) this.at++
   }
 
-  value(depth: number): JsonNode {
+  value(): JsonNode {
+    const open: OpenContainer[] = []
+    for (;;) {
+      this.skipSpace()
+      const first = this.text[this.at]
+      let node: JsonNode
+      if (first === '{' || first === '[') {
+        if (open.length === this.maxDepth) this.fail('exceeded max depth')
+        const container = this.open(first)
+        if (container !== undefined) {
+          open.push(container)
+          continue
+        }
+        node = first === '{' ? { kind: 'object', members: [] } : { kind: 'array', items: [] }
+      } else node = this.leaf(first)
+      // The value may be the last one in the containers around it.
+      for (;;) {
+        const around = open.at(-1)
+        if (around === undefined) return node
+        if (!this.endsWith(node, around)) break
+        open.pop()
+        node = around.kind === 'object' ? { kind: 'object', members: around.members } : around
+      }
+    }
+  }
+
+  /** Steps over an opening bracket and, in an object, over the first name; or over the whole container if it is empty (undefined). */
+  private open(bracket: '{' | '['): OpenContainer | undefined {
+    this.at++
     this.skipSpace()
-    const start = this.at
-    const first = this.text[start]
-    if ((first === '{' || first === '[') && depth >= MAX_DEPTH) throw new JsonSyntaxError('exceeded max depth')
-    if (first === '{') return this.object(depth + 1)
-    if (first === '[') return this.array(depth + 1)
+    if (this.text[this.at] === (bracket === '{' ? '}' : ']')) {
+      this.at++
+      return undefined
+    }
+    return bracket === '{' ? { kind: 'object', members: [], ...this.name() } : { kind: 'array', items: [] }
+  }
+
+  /** Adds a value to its container, and steps over what follows: the closing bracket (gives true), or a comma and the next name. */
+  private endsWith(value: JsonNode, container: OpenContainer): boolean {
+    if (container.kind === 'array') {
+      container.items.push(value)
+      return this.endOf(']', 'after array element')
+    }
+    container.members.push({ name: container.name, raw: container.raw, value })
+    if (this.endOf('}', 'after object key:value pair')) return true
+    Object.assign(container, this.name())
+    return false
+  }
+
+  /** Steps over a name and its colon. */
+  private name(): { name: string; raw: string } {
+    this.skipSpace()
+    if (this.text[this.at] !== '"') this.fail('looking for beginning of object key string')
+    const raw = this.string()
+    this.skipSpace()
+    if (this.text[this.at] !== ':') this.fail('after object key')
+    this.at++
+    return { name: decodeString(raw), raw }
+  }
+
+  private leaf(first: string | undefined): JsonNode {
     if (first === '"') {
       const raw = this.string()
       return { kind: 'string', value: decodeString(raw), raw }
@@ -98,40 +164,6 @@ class Scanner {
     if (first === 'n') return this.literal('null', 'null')
     if (first === '-' || isDigit(first)) return this.number()
     return this.fail('looking for beginning of value')
-  }
-
-  private object(depth: number): JsonNode {
-    const members: { name: string; raw: string; value: JsonNode }[] = []
-    this.at++
-    this.skipSpace()
-    if (this.text[this.at] === '}') {
-      this.at++
-      return { kind: 'object', members }
-    }
-    for (;;) {
-      this.skipSpace()
-      if (this.text[this.at] !== '"') this.fail('looking for beginning of object key string')
-      const raw = this.string()
-      this.skipSpace()
-      if (this.text[this.at] !== ':') this.fail('after object key')
-      this.at++
-      members.push({ name: decodeString(raw), raw, value: this.value(depth) })
-      if (this.endOf('}', 'after object key:value pair')) return { kind: 'object', members }
-    }
-  }
-
-  private array(depth: number): JsonNode {
-    const items: JsonNode[] = []
-    this.at++
-    this.skipSpace()
-    if (this.text[this.at] === ']') {
-      this.at++
-      return { kind: 'array', items }
-    }
-    for (;;) {
-      items.push(this.value(depth))
-      if (this.endOf(']', 'after array element')) return { kind: 'array', items }
-    }
   }
 
   /** Steps over a comma (gives false) or the closing bracket (gives true). */
@@ -240,7 +272,12 @@ function escapeHtml(json: string): string {
 
 /** Writes a value of JavaScript as json.Marshal would. */
 export function marshal(value: unknown): string {
-  return escapeHtml(JSON.stringify(value))
+  const json = JSON.stringify(value)
+  // Go has short escapes for these two since release 1.22, and Kyma was built with an earlier one.
+  const long = /\\[bf]/.test(json)
+    ? json.replace(/\\(.)/g, (escape, letter) => (letter === 'b' ? '\\u0008' : letter === 'f' ? '\\u000c' : escape))
+    : json
+  return escapeHtml(long)
 }
 
 /** Writes an object from JSON texts, in this order; members without a text are left out. */
@@ -250,24 +287,64 @@ export function marshalObject(members: readonly (readonly [name: string, json: s
 
 /** Writes a value as it was sent, without white space and with Go's escapes (json.RawMessage). */
 export function compact(node: JsonNode): string {
+  const raw = join(node, {
+    leaf: ({ raw }) => raw,
+    members: ({ members }) => members.map((member) => [member.raw, member.value]),
+  })
+  return escapeHtml(Buffer.from(raw, 'latin1').toString('utf8'))
+}
+
+/** Writes a value as Go does after it has read it into an interface{}: members by name, of a repeated name the last, numbers as floats. */
+export function remarshal(node: JsonNode): string {
+  return join(node, {
+    leaf: (leaf) =>
+      leaf.kind === 'string' ? marshal(leaf.value) : leaf.kind === 'number' ? float(leaf.raw) : leaf.raw,
+    members: ({ members }) =>
+      [...new Map(members.map(({ name, value }) => [name, value]))]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, value]) => [marshal(name), value]),
+  })
+}
+
+/** Go keeps the sign of zero. */
+function float(raw: string): string {
+  const number = Number(raw)
+  return Object.is(number, -0) ? '-0' : String(number)
+}
+
+interface Writer {
+  readonly leaf: (node: Exclude<JsonNode, { kind: 'object' | 'array' }>) => string
+  /** The names, as JSON texts, and values of an object in the order in which they are written. */
+  readonly members: (node: Extract<JsonNode, { kind: 'object' }>) => (readonly [name: string, value: JsonNode])[]
+}
+
+/** Writes a value without recursion: it may be nested as deep as Go reads it. */
+function join(node: JsonNode, { leaf, members }: Writer): string {
   const parts: string[] = []
-  const write = (value: JsonNode): void => {
-    if (value.kind === 'object') {
+  /** What is still to be written, the next one last. */
+  const rest: (JsonNode | string)[] = [node]
+  for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
+    if (typeof next === 'string') parts.push(next)
+    else if (next.kind === 'object') {
       parts.push('{')
-      value.members.forEach((member, index) => {
-        parts.push(index === 0 ? '' : ',', member.raw, ':')
-        write(member.value)
-      })
-      parts.push('}')
-    } else if (value.kind === 'array') {
+      rest.push('}')
+      for (const [name, value] of members(next).reverse()) rest.push(value, ':', name, ',')
+      if (rest.at(-1) === ',') rest.pop()
+    } else if (next.kind === 'array') {
       parts.push('[')
-      value.items.forEach((item, index) => {
-        if (index > 0) parts.push(',')
-        write(item)
-      })
-      parts.push(']')
-    } else parts.push(value.raw)
+      rest.push(']')
+      for (const item of [...next.items].reverse()) rest.push(item, ',')
+      if (rest.at(-1) === ',') rest.pop()
+    } else parts.push(leaf(next))
   }
-  write(node)
-  return escapeHtml(Buffer.from(parts.join(''), 'latin1').toString('utf8'))
+  return parts.join('')
+}
+
+/** Replaces the escapes in a JSON text that are half a pair of surrogates by U+FFFD, as Go does when it reads a string. */
+export function withoutLoneSurrogates(json: string): string {
+  if (!/\\u[Dd][89A-Fa-f]/.test(json)) return json
+  return json.replace(
+    /\\(?:u[Dd][89ABab]..\\u[Dd][C-Fc-f]..|(u[Dd][89A-Fa-f]..)|.)/g,
+    (escape, lone: string | undefined) => (lone === undefined ? escape : '\uFFFD'),
+  )
 }

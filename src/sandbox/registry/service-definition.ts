@@ -1,5 +1,5 @@
 import { compact, JsonSyntaxError, marshal, marshalObject, unmarshal, type JsonNode } from '../go/json.js'
-import { fieldOf, goAny, goString, pointerOf, textOf, typeError, type GoType } from '../go/struct.js'
+import { fieldOf, goRaw, goString, pointerOf, textOf, typeError, type GoType } from '../go/struct.js'
 import { prepend } from '../go/format.js'
 import { isServiceUrl } from './service-url.js'
 
@@ -56,11 +56,11 @@ const SERVICE_DETAILS = struct('externalapi.ServiceDetails', {
         csrfInfo,
       }),
     }),
-    spec: goAny,
+    spec: goRaw,
     specificationUrl: goString,
     apiType: goString,
   }),
-  events: struct('externalapi.Events', { spec: goAny }),
+  events: struct('externalapi.Events', { spec: goRaw }),
   documentation: struct('externalapi.Documentation', {
     displayName: goString,
     description: goString,
@@ -156,7 +156,7 @@ function structureErrors(json: JsonNode): string[] {
   return errors
 }
 
-const RAW_OBJECT: GoType = { kind: 'map', of: goAny }
+const RAW_OBJECT: GoType = { kind: 'map', of: goRaw }
 
 /** The error for a spec that is neither a JSON object nor null. */
 function specError(owner: 'api' | 'events', node: JsonNode | undefined): string | undefined {

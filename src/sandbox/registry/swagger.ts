@@ -1,4 +1,4 @@
-import { marshal, parseJson, unmarshal, type JsonNode } from '../go/json.js'
+import { marshal, parseJson, remarshal, unmarshal, type JsonNode } from '../go/json.js'
 import { fieldOf, sameKey } from '../go/struct.js'
 import { swaggerStructure, type Part, type Shape } from './swagger-structure.js'
 
@@ -36,7 +36,7 @@ const REPLACED = ['host', 'basePath', 'schemes']
 /** The JSON text of a value in this shape; undefined for a value that is left out. @throws Misfit */
 function write(node: JsonNode, shape: Shape): string | undefined {
   if (node.kind === 'null') return undefined
-  if (shape === 'any') return writeSorted(node)
+  if (shape === 'any') return remarshal(node)
   if (shape === 'string')
     return node.kind === 'string' ? (node.value === '' ? undefined : marshal(node.value)) : misfit()
   if (shape === 'boolean') return node.kind === 'bool' ? (node.raw === 'true' ? 'true' : undefined) : misfit()
@@ -113,20 +113,4 @@ function writeEntries(node: ObjectNode, of: Shape, keeps: (key: string) => boole
     .filter(([key]) => keeps(key))
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => `${marshal(key)}:${write(value, of) ?? emptyOf(of)}`)
-}
-
-/** Any value as Go writes it after reading it into an interface: objects by key, numbers as floats. */
-function writeSorted(node: JsonNode): string {
-  switch (node.kind) {
-    case 'object':
-      return `{${writeEntries(node, 'any', () => true).join(',')}}`
-    case 'array':
-      return `[${node.items.map(writeSorted).join(',')}]`
-    case 'string':
-      return marshal(node.value)
-    case 'number':
-      return marshal(Number(node.raw))
-    default:
-      return node.raw
-  }
 }

@@ -1,10 +1,9 @@
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import { addAbortSignal, Readable } from 'node:stream'
 import { errorCodeOf, FilesError, UsageError } from '../../../errors.js'
 import type { Endpoint } from '../../../gateway/endpoint-url.js'
 import type { RequestInit } from '../../../gateway/gateway.js'
 import { fileProblem } from '../../../kubernetes/local-file.js'
+import { openReadable, streamOf } from '../../../open-readable.js'
 import type { Context } from '../../context.js'
 import { checkBody } from './body-check.js'
 
@@ -83,11 +82,13 @@ async function* remaining(chunks: readonly Buffer[], source: AsyncIterator<Uint8
 
 async function openFile(path: string): Promise<{ stream: Readable; size: number | undefined }> {
   try {
-    const found = await stat(path)
-    if (found.isDirectory()) throw Object.assign(new Error('is a folder'), { code: 'EISDIR' })
-    const stream = createReadStream(path)
-    await new Promise((resolve, reject) => stream.once('open', resolve).once('error', reject))
-    return { stream, size: found.isFile() ? found.size : undefined }
+    const opened = await openReadable(path)
+    const stream = streamOf(opened)
+    if (opened.stat.isDirectory()) {
+      stream.destroy()
+      throw Object.assign(new Error('is a folder'), { code: 'EISDIR' })
+    }
+    return { stream, size: opened.stat.isFile() ? Number(opened.stat.size) : undefined }
   } catch (cause) {
     throw new FilesError(`--data: ${JSON.stringify(path)} cannot be read: ${fileProblem(cause)}`, {
       cause,

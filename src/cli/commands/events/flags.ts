@@ -9,8 +9,8 @@ Examples:
   $ kyconnect events publish --type order.created --type-version v1 --data '{"order":4711}'
   # a file with an event on each line; run the same command again to continue after a crash
   $ kyconnect events publish -f events.ndjson --checkpoint events.checkpoint --rejects rejects.ndjson
-  # a stream that never ends
-  $ tail -F -n +1 queue.ndjson | kyconnect events publish -f - --rejects rejects.ndjson
+  # what another program writes, for as long as it runs
+  $ export-orders --follow | kyconnect events publish -f - --rejects rejects.ndjson
 `
 
 /** Events of the App. Every subcommand is a run in a file beside this one. */
@@ -39,18 +39,21 @@ function definePublish(events: Command, run: Run): void {
     .optionsGroup('One event:')
     .option('--type <type>', 'event-type: lower case, such as order.created')
     .option('--type-version <version>', 'event-type-version: at most 4 lower-case letters and digits, such as v1')
-    .option('--data <json>', 'the data; @<file> reads a file, - standard input')
+    .option('--data <json>', 'the data; @<file> reads a file, @- standard input')
     .option('--id <uuid>', 'event-id (default: a new one)')
     .option('--time <time>', 'event-time, RFC 3339 (default: now)')
     .optionsGroup('Many events:')
     .option('-f, --file <file>', 'a file with one event on each line, or - for standard input')
-    .option('--checkpoint <file>', 'remember in this file how far it came, and continue from there')
-    .option('--rejects <file>', 'append rejected lines to this file, and go on; without it, the first one ends the run')
-    .option('--max-rejects <number>', 'end the run after more rejected lines than this')
-    .option('--key <pointer>', 'a JSON pointer: of events with the same value there, one is sent after the other')
-    .option('--rate <number>', 'the most requests in a second')
+    .option('--checkpoint <file>', 'record progress in this file, and continue from there')
+    .option(
+      '--rejects <file>',
+      'append rejected lines to this file, and continue; without it, the first one ends the run',
+    )
+    .option('--max-rejects <number>', 'end the run after more rejected lines than this in it')
+    .option('--key <pointer>', 'send events with the same value at this JSON pointer one after another')
+    .option('--rate <number>', 'send at most this many requests per second (500 or 500/s)')
     .option('--concurrency <number>', 'connections, from 1 to 128 (default: 16)')
-    .option('--retry-for <time>', 'try again for this long while nothing succeeds, such as 90s, 5m, 1h (default: 5m)')
+    .option('--retry-for <time>', 'give up after this long without a success, such as 90s, 5m or 1h (default: 5m)')
     .addHelpText('after', examples)
   addOutputOptions(addNetworkOptions(addProfileOption(command))).action((options: PublishOptions) =>
     run(async (context) => (await import('./run.js')).runPublish(options, context)),

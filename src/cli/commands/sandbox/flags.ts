@@ -52,6 +52,10 @@ export const sandboxCommand: CommandDefinition = (program, run) => {
         'publish these events and ignore all others; repeatable (default: publish all)',
       ).argParser(collect),
     )
+    .option(
+      '--list-subscriptions',
+      'list what --subscribe names at …/events/subscribed, as releases from 1.1 on do (1.0 answers 405)',
+    )
     .addOption(
       new Option(
         '--deny <verb:resource>',

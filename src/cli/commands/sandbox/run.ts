@@ -16,6 +16,7 @@ export interface SandboxFlags extends OutputOptions {
   readonly kubernetesPort: string
   readonly central?: true
   readonly subscribe?: readonly string[]
+  readonly listSubscriptions?: true
   readonly deny?: readonly string[]
   readonly tokenTtl: string
   readonly validity: string
@@ -50,6 +51,10 @@ export async function runSandbox(flags: SandboxFlags, context: Context): Promise
 
 /** @throws UsageError */
 function optionsFrom(flags: SandboxFlags, context: Context): SandboxOptions {
+  if (flags.listSubscriptions === true && flags.subscribe === undefined)
+    throw new UsageError('--list-subscriptions needs --subscribe', {
+      hints: ['name what is listed: --subscribe order.created:v1'],
+    })
   return {
     apps: flags.app ?? ['demo'],
     domain: flags.domain,
@@ -59,6 +64,7 @@ function optionsFrom(flags: SandboxFlags, context: Context): SandboxOptions {
     kubernetesPort: parseAnyPort(flags.kubernetesPort, '--kubernetes-port'),
     central: flags.central === true,
     ...(flags.subscribe && { subscriptions: flags.subscribe.map(parseSubscription) }),
+    listsSubscriptions: flags.listSubscriptions === true,
     deny: (flags.deny ?? []).map(parseDenial),
     tokenTtlSeconds: parseDuration(flags.tokenTtl, '--token-ttl', 'a number of seconds', /^(\d{1,9})(s)?$/),
     validitySeconds: parseDuration(

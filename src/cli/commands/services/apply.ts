@@ -8,7 +8,7 @@ import type { Context } from '../../context.js'
 import { jsonLine } from '../../output/json-document.js'
 import { styleFor } from '../../output/style.js'
 import { confirm } from '../../prompts.js'
-import { createCounter } from '../../output/counter.js'
+import { startCounter } from '../../output/counter.js'
 import { parseCount } from '../../route-choice.js'
 import { actions, formatPlan, planDocument } from './plan-report.js'
 import { type RegistryOptions, type RegistrySession, withRegistry } from './registry-session.js'
@@ -76,12 +76,14 @@ async function carryOut(
   options: ApplyOptions,
   context: Context,
 ): Promise<Applied> {
-  const counter = await createCounter(options.json === true || options.verbose === true, context)
+  let progress = 'starting'
+  const draws = options.json !== true && options.verbose !== true
+  const counter = startCounter({ describe: () => progress, draws, logs: false }, context)
   try {
     return await registry.apply(prepared, {
       concurrency: parseConcurrency(options.concurrency),
       report: (event) => {
-        if (event.event === 'finished') counter.show(`${event.finished} of ${event.total} services`)
+        if (event.event === 'finished') progress = `${event.finished} of ${event.total} services`
       },
     })
   } finally {
