@@ -27,8 +27,9 @@ import { pair, type PairRequest } from './pairing/pair.js'
 import type { PairDeps, PairPolicy } from './pairing/policy.js'
 import { resumePairing } from './pairing/resume.js'
 import { checkSavable, saveRoute } from './pairing/saved-route.js'
-import type { Emit } from './progress.js'
+import { type Emit, warningsOnly } from './progress.js'
 import { Keeper } from './renewal/keeper.js'
+import { reportRenewals } from './renewal/renewal-report.js'
 import { type Revocation, revokeIdentity } from './renewal/revoke.js'
 import { rollBack } from './renewal/rollback.js'
 import { type ApplyDeps, applyPlan, type PrepareDeps, type PreparedPlan, preparePlan } from './registry/apply.js'
@@ -76,6 +77,13 @@ export const plainRun: RunOptions = {
   },
   emit: () => undefined,
   trace: undefined,
+}
+
+/** What a run needs to send events. */
+export interface EventSending {
+  readonly deps: Omit<SenderDeps, 'signal' | 'onPipeliningGivenUp'>
+  /** Waits for a renewal that runs. Otherwise the end of the process could waste a certificate that was signed and not yet stored. */
+  settle(): Promise<void>
 }
 
 /** The Application Registry of an App. */
@@ -332,20 +340,21 @@ export class Kyconnect {
 
   /**
    * How events of an identity are sent. Each new connection has the certificate as it is then, so that a stream of events outlives a
-   * renewal, and renews a certificate that is due.
+   * renewal. A certificate that is due is renewed while events are sent.
    */
-  eventSender(identity: Identity, run: RunOptions): Omit<SenderDeps, 'signal' | 'onPipeliningGivenUp'> {
-    const deps = this.#pairDeps(run)
-    const keeper = new Keeper(identity, deps, {
-      onChange: () => undefined,
-      // The current certificate is used until it expires; then `usable` says why there is no other.
-      onError: () => undefined,
-    })
+  eventSender(identity: Identity, run: RunOptions): EventSending {
+    const { emit } = run
+    // The steps of a renewal would interrupt the progress of the stream: its result is reported instead.
+    const deps = this.#pairDeps({ ...run, emit: warningsOnly(emit) })
+    const keeper = new Keeper(identity, deps, reportRenewals(identity.metadata, emit))
     return {
-      ...eventConnection(() => keeper.usable(), deps.choice),
-      monotonic: this.#runtime.monotonic,
-      random: () => parseInt(this.#runtime.randomHex(4), 16) / 2 ** 32,
-      trace: run.trace,
+      deps: {
+        ...eventConnection(keeper, deps.choice),
+        monotonic: this.#runtime.monotonic,
+        random: () => parseInt(this.#runtime.randomHex(4), 16) / 2 ** 32,
+        trace: run.trace,
+      },
+      settle: () => keeper.settle(),
     }
   }
 

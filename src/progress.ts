@@ -7,6 +7,13 @@ export type ProgressEvent = StepStarted | StepFinished | Notice | Warning
 /** Takes the events as they happen. */
 export type Emit = (event: ProgressEvent) => void
 
+/** Passes on warnings, and drops the rest. */
+export function warningsOnly(emit: Emit): Emit {
+  return (event) => {
+    if (event.type === 'warning') emit(event)
+  }
+}
+
 export type Step = StepFinished['step']
 
 /** A step that may take a while has started. */
@@ -34,6 +41,10 @@ export type StepFinished = { readonly type: 'finished' } & (
 export type Notice = { readonly type: 'notice' } & (
   | { readonly notice: 'identity-replaced'; readonly profile: string }
   | { readonly notice: 'application-created'; readonly app: string }
+  /** While events were sent, this process or another one has renewed the certificate. */
+  | { readonly notice: 'certificate-renewed'; readonly profile: string; readonly notAfter: Date }
+  /** After `events-retried`: the service accepts events again. */
+  | { readonly notice: 'events-accepted' }
   | { readonly notice: 'plugin-message'; readonly plugin: string; readonly line: string }
   | { readonly notice: 'revoked-before'; readonly profile: string; readonly since: Date }
   /** Events are published from this line on. `mayRepeat`: the run before did not end cleanly. */
@@ -61,7 +72,7 @@ export type Warning = { readonly type: 'warning' } & (
       readonly revoked: boolean
     }
   | { readonly warning: 'cluster-insecure'; readonly context: string; readonly server: string }
-  /** Events could not be sent, and are sent again until it works. */
+  /** Some events could not be sent, and are being retried. */
   | { readonly warning: 'events-retried'; readonly cause: string }
   /** No event has a value at the JSON pointer of its key. */
   | { readonly warning: 'key-not-found'; readonly pointer: string }
@@ -88,6 +99,8 @@ export type Warning = { readonly type: 'warning' } & (
       readonly by: 'cluster' | 'connector'
     }
   | { readonly warning: 'paired-insecurely' }
+  /** A renewal while events are sent has failed: they are sent with the current certificate until it expires. */
+  | { readonly warning: 'renewal-failed'; readonly profile: string; readonly notAfter: Date; readonly cause: string }
   | { readonly warning: 'stored-url-used'; readonly cause: string }
   /** The Registry accepts a targetUrl that the cluster cannot call; `scheme` is null where it has none. */
   | {

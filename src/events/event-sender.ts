@@ -1,8 +1,15 @@
-import { AnswerMalformedError, type KyconnectError, NetworkError, TimeoutError } from '../errors.js'
+import {
+  AnswerMalformedError,
+  ClientCertificateRefusedError,
+  type KyconnectError,
+  NetworkError,
+  TimeoutError,
+} from '../errors.js'
 import { Lane, type LaneResult } from '../transport/lane/lane.js'
 import { Pipelining } from '../transport/lane/pipelining.js'
 import type { Route } from '../transport/route.js'
 import { readEventAnswer } from './event-answer.js'
+import { Trouble, type TroubleReport } from './trouble.js'
 
 /** An event to send. */
 export interface Sendable {
@@ -18,66 +25,87 @@ export type Outcome =
   | { readonly kind: 'rejected'; readonly reason: string; readonly field: string | undefined; readonly status: number }
 
 /** Where the events come from, and where their outcomes go. */
-export interface SenderOwner<Item extends Sendable> {
-  /** The next event; undefined when none has arrived: `wake` the sender then. */
+export interface SenderOwner<Item extends Sendable> extends TroubleReport {
+  /** The next event; undefined when none has arrived yet: call `wake` when one has. */
   next(): Item | undefined
   onOutcome(item: Item, outcome: Outcome): void
-  /** The first failure since the last answer: what is being tried again. Called at most every {@link reportEveryMs}. */
-  onTrouble(error: KyconnectError): void
 }
 
 export interface SenderOptions {
-  /** Connections. */
+  /** Connections that may be open at the same time. */
   readonly concurrency: number
-  /** Requests; undefined: as fast as it goes. */
+  /** Requests in a second; undefined: no limit. */
   readonly ratePerSecond: number | undefined
-  /** Milliseconds for which failures are tried again when nothing succeeds. */
+  /** Milliseconds for which failures are tried again while nothing succeeds. */
   readonly retryForMs: number
 }
 
+/** Where events are sent, and with which certificate. */
+export interface EventRoute {
+  /** The same object as before, unless the identity has changed. */
+  readonly route: Route
+  readonly url: URL
+}
+
 export interface SenderDeps {
-  /** How the next connection is made: with the certificate as it is now. @throws KyconnectError when there is none that can be used */
-  readonly route: () => Promise<{ readonly route: Route; readonly url: URL }>
+  /** The route of the next connection: with the certificate as it is now. @throws KyconnectError when no certificate can be used */
+  readonly route: () => Promise<EventRoute>
+  /**
+   * The same, after looking for a newer certificate: for when the gateway has refused the one in use. @throws KyconnectError when no
+   * certificate can be used
+   */
+  readonly renewedRoute: () => Promise<EventRoute>
   /** Milliseconds on a monotonic clock. */
   readonly monotonic: () => number
   /** From 0 to 1. */
   readonly random: () => number
   /** Runs work after a time. @returns cancels it */
   readonly after: (milliseconds: number, work: () => void) => () => void
+  /** Runs work again and again, and does not keep the process running for that. @returns ends it */
+  readonly every: (milliseconds: number, work: () => void) => () => void
+  /** Takes the lines of --verbose; undefined without that flag. */
   readonly trace: ((line: string) => void) | undefined
   /** When aborted, ends all connections at once. */
   readonly signal: AbortSignal
-  /** Called once when the server is not sent several requests together any more. */
+  /** Called once, when the server turns out to drop requests that are sent together. */
   readonly onPipeliningGivenUp: () => void
 }
 
-/** Numbers for the report at the end. */
+/** Numbers for the report at the end. Each event counts once, when it is sent for the second time. */
 export interface SenderCounts {
-  /** Events that were sent more than once because an earlier attempt failed. */
+  /** Events that were sent again after a failed attempt. */
   readonly retried: number
-  /** Events whose failed attempt may have been published as well: consumers see them twice, with the same id. */
+  /**
+   * Events that were sent again although a failed attempt may have been published: consumers may see them twice, with the same id. An event
+   * that is rejected in the end stays counted, because the attempt before may have been published all the same.
+   */
   readonly maybeTwice: number
 }
 
 const firstPauseMs = 200
 const longestPauseMs = 30_000
-/** A service that fails now and then must not fill the log. */
-const reportEveryMs = 30_000
-/** Time without requests for which a rate is made up for: timers are late. */
+/** How much timer delay the rate makes up for. */
 const rateCreditMs = 20
+/** How often the route is asked for while connections stay open. Asking for it is also what renews a certificate that is due. */
+const routeCheckMs = 10_000
+/** The longest time that a timer of Node can wait. */
+const longestTimerMs = 2 ** 31 - 1
 
-/** A connection, as the answers to what it sent are judged. */
-interface Connection<Item> {
+/** What is needed to judge the answer to an event. */
+interface AnswerContext<Item> {
   readonly url: URL
   readonly lane: Lane<Sending<Item>>
-  /** It was never sent a request before the answer to the one before. */
-  readonly isSequential: boolean
 }
 
+/** An event that was taken from the owner, and has no outcome yet. */
 interface Sending<Item> {
   readonly item: Item
+  /** Attempts that failed. */
   failures: number
+  /** Whether a failed attempt may have been published. */
   maybeProcessed: boolean
+  /** What it has been counted as. */
+  counted: 'nothing' | 'retried' | 'maybe-twice'
 }
 
 /**
@@ -89,26 +117,32 @@ export class EventSender<Item extends Sendable> {
   readonly #options: SenderOptions
   readonly #deps: SenderDeps
   readonly #pipelining: Pipelining
+  readonly #trouble: Trouble
+  /** The route of the last connection that was opened, or the one that was found since. */
+  #route: Route | undefined
   readonly #lanes = new Set<Lane<Sending<Item>>>()
+  /** Connections whose route has been asked for. */
   #opening = 0
-  /** Failed, and not sent again yet; by the time from which they may be. */
+  /** Lanes that have not been able to send anything yet. */
+  readonly #connecting = new Set<Lane<Sending<Item>>>()
+  /** Failed events waiting to be retried, earliest first. */
   readonly #waiting: { readonly sending: Sending<Item>; readonly dueMs: number }[] = []
   /** May be sent now: not processed by a connection that ended, or free after another event of the same key. */
   readonly #ready: Sending<Item>[] = []
   /** Keys with an unanswered event, and the events that wait for it. */
   readonly #keys = new Map<string, Sending<Item>[]>()
-  /** Taken from the owner, and without an outcome. */
+  /** How many events were taken from the owner and have no outcome yet. */
   #unsettled = 0
   #isFinishing = false
   #isStopped = false
+  /** The gateway has refused the certificate, and a newer one is being looked for. */
+  #isRefused = false
   #connectFailures = 0
   #connectAtMs = -Infinity
   #nextSendMs = -Infinity
-  #reportedMs = -Infinity
   #cancelTimer: (() => void) | undefined
   #timerMs = Infinity
-  /** When the first failure since the last answer was; undefined while all is well. */
-  #troubledSinceMs: number | undefined
+  readonly #endRouteChecks: () => void
   #retried = 0
   #maybeTwice = 0
   readonly #done: Promise<void>
@@ -120,12 +154,14 @@ export class EventSender<Item extends Sendable> {
     this.#options = options
     this.#deps = deps
     this.#pipelining = new Pipelining(deps.onPipeliningGivenUp)
+    this.#trouble = new Trouble(owner, options.retryForMs)
     this.#done = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
-    // Failures before anyone waits are reported to those who wait later.
+    // A failure before anything awaits `done` is still reported to what awaits it later.
     this.#done.catch(() => undefined)
+    this.#endRouteChecks = deps.every(routeCheckMs, this.#checkRoute)
     // While it pauses after a failure, no connection notices that the run was ended.
     deps.signal.addEventListener('abort', this.#abort, { once: true })
     if (deps.signal.aborted) this.#abort()
@@ -153,13 +189,13 @@ export class EventSender<Item extends Sendable> {
     return this.#done
   }
 
-  /** Takes no more events, and waits for the answers to those that are under way. */
+  /** Takes no more events, and waits for the answers to those that have been sent. */
   async drain(milliseconds: number): Promise<void> {
     this.#isStopped = true
     this.#waiting.length = 0
     this.#ready.length = 0
     const end = this.#deps.monotonic() + milliseconds
-    while ([...this.#lanes].some((lane) => lane.pending > 0) && this.#deps.monotonic() < end) {
+    while (this.#awaitsAnswers() && this.#deps.monotonic() < end) {
       await new Promise<void>((resolve) => {
         this.#deps.after(20, resolve)
       })
@@ -171,6 +207,7 @@ export class EventSender<Item extends Sendable> {
   close(): void {
     this.#isStopped = true
     this.#cancelTimer?.()
+    this.#endRouteChecks()
     this.#deps.signal.removeEventListener('abort', this.#abort)
     for (const lane of this.#lanes) lane.close()
   }
@@ -191,10 +228,15 @@ export class EventSender<Item extends Sendable> {
     this.close()
   }
 
-  /** Gives work to connections that take some, and opens connections for the rest. */
+  #awaitsAnswers(): boolean {
+    for (const { pending } of this.#lanes) if (pending > 0) return true
+    return false
+  }
+
+  /** Gives events to the connections that take some, and opens a connection if there are more. */
   #pump(): void {
     for (const lane of this.#lanes) this.#fill(lane)
-    if (this.#isStopped || this.#lanes.size + this.#opening >= this.#options.concurrency) return
+    if (!this.#mayOpen()) return
     const sending = this.#takeAny()
     if (sending === undefined) return
     // It waits for the connection that is opened now.
@@ -204,65 +246,130 @@ export class EventSender<Item extends Sendable> {
     else this.#open()
   }
 
+  #mayOpen(): boolean {
+    const { concurrency, ratePerSecond } = this.#options
+    if (this.#isStopped || this.#isRefused || this.#lanes.size + this.#opening >= concurrency) return false
+    if (ratePerSecond === undefined) return true
+    // Only the connections that the rate needs: one is added when a request is due, and no open connection takes it.
+    return this.#opening + this.#connecting.size === 0 && this.#isDue(this.#deps.monotonic())
+  }
+
   #open(): void {
     this.#opening++
     this.#deps
       .route()
-      .then(({ route, url }) => {
+      .then((found) => {
         this.#opening--
         if (this.#isStopped) return
-        this.#connect(route, url)
+        if (!this.#isRefused) this.#connect(found)
       })
       .catch((error: unknown) => {
         this.#fail(error)
       })
   }
 
-  #connect(route: Route, url: URL): void {
+  #connect({ route, url }: EventRoute): void {
+    this.#useRoute(route)
     let hasAnswered = false
     const { trace, signal } = this.#deps
     const openedMs = this.#deps.monotonic()
-    const isSequential = this.#pipelining.window === 1
     const lane: Lane<Sending<Item>> = new Lane<Sending<Item>>(
       route,
       url,
       {
         onResult: (sending, result) => {
           hasAnswered ||= result.kind === 'answered'
-          this.#onResult(sending, result, { url, lane, isSequential })
+          this.#onResult(sending, result, context)
         },
         onCapacity: () => {
+          this.#connecting.delete(lane)
           this.#fill(lane)
-          // The first connection says that the server is there; then the others are opened.
+          // The first connection shows that the server can be reached; then the others are opened.
           if (!this.#isStopped) this.#pump()
         },
         onEnd: (error) => {
           this.#lanes.delete(lane)
-          this.#onLaneEnd(error, { hasAnswered, isResumed: lane.isResumed, openedMs })
+          this.#connecting.delete(lane)
+          this.#onLaneEnd(error, lane, { hasAnswered, openedMs })
         },
       },
       { pipelining: this.#pipelining, trace, signal },
     )
+    const context: AnswerContext<Item> = { url, lane }
     this.#lanes.add(lane)
+    this.#connecting.add(lane)
+  }
+
+  /** Renews a certificate that is due, and replaces the connections with an older one. */
+  readonly #checkRoute = (): void => {
+    if (this.#isRefused) return
+    this.#deps.route().then(
+      ({ route }) => {
+        if (!this.#isStopped) this.#useRoute(route)
+      },
+      // Without a usable certificate no connection can be opened. The open ones are used as long as the gateway accepts them.
+      () => undefined,
+    )
+  }
+
+  /** Has all connections with another route end as soon as what they sent is answered. */
+  #useRoute(route: Route): void {
+    if (route === this.#route) return
+    this.#route = route
+    for (const lane of this.#lanes) if (lane.route !== route) lane.retire()
+  }
+
+  /**
+   * The gateway has refused the certificate of a route. That ends the run, unless there is a newer certificate: another process may have
+   * renewed it, or paired again.
+   */
+  #onRefused(error: ClientCertificateRefusedError, { route }: Lane<Sending<Item>>): void {
+    if (this.#isStopped || this.#isRefused) return
+    if (route !== this.#route) {
+      this.#pump()
+      return
+    }
+    this.#isRefused = true
+    for (const lane of this.#lanes) lane.retire()
+    this.#deps
+      .renewedRoute()
+      .then((found) => {
+        this.#isRefused = false
+        if (this.#isStopped) return
+        if (found.route === route) {
+          this.#fail(error)
+          return
+        }
+        this.#useRoute(found.route)
+        this.#pump()
+      })
+      .catch((failure: unknown) => {
+        this.#fail(failure)
+      })
   }
 
   #onLaneEnd(
     error: KyconnectError | undefined,
-    { hasAnswered, isResumed, openedMs }: { hasAnswered: boolean; isResumed: boolean; openedMs: number },
+    lane: Lane<Sending<Item>>,
+    { hasAnswered, openedMs }: { hasAnswered: boolean; openedMs: number },
   ): void {
     if (this.#isStopped) return
     if (hasAnswered || error === undefined) this.#connectFailures = 0
     else {
-      if (!isPassing(error) && !isResumed) {
-        this.#fail(error)
+      // A resumed session proves nothing: the server may have lost what it knew about the client, and the next connection is a new session.
+      if (!isPassing(error) && !lane.isResumed) {
+        if (error instanceof ClientCertificateRefusedError) this.#onRefused(error, lane)
+        else this.#fail(error)
         return
       }
+      const now = this.#deps.monotonic()
       // Connections that were opened together fail together, and count as one failure.
       if (openedMs >= this.#connectAtMs) {
         this.#connectFailures++
-        this.#connectAtMs = this.#deps.monotonic() + this.#pauseMs(this.#connectFailures)
+        this.#connectAtMs = now + this.#pauseMs(this.#connectFailures)
       }
-      if (!this.#noteTrouble(error)) return
+      // The end of a connection that no event needs is not trouble.
+      if (this.#unsettled > 0 && isPassing(error) && !this.#noteTrouble(error, now)) return
     }
     this.#pump()
   }
@@ -271,7 +378,19 @@ export class EventSender<Item extends Sendable> {
     while (!this.#isStopped && lane.capacity > 0) {
       const sending = this.#take()
       if (sending === undefined) return
+      if (sending.failures > 0) this.#countRepetition(sending)
       lane.send(sending.item.body, sending)
+    }
+  }
+
+  #countRepetition(sending: Sending<Item>): void {
+    if (sending.counted === 'nothing') {
+      this.#retried++
+      sending.counted = 'retried'
+    }
+    if (sending.counted === 'retried' && sending.maybeProcessed) {
+      this.#maybeTwice++
+      sending.counted = 'maybe-twice'
     }
   }
 
@@ -280,20 +399,24 @@ export class EventSender<Item extends Sendable> {
     const { ratePerSecond } = this.#options
     if (ratePerSecond === undefined) return this.#takeAny()
     const now = this.#deps.monotonic()
-    if (this.#nextSendMs > now) {
-      this.#wakeAfter(this.#nextSendMs - now)
-      return undefined
-    }
+    if (!this.#isDue(now)) return undefined
     const found = this.#takeAny()
     if (found !== undefined) this.#nextSendMs = Math.max(this.#nextSendMs, now - rateCreditMs) + 1000 / ratePerSecond
     return found
   }
 
-  #takeAny(): Sending<Item> | undefined {
-    return this.#ready.shift() ?? this.#takeDue() ?? this.#takeNew()
+  /** Whether the rate allows a request now; otherwise the sender wakes when it does. */
+  #isDue(now: number): boolean {
+    if (this.#nextSendMs <= now) return true
+    this.#wakeAfter(this.#nextSendMs - now)
+    return false
   }
 
-  #takeDue(): Sending<Item> | undefined {
+  #takeAny(): Sending<Item> | undefined {
+    return this.#ready.shift() ?? this.#takeWaiting() ?? this.#takeNew()
+  }
+
+  #takeWaiting(): Sending<Item> | undefined {
     const [first] = this.#waiting
     if (first === undefined) return undefined
     const waitMs = first.dueMs - this.#deps.monotonic()
@@ -309,7 +432,7 @@ export class EventSender<Item extends Sendable> {
       const item = this.#owner.next()
       if (item === undefined) return undefined
       this.#unsettled++
-      const sending = { item, failures: 0, maybeProcessed: false }
+      const sending: Sending<Item> = { item, failures: 0, maybeProcessed: false, counted: 'nothing' }
       if (item.key === undefined) return sending
       const others = this.#keys.get(item.key)
       if (others === undefined) {
@@ -320,11 +443,13 @@ export class EventSender<Item extends Sendable> {
     }
   }
 
-  #onResult(sending: Sending<Item>, result: LaneResult, { url, lane, isSequential }: Connection<Item>): void {
+  #onResult(sending: Sending<Item>, result: LaneResult, { url, lane }: AnswerContext<Item>): void {
     if (result.kind === 'unanswered') {
+      const { fate, error } = result
       if (this.#isStopped) return
-      if (result.fate !== 'maybe-processed') this.#ready.push(sending)
-      else this.#retry(sending, result.error, true)
+      // A gateway that refuses the certificate has not passed the event on.
+      if (fate !== 'maybe-processed' || error instanceof ClientCertificateRefusedError) this.#ready.push(sending)
+      else this.#retry(sending, error !== undefined && isPassing(error) ? error : undefined, true)
       return
     }
     const answered = readEventAnswer(result, sending.item.id, url)
@@ -337,19 +462,21 @@ export class EventSender<Item extends Sendable> {
         this.#settle(sending, { ...answered, status: result.status })
         break
       case 'retry':
-        this.#retry(sending, answered.error, answered.mayBeProcessed)
+        this.#retry(sending, answered.error, answered.mayBeProcessed, result.retryAfterMs)
         break
       case 'fatal':
-        if (!lane.isResumed) {
-          this.#fail(answered.error)
-          break
-        }
-        // The server may have lost the client certificate of the session.
-        this.#ready.push(sending)
-        lane.closeSession()
+        if (lane.isResumed) {
+          // The server may have lost the client certificate of the session.
+          this.#ready.push(sending)
+          lane.forgetSession()
+          lane.retire()
+        } else if (answered.error instanceof ClientCertificateRefusedError) {
+          this.#ready.push(sending)
+          this.#onRefused(answered.error, lane)
+        } else this.#fail(answered.error)
         break
       case 'misplaced':
-        if (isSequential) {
+        if (!lane.hasPipelined) {
           this.#fail(answered.error)
           break
         }
@@ -361,13 +488,10 @@ export class EventSender<Item extends Sendable> {
     }
   }
 
-  #settle(sending: Sending<Item>, outcome: Outcome): void {
-    const { item, failures, maybeProcessed } = sending
-    this.#troubledSinceMs = undefined
-    if (failures > 0) this.#retried++
-    if (maybeProcessed && outcome.kind !== 'rejected') this.#maybeTwice++
+  #settle({ item }: Sending<Item>, outcome: Outcome): void {
     this.#unsettled--
     if (item.key !== undefined) this.#freeKey(item.key)
+    this.#trouble.end(outcome.kind !== 'rejected')
     try {
       this.#owner.onOutcome(item, outcome)
     } catch (error) {
@@ -383,29 +507,24 @@ export class EventSender<Item extends Sendable> {
     else this.#ready.push(next)
   }
 
-  #retry(sending: Sending<Item>, error: KyconnectError | undefined, maybeProcessed: boolean): void {
+  /** @param retryAfterMs how long the server asks to wait */
+  #retry(sending: Sending<Item>, error: KyconnectError | undefined, maybeProcessed: boolean, retryAfterMs = 0): void {
     sending.failures++
     sending.maybeProcessed ||= maybeProcessed
-    if (error !== undefined && !this.#noteTrouble(error)) return
-    const dueMs = this.#deps.monotonic() + this.#pauseMs(sending.failures)
+    const now = this.#deps.monotonic()
+    if (error !== undefined && !this.#noteTrouble(error, now)) return
+    const pauseMs = Math.max(this.#pauseMs(sending.failures), Math.min(retryAfterMs, longestPauseMs))
+    const dueMs = now + pauseMs
     let place = this.#waiting.length
     while (place > 0 && (this.#waiting[place - 1]?.dueMs ?? 0) > dueMs) place--
     this.#waiting.splice(place, 0, { sending, dueMs })
-    this.#wakeAfter(dueMs - this.#deps.monotonic())
+    this.#wakeAfter(pauseMs)
   }
 
-  /** Reports the first failure, and ends the run when nothing has succeeded for too long. @returns whether to go on */
-  #noteTrouble(error: KyconnectError): boolean {
+  /** Notes a failure after which it may help to try again. Ends the run when nothing has succeeded for too long. @returns whether to go on */
+  #noteTrouble(error: KyconnectError, now: number): boolean {
     if (this.#isStopped) return false
-    const now = this.#deps.monotonic()
-    if (this.#troubledSinceMs === undefined) {
-      this.#troubledSinceMs = now
-      if (now - this.#reportedMs >= reportEveryMs) {
-        this.#reportedMs = now
-        this.#owner.onTrouble(error)
-      }
-    }
-    if (now - this.#troubledSinceMs < this.#options.retryForMs) return true
+    if (this.#trouble.note(error, now)) return true
     this.#fail(error)
     return false
   }
@@ -416,16 +535,27 @@ export class EventSender<Item extends Sendable> {
     return firstPauseMs + this.#deps.random() * (longest - firstPauseMs)
   }
 
+  /** Wakes the sender after a time, and at the latest when failures have lasted too long. */
   #wakeAfter(milliseconds: number): void {
-    const atMs = this.#deps.monotonic() + milliseconds
+    const now = this.#deps.monotonic()
+    const untilLimitMs = this.#trouble.untilLimitMs(now) ?? 0
+    const waitMs = Math.max(1, Math.min(milliseconds, longestTimerMs, untilLimitMs > 0 ? untilLimitMs : Infinity))
+    const atMs = now + waitMs
     if (atMs >= this.#timerMs) return
     this.#cancelTimer?.()
     this.#timerMs = atMs
-    this.#cancelTimer = this.#deps.after(Math.max(1, milliseconds), () => {
+    this.#cancelTimer = this.#deps.after(waitMs, () => {
       this.#timerMs = Infinity
       this.#cancelTimer = undefined
+      this.#endIfTooLong()
       this.wake()
     })
+  }
+
+  /** Ends the run in the middle of a pause. An answer that is still awaited may end the trouble, though. */
+  #endIfTooLong(): void {
+    const untilLimitMs = this.#trouble.untilLimitMs(this.#deps.monotonic())
+    if (untilLimitMs !== undefined && untilLimitMs <= 0 && !this.#awaitsAnswers()) this.#fail(this.#trouble.lastError)
   }
 }
 

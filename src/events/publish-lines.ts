@@ -1,4 +1,4 @@
-import { type KyconnectError, RejectedEventsError } from '../errors.js'
+import { RejectedEventsError } from '../errors.js'
 import type { Checkpoint } from './checkpoint.js'
 import { type Counts, noCounts } from './checkpoint-slot.js'
 import type { EventEncoder } from './event-encoder.js'
@@ -14,6 +14,7 @@ import {
 import type { Line, LineReader } from './line-reader.js'
 import type { Refusal, RejectsFile } from './rejects-file.js'
 import { shortReason } from './short-reason.js'
+import type { TroubleReport } from './trouble.js'
 import { maxOpenLines, Window } from './window.js'
 
 export interface LinesToPublish {
@@ -55,13 +56,7 @@ export class LinePublisher {
   #position: number
   #unfinished: Line | undefined
 
-  /** @param onTrouble called with what is being tried again */
-  constructor(
-    lines: LinesToPublish,
-    options: SenderOptions,
-    deps: SenderDeps,
-    onTrouble: (error: KyconnectError) => void,
-  ) {
+  constructor(lines: LinesToPublish, options: SenderOptions, deps: SenderDeps, report: TroubleReport) {
     const { checkpoint } = lines
     this.#lines = lines
     this.#before = checkpoint?.found.counts ?? noCounts
@@ -73,7 +68,7 @@ export class LinePublisher {
         onOutcome: (item, outcome) => {
           this.#settle(item, outcome)
         },
-        onTrouble,
+        ...report,
       },
       options,
       deps,

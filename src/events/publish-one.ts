@@ -1,11 +1,13 @@
 import type { EncodedEvent } from './event-encoder.js'
 import { EventSender, type Outcome, type SenderDeps, type SenderOptions } from './event-sender.js'
+import type { TroubleReport } from './trouble.js'
 
-/** Publishes one event, and tries again as for many. @throws what ended the sending */
+/** Publishes one event, and retries as for many. @throws what ended the sending */
 export async function publishOne(
   { id, body }: EncodedEvent,
   options: SenderOptions,
   deps: Omit<SenderDeps, 'onPipeliningGivenUp'>,
+  report: TroubleReport,
 ): Promise<Outcome> {
   const items = [{ id, body, key: undefined }]
   let outcome: Outcome | undefined
@@ -15,7 +17,12 @@ export async function publishOne(
       onOutcome: (_, result) => {
         outcome = result
       },
-      onTrouble: () => undefined,
+      onTrouble: (error) => {
+        report.onTrouble(error)
+      },
+      onRecovery: () => {
+        report.onRecovery()
+      },
     },
     { ...options, concurrency: 1 },
     { ...deps, onPipeliningGivenUp: () => undefined },

@@ -61,7 +61,8 @@ export interface EventDeps {
 }
 
 /**
- * An identity that renews itself while it is used. It has no timer and does not keep the process running: each `fetch` compares dates.
+ * An identity that renews itself while it is used. It has no timer and does not keep the process running: each `fetch` compares dates, and
+ * `publishEvents` does every 10 seconds.
  * When less than a third of the lifetime is left, a `fetch` starts a renewal in the background. At most every 10 seconds, a `fetch` checks in
  * the background whether another process has changed the store.
  */
@@ -171,10 +172,7 @@ export class LiveIdentity {
       seed: randomBytes(16).toString('hex'),
       now,
       sender: {
-        ...eventConnection(() => {
-          transport.signal.throwIfAborted()
-          return this.#keeper.usable()
-        }, choice),
+        ...eventConnection(this.#keeper, choice),
         monotonic: transport.now,
         random: Math.random,
         trace: transport.trace,

@@ -113,6 +113,7 @@ async function* publish(
         showOutcome()
       },
       onTrouble: () => undefined,
+      onRecovery: () => undefined,
     },
     options,
     { ...deps, onPipeliningGivenUp: () => undefined },

@@ -22,7 +22,7 @@ export interface KeeperEvents {
 }
 
 /**
- * Keeps one identity alive: renews it when it is due, and notices what another process did to it. There is no timer: all of it
+ * Keeps one identity alive: renews it when it is due, and notices what another process did to it. It has no timer: all of that
  * happens when the identity is used.
  */
 export class Keeper {
@@ -75,6 +75,18 @@ export class Keeper {
     await this.#look()
     if (this.#state() !== 'fine') await this.#renew()
     return this.#identity.metadata.fingerprint !== fingerprint
+  }
+
+  /**
+   * Looks at the store now, and waits for a renewal that runs or is due: for a caller whose certificate was refused.
+   * @returns the identity to use; the same as before if there is none that is newer
+   * @throws CertificateExpiredError
+   */
+  async refresh(): Promise<Identity> {
+    await this.#look()
+    await this.usable()
+    await this.#renewing?.catch(() => undefined)
+    return this.#identity
   }
 
   /** Waits for what runs in the background. */

@@ -367,7 +367,9 @@ describe('many events', () => {
       const { data } = JSON.parse(body) as { data: number }
       if (data % 10 === 0 && !failed.has(data)) {
         failed.add(data)
-        response.writeHead(data % 20 === 0 ? 503 : 500).end('failed')
+        // An answer of the event service, which has not processed the event; or one that does not say so.
+        if (data % 20 === 0) send(response, 503, { status: 503, type: 'service_unavailable', message: 'busy' })
+        else response.writeHead(500).end('failed')
       } else takeEvent(request, response, body)
     }
     const run = await publish(['-f', await inputFile(lines(200)), '--json'])

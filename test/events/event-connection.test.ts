@@ -19,13 +19,16 @@ afterAll(() => folder.remove())
 
 test('the route stays the same until the identity is renewed, and has the new certificate then', async () => {
   let usable = paired
-  const { route } = eventConnection(() => Promise.resolve(usable), plainChoice)
+  const source = { usable: () => Promise.resolve(usable), refresh: () => Promise.resolve(usable) }
+  const { route, renewedRoute } = eventConnection(source, plainChoice)
   const first = await route()
   expect(first.url.href).toBe('https://gateway.kyma.local/demo/v1/events')
   expect(first.route.clientCertificate?.chain).toBe(paired.material.chain)
   expect((await route()).route).toBe(first.route)
+  expect((await renewedRoute()).route).toBe(first.route)
   usable = renewed
   const second = await route()
   expect(second.route).not.toBe(first.route)
   expect(second.route.clientCertificate?.chain).toBe(renewed.material.chain)
+  expect((await renewedRoute()).route).toBe(second.route)
 })

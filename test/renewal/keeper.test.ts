@@ -170,6 +170,23 @@ test('renewIfDue counts the renewal of another process', async () => {
   expect(await keeper.renewIfDue()).toBe(true)
 })
 
+test('refresh looks at the store now, and waits for it', async () => {
+  const keeper = await keeperOf()
+  const [, other] = materials
+  await stored(unreachable(other), other)
+  const { metadata } = await keeper.refresh()
+  expect(metadata.fingerprint).toBe(metadataOf('demo', other).fingerprint)
+  expect(counts.load).toBe(1)
+})
+
+test('refresh waits for a renewal that is due, and returns the same identity when it fails', async () => {
+  const keeper = await keeperOf()
+  const { identity } = keeper
+  pass(untilDue(keeper))
+  expect(await keeper.refresh()).toBe(identity)
+  expect(errors.map(({ constructor }) => constructor)).toEqual([NetworkError])
+})
+
 test('an expired certificate is refused after one look, with the reason why it was not renewed', async () => {
   const keeper = await keeperOf()
   pass(untilDue(keeper))

@@ -1,5 +1,6 @@
 import { type KyconnectError } from '../../src/errors.js'
 import {
+  type EventRoute,
   EventSender,
   type Outcome,
   type SenderCounts,
@@ -61,6 +62,8 @@ export interface SenderRun {
   /** By id; more than one would be an outcome too many. */
   readonly outcomes: Map<string, Outcome[]>
   readonly troubles: KyconnectError[]
+  /** How often the owner was informed that events are accepted again. */
+  readonly recoveries: () => number
   readonly counts: () => SenderCounts
   /** undefined once all events have an outcome, otherwise what ended the run. */
   readonly ended: Promise<unknown>
@@ -82,7 +85,10 @@ export function runSender(
   const outcomes: SenderRun['outcomes'] = new Map()
   const troubles: KyconnectError[] = []
   let timesGivenUp = 0
+  let recoveries = 0
   let isDone = false
+  const currentRoute = (): Promise<EventRoute> =>
+    Promise.resolve({ route: typeof route === 'function' ? route() : route, url: eventsUrl })
   const sender: EventSender<TestEvent> = new EventSender<TestEvent>(
     {
       next: () => {
@@ -103,14 +109,17 @@ export function runSender(
       onTrouble: (error) => {
         troubles.push(error)
       },
+      onRecovery: () => recoveries++,
     },
     { concurrency: 4, ratePerSecond: undefined, retryForMs: Infinity, ...options },
     {
-      route: () => Promise.resolve({ route: typeof route === 'function' ? route() : route, url: eventsUrl }),
+      route: currentRoute,
+      renewedRoute: currentRoute,
       // Its time is a hundred times as fast: pauses of 0.2 s take 2 ms.
       monotonic: () => performance.now() * 100,
       random: Math.random,
       after: (milliseconds, work) => cancellable(milliseconds / 100, work),
+      every: () => () => undefined,
       trace: undefined,
       signal: new AbortController().signal,
       onPipeliningGivenUp: () => timesGivenUp++,
@@ -122,7 +131,15 @@ export function runSender(
     (error: unknown) => error,
   )
   sender.wake()
-  return { outcomes, troubles, counts: () => sender.counts, ended, sender, timesGivenUp: () => timesGivenUp }
+  return {
+    outcomes,
+    troubles,
+    recoveries: () => recoveries,
+    counts: () => sender.counts,
+    ended,
+    sender,
+    timesGivenUp: () => timesGivenUp,
+  }
 }
 
 export function cancellable(milliseconds: number, work: () => void): () => void {

@@ -44,6 +44,10 @@ export function describeNotice(event: Notice): string {
       return `the previous identity is kept: kyconnect rollback ${event.profile} restores it`
     case 'application-created':
       return `created the Application "${event.app}"`
+    case 'certificate-renewed':
+      return `the certificate of "${event.profile}" has been renewed: it is valid until ${isoSeconds(event.notAfter)}`
+    case 'events-accepted':
+      return 'events are being accepted again'
     case 'plugin-message':
       return `${event.plugin}: ${event.line}`
     case 'revoked-before':
@@ -76,7 +80,7 @@ export function describeWarning(event: Warning): string {
     case 'cluster-insecure':
       return `the kubeconfig says not to check the certificate of the cluster (insecure-skip-tls-verify, context "${event.context}"): anyone who intercepts the connection to ${event.server} can read the credentials`
     case 'events-retried':
-      return `events could not be sent, and are sent again: ${event.cause}`
+      return `some events could not be sent and are being retried: ${event.cause}`
     case 'key-not-found':
       return `no event has a value at --key ${event.pointer}: events may have overtaken each other`
     case 'line-unfinished':
@@ -109,6 +113,8 @@ export function describeWarning(event: Warning): string {
         : `--tenant "${event.tenant}" and --group "${event.group}" had no effect: the certificate does not carry them, so the cluster does not run in central mode`
     case 'paired-insecurely':
       return "this identity was paired with --insecure: the cluster's certificate has never been checked"
+    case 'renewal-failed':
+      return `the certificate of "${event.profile}" could not be renewed, and is used until it expires on ${isoSeconds(event.notAfter)}: ${event.cause}`
     case 'stored-url-used':
       return `the management info cannot be used, so the stored URL is called: ${event.cause}`
     case 'target-url-scheme':

@@ -1,4 +1,4 @@
-/** The bytes of an answer are not an answer that kyconnect takes; the message says why. */
+/** The bytes that arrived are not an answer that kyconnect accepts; the message says why. */
 export class MalformedAnswer extends Error {}
 
 /** What is read from a status line and headers. */
@@ -6,6 +6,8 @@ export interface AnswerHead {
   readonly status: number
   /** Lower case; empty when there is none. */
   readonly contentType: string
+  /** How long the server asks to wait before the next request (RFC 9110, section 10.2.3); undefined when it does not, or names a date. */
+  readonly retryAfterMs: number | undefined
   /** How the body ends: its number of bytes, or chunked; `interim`: another answer to the same request follows. */
   readonly framing: number | 'chunked' | 'interim'
   /**
@@ -26,6 +28,7 @@ export function parseHead(text: string): AnswerHead {
   if (minor === undefined || !isText(statusLine)) throw new MalformedAnswer('the status line')
   const status = Number(digits)
   let contentType = ''
+  let retryAfterMs: number | undefined
   let length: string | undefined
   let encoding: string | undefined
   let connection: AnswerHead['connection'] = minor === '1' ? 'stays' : 'unknown'
@@ -38,6 +41,9 @@ export function parseHead(text: string): AnswerHead {
     switch (name) {
       case 'content-type':
         contentType = value.toLowerCase()
+        break
+      case 'retry-after':
+        if (/^\d{1,9}$/.test(value)) retryAfterMs = Number(value) * 1000
         break
       case 'content-length':
         if (length !== undefined) throw new MalformedAnswer('several Content-Length headers')
@@ -60,7 +66,7 @@ export function parseHead(text: string): AnswerHead {
         break
     }
   }
-  return { status, contentType, framing: framingOf(status, length, encoding), connection }
+  return { status, contentType, retryAfterMs, framing: framingOf(status, length, encoding), connection }
 }
 
 function framingOf(status: number, length: string | undefined, encoding: string | undefined): AnswerHead['framing'] {

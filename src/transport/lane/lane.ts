@@ -19,6 +19,8 @@ export type LaneResult =
       readonly contentType: string
       /** A view of the bytes that arrived: to keep a part of it for long, copy that part. */
       readonly body: Buffer
+      /** How long the server asks to wait before the next request; undefined when it does not. */
+      readonly retryAfterMs: number | undefined
     }
   | {
       readonly kind: 'unanswered'
@@ -34,15 +36,15 @@ export type LaneResult =
  */
 export type Fate = 'unsent' | 'not-processed' | 'maybe-processed'
 
-/** Who uses a lane. Of its calls to the lane only `close` calls it back. */
+/** What uses a lane. Of the lane's methods, only `close` calls the owner back. */
 export interface LaneOwner<Token> {
-  /** Takes the result of a request; called once for each, in the order in which they were sent. */
+  /** Takes the result of a request. Called once for each request, in the order in which they were sent. */
   onResult(token: Token, result: LaneResult): void
-  /** The lane takes requests now, `capacity` of them; called again after answers have arrived. */
+  /** The lane takes `capacity` requests now. Called when it is connected, and again after answers have arrived. */
   onCapacity(): void
   /**
    * The lane has ended, and all results have been given. Called once.
-   * @param error undefined if the server closed an idle connection, or announced that it closes, or `close` was called
+   * @param error undefined if the server closed an idle connection or announced that it closes, or if the owner ended the lane
    */
   onEnd(error: KyconnectError | undefined): void
 }
@@ -61,20 +63,20 @@ interface Queued<Token> {
   readonly body: Uint8Array
 }
 
-/** What Node reports no error for: the server ended the connection, and still owes answers. */
+/** The server ended the connection while it still owed answers; Node reports no error for that. */
 class ConnectionEnded extends Error {
   readonly code = 'ECONNRESET'
 }
 
 /**
- * One connection to a server that sends POSTs of JSON to one URL, the next ones before the earlier ones are answered (pipelining). It connects
- * at once. A lane that has ended is not used again: its owner makes another one, with the client certificate as it is then.
+ * One connection to a server. It sends POSTs of JSON to one URL, the next ones before the earlier ones are answered (pipelining). It connects
+ * at once. A lane that has ended cannot be used again: its owner opens another one, with the client certificate as it is then.
  *
- * First it sends one request, and after its answer two together, then four, until sixteen together were answered. In between it waits for
+ * First it sends one request, after the answer two together, then four, until sixteen together have been answered. Until then it waits for
  * all answers of a round, because a server that drops the second of two requests, and answers the third, would seem to have answered the
  * second. From then on it keeps up to sixteen unanswered.
  *
- * The route's time limit is for connecting, and for each answer since the one before. HTTP is written and read by this folder, because
+ * The route's time limit applies to connecting, and to each answer since the one before. This folder writes and reads HTTP itself, because
  * undici takes four times as much CPU for a request.
  */
 export class Lane<Token> {
@@ -84,16 +86,20 @@ export class Lane<Token> {
   readonly #exchange: Exchange
   readonly #head: Buffer
   readonly #parser: AnswerParser
+  /** Of `Pipelining`, when this lane was opened. */
+  readonly #era: number
   #socket: TLSSocket | undefined
   #isResumed = false
   #ended = false
   /** The server answers no more requests on this connection. */
   #isClosing = false
+  #isRetired = false
   #window = 1
   /** A whole window of `maxWindow` requests was answered. */
   #isProven = false
-  /** How many requests were written together, in the last round before the proof. */
+  /** How many requests were written together in the last round. */
   #roundSize = 0
+  #hasPipelined = false
   /** Taken by `send`, and written at the end of this turn of the event loop. */
   #queue: Queued<Token>[] = []
   #writing: NodeJS.Immediate | undefined
@@ -104,6 +110,7 @@ export class Lane<Token> {
     this.#route = route
     this.#owner = owner
     this.#deps = deps
+    this.#era = deps.pipelining.era
     // Every lane listens to the signal: more than ten are not a leak.
     setMaxListeners(0, deps.signal)
     const target = resolveTarget(route, url)
@@ -113,14 +120,18 @@ export class Lane<Token> {
     connectTls(route, target, this.#exchange.signal, { onData: this.#read }).then(this.#open, this.#fail)
   }
 
+  get route(): Route {
+    return this.#route
+  }
+
   /** How many more requests it takes now. */
   get capacity(): number {
-    if (this.#socket === undefined || this.#isClosing || this.#ended) return 0
+    if (this.#socket === undefined || this.#isClosing || this.#isRetired || this.#ended) return 0
     if (!this.#isProven && this.#unanswered.length > 0) return 0
     return Math.max(0, this.#currentWindow - this.pending)
   }
 
-  /** Requests that it has taken, and given no result for. */
+  /** How many requests it has taken and not given a result for. */
   get pending(): number {
     return this.#unanswered.length + this.#queue.length
   }
@@ -130,14 +141,28 @@ export class Lane<Token> {
     return this.#isResumed
   }
 
+  /** Whether it has ever sent a request before the one before was answered. If not, an answer cannot belong to another request of this lane. */
+  get hasPipelined(): boolean {
+    return this.#hasPipelined
+  }
+
   /**
-   * Sends a POST, at the end of this turn of the event loop. Not to be called when the capacity is 0.
+   * Sends a POST at the end of this turn of the event loop. Not to be called when the capacity is 0.
    * @param body not to be changed before the result is known
    */
   send(body: Uint8Array, token: Token): void {
-    if (this.capacity === 0) throw new Error('the lane takes no request now')
+    if (this.capacity === 0) throw new Error('the lane cannot take a request now')
     this.#queue.push({ token, body })
     this.#writing ??= setImmediate(this.#write)
+  }
+
+  /** Takes no more requests. The connection ends, in a later turn of the event loop, once those that are pending are answered. */
+  retire(): void {
+    this.#isRetired = true
+    if (this.pending > 0) return
+    setImmediate(() => {
+      this.close()
+    })
   }
 
   /** Ends the connection now. Requests that are still pending get their results before this returns. */
@@ -145,10 +170,9 @@ export class Lane<Token> {
     this.#end(undefined, 'maybe-processed')
   }
 
-  /** Ends the connection as `close` does, and has the next one present the client certificate again. */
-  closeSession(): void {
+  /** Has the next connection begin a new TLS session, in which it presents the client certificate again. */
+  forgetSession(): void {
     forgetSession(this.#route, this.#exchange.target)
-    this.close()
   }
 
   readonly #open = (socket: TLSSocket): void => {
@@ -178,6 +202,7 @@ export class Lane<Token> {
     const queue = this.#queue
     this.#queue = []
     this.#roundSize = queue.length
+    if (queue.length > 1 || this.#unanswered.length > 0) this.#hasPipelined = true
     if (this.#unanswered.length === 0) this.#exchange.restartTimeout()
     for (const request of queue) this.#unanswered.push(request)
     this.#socket?.write(
@@ -204,27 +229,36 @@ export class Lane<Token> {
     if (this.#unanswered.length === 0) {
       this.#exchange.pauseTimeout()
       this.#widen()
+      if (this.#isRetired && this.pending === 0) {
+        this.close()
+        return
+      }
     } else this.#exchange.restartTimeout()
     // Half a window at a time: one write for eight requests costs much less than eight, and the server has the other half to work on.
     if (this.capacity > 0 && this.capacity >= this.pending) this.#owner.onCapacity()
   }
 
-  readonly #takeAnswer = ({ status, contentType, connection }: AnswerHead, body: Buffer): boolean => {
+  readonly #takeAnswer = ({ status, contentType, retryAfterMs, connection }: AnswerHead, body: Buffer): boolean => {
     const request = this.#unanswered.shift()
     if (request === undefined) throw notRequested()
     this.#answered++
-    // Before the result is given: the owner is not to send more because of it.
+    // Set before the result is given, so that the owner does not send more because of it.
     this.#isClosing = connection !== 'stays'
-    this.#owner.onResult(request.token, { kind: 'answered', status, contentType, body })
+    this.#owner.onResult(request.token, { kind: 'answered', status, contentType, body, retryAfterMs })
     if (this.#isClosing) this.#end(undefined, connection === 'closes' ? 'not-processed' : 'maybe-processed')
     return !this.#ended
   }
 
-  /** After a round: doubles the window, if the round has filled it. */
+  /** Doubles the window after a round that has filled it. */
   #widen(): void {
     if (this.#isProven || this.#roundSize < this.#currentWindow) return
-    if (this.#window === maxWindow) this.#isProven = true
-    else this.#window *= 2
+    if (this.#window < maxWindow) {
+      this.#window *= 2
+      return
+    }
+    this.#isProven = true
+    // Where pipelining was given up, the round was a single request.
+    if (this.#roundSize === maxWindow) this.#deps.pipelining.prove()
   }
 
   get #currentWindow(): number {
@@ -244,11 +278,16 @@ export class Lane<Token> {
     const error = translateFailure(cause, this.#route, this.#exchange)
     if (this.#isResumed) forgetSession(this.#route, this.#exchange.target)
     const isBroken = error instanceof NetworkError || error instanceof TimeoutError
-    if (isBroken && !this.#isProven && this.#roundSize > 1 && this.#unanswered.length > 0)
-      this.#deps.pipelining.reportDrop()
-    // An idle connection may be closed at any time.
-    const isIdle = this.#answered > 0 && this.pending === 0
+    if (isBroken) this.#reportBreak()
+    // An idle connection may be closed at any time, also one that was never used.
+    const isIdle = this.#socket !== undefined && this.pending === 0
     this.#end(isBroken && isIdle ? undefined : error, 'maybe-processed')
+  }
+
+  #reportBreak(): void {
+    const { pipelining } = this.#deps
+    if (this.#socket === undefined) pipelining.reportOutage()
+    else if (!this.#isProven && this.#roundSize > 1 && this.#unanswered.length > 0) pipelining.reportDrop(this.#era)
   }
 
   #end(error: KyconnectError | undefined, fate: Fate): void {

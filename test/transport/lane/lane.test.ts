@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
@@ -28,6 +27,7 @@ import {
   type ServedConnection,
   startLaneServer,
 } from '../../support/lane-server.js'
+import { startRefusingServer } from '../../support/refusing-server.js'
 import { startTinyproxy } from '../../support/tinyproxy.js'
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
@@ -87,7 +87,8 @@ describe('a lane', () => {
       await vi.waitFor(() => {
         expect(closing.results).toHaveLength(1)
       })
-      closing.lane.closeSession()
+      closing.lane.forgetSession()
+      closing.lane.close()
       expect(await isResumed(route)).toBe(false)
     },
   )
@@ -120,7 +121,13 @@ describe('a lane', () => {
     expect(run.results).toEqual([
       {
         token: '{"größe":1}',
-        result: { kind: 'answered', status: 200, contentType: 'application/json', body: Buffer.from('{"größe":1}') },
+        result: {
+          kind: 'answered',
+          status: 200,
+          contentType: 'application/json',
+          body: Buffer.from('{"größe":1}'),
+          retryAfterMs: undefined,
+        },
       },
     ])
   })
@@ -193,15 +200,15 @@ describe('a lane', () => {
       run.lane.send(Buffer.from(second), second)
     }
     expect(run.lane.capacity).toBe(0)
-    expect(send).toThrow('takes no request')
+    expect(send).toThrow('cannot take a request')
     await vi.waitFor(() => {
       expect(run.lane.capacity).toBe(1)
     }, 10_000)
     run.lane.send(Buffer.from(first), first)
     expect(run.lane.capacity).toBe(0)
-    expect(send).toThrow('takes no request')
+    expect(send).toThrow('cannot take a request')
     run.lane.close()
-    expect(send).toThrow('takes no request')
+    expect(send).toThrow('cannot take a request')
     expect(await run.ended).toBeUndefined()
   })
 
@@ -229,6 +236,64 @@ describe('a lane', () => {
       connections.push(server?.connections() ?? 0)
     }
     expect(connections).toEqual([2, 3, 4])
+  })
+
+  test.each([
+    ['17', 17_000],
+    ['Wed, 21 Oct 2026 07:28:00 GMT', undefined],
+  ])('gives the time of a Retry-After: %s', async (value, retryAfterMs) => {
+    const run = runLane(
+      await serve(([post], { socket }) => {
+        if (post !== undefined) socket.write(echo(post, `Retry-After: ${value}`))
+      }),
+      events(1),
+    )
+    expect(await run.ended).toBeUndefined()
+    expect(run.results[0]?.result).toMatchObject({ kind: 'answered', retryAfterMs })
+  })
+
+  test('that is retired takes no more requests, and ends without an error once those that are pending are answered', async () => {
+    let answerNow = (): void => undefined
+    const run = runLane(
+      await serve((posts, connection) => {
+        answerNow = () => {
+          echoAll(posts, connection)
+        }
+        if (posts.length === 1) answerNow()
+      }),
+      events(3),
+      { close: false },
+    )
+    await vi.waitFor(() => {
+      expect(server?.received).toHaveLength(3)
+    }, 10_000)
+    run.lane.retire()
+    expect([run.lane.capacity, run.lane.pending]).toEqual([0, 2])
+    answerNow()
+    expect(await run.ended).toBeUndefined()
+    expect(tokensBy(run.results).answered).toEqual(events(3))
+  })
+
+  test('that is retired while nothing is pending ends, and does not call its owner before `retire` returns', async () => {
+    const run = runLane(await serve(echoAll), [], { close: false })
+    await vi.waitFor(() => {
+      expect(run.lane.capacity).toBe(1)
+    }, 10_000)
+    let hasEnded = false
+    void run.ended.then(() => (hasEnded = true))
+    run.lane.retire()
+    await Promise.resolve()
+    expect([run.lane.capacity, hasEnded]).toEqual([0, false])
+    expect(await run.ended).toBeUndefined()
+  })
+
+  test('knows whether it has ever sent a request before the one before was answered', async () => {
+    const alone = runLane(await serve(echoAll), events(1))
+    await alone.ended
+    expect(alone.lane.hasPipelined).toBe(false)
+    const together = runLane(laneRoute(server?.port ?? 0, ca), events(3))
+    await together.ended
+    expect(together.lane.hasPipelined).toBe(true)
   })
 
   test('traces its connection', async () => {
@@ -444,10 +509,12 @@ describe('a connection that ends while nothing is pending', () => {
     expect(tokensBy(run.results).answered).toEqual(events(1))
   })
 
-  test('ends it with an error if it never answered', async () => {
-    server = await startLaneServer(certificate, echoAll, { onConnection: ({ socket }) => socket.end() })
+  test('ends the lane without an error, if it was never used', async () => {
+    server = await startLaneServer(certificate, echoAll, {
+      onConnection: ({ socket }) => setTimeout(() => socket.end(), 50),
+    })
     const run = runLane(laneRoute(server.port, ca), [], { close: false })
-    expect(await run.ended).toMatchObject({ code: 'ERR_NETWORK', reason: 'ECONNRESET' })
+    expect(await run.ended).toBeUndefined()
   })
 })
 
@@ -492,38 +559,10 @@ describe('a connection that cannot be used ends the lane with the error that nam
 
   test.each(['TLSv1.2', 'TLSv1.3'] as const)('the client certificate is refused by an alert of %s', async (version) => {
     const pair = await selfSigned()
-    // Node's own server would close without an alert.
-    const refusing = spawn(
-      'openssl',
-      [
-        's_server',
-        '-accept',
-        '127.0.0.1:0',
-        '-cert',
-        certificate.certificateFile,
-        '-key',
-        certificate.keyFile,
-        ...(version === 'TLSv1.2' ? ['-tls1_2'] : ['-tls1_3']),
-        '-Verify',
-        '1',
-        '-verify_return_error',
-        '-CAfile',
-        certificate.certificateFile,
-      ],
-      { stdio: ['pipe', 'pipe', 'ignore'] },
-    )
-    const port = await new Promise<number>((resolve) => {
-      let output = ''
-      refusing.stdout.on('data', (chunk: Buffer) => {
-        output += chunk.toString()
-        const found = /ACCEPT 127\.0\.0\.1:(\d+)/.exec(output)?.[1]
-        if (found !== undefined) resolve(Number(found))
-      })
-    })
-    const run = runLane(laneRoute(port, ca, { clientCertificate: { chain: pair, key: pair } }), events(1))
+    const refusing = await startRefusingServer(certificate, version)
+    const run = runLane(laneRoute(refusing.port, ca, { clientCertificate: { chain: pair, key: pair } }), events(1))
     expect(await run.ended).toBeInstanceOf(ClientCertificateRefusedError)
-    refusing.kill()
-    await once(refusing, 'exit')
+    await refusing.stop()
   })
 })
 
@@ -569,5 +608,50 @@ describe('pipelining', () => {
     expect(await later.ended).toBeUndefined()
     expect(tokensBy(later.results).answered).toEqual(events(100))
     expect(later.maxPending()).toBe(1)
+  })
+
+  /** A server that answers single requests, and ends the connection when it has read several together. */
+  const dropTogether: Script = (posts, connection) => {
+    if (posts.length === 1) echoAll(posts, connection)
+    else connection.socket.end()
+  }
+
+  test('is not given up because connections that are open at the same time end together', async () => {
+    let timesGivenUp = 0
+    const pipelining = new Pipelining(() => timesGivenUp++)
+    const connections: ServedConnection[] = []
+    const route = await serve((posts, connection) => {
+      if (posts.length === 1) echoAll(posts, connection)
+      else connections.push(connection)
+    })
+    const runs = events(4).map(() => runLane(route, events(3), { pipelining }))
+    await vi.waitFor(() => {
+      expect(connections).toHaveLength(4)
+    }, 10_000)
+    for (const { reset } of connections) reset()
+    for (const run of runs) expect(await run.ended).toBeInstanceOf(NetworkError)
+    expect([timesGivenUp, pipelining.window]).toEqual([0, 16])
+  })
+
+  test('is not given up because of drops before and after an outage', async () => {
+    let timesGivenUp = 0
+    const pipelining = new Pipelining(() => timesGivenUp++)
+    for (let restart = 0; restart < 3; restart++) {
+      const route = await serve(dropTogether)
+      await runLane(route, events(3), { pipelining }).ended
+      await server?.stop()
+      expect(await runLane(route, events(3), { pipelining }).ended).toMatchObject({ reason: 'ECONNREFUSED' })
+    }
+    expect([timesGivenUp, pipelining.window]).toEqual([0, 16])
+  })
+
+  test('is not given up once a whole window of sixteen has been answered', async () => {
+    let timesGivenUp = 0
+    const pipelining = new Pipelining(() => timesGivenUp++)
+    expect(await runLane(await serve(echoAll), events(31), { pipelining }).ended).toBeUndefined()
+    await server?.stop()
+    const dropping = await serve(dropTogether)
+    for (let i = 0; i < 3; i++) await runLane(dropping, events(3), { pipelining }).ended
+    expect([timesGivenUp, pipelining.window]).toEqual([0, 16])
   })
 })

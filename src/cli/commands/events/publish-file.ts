@@ -15,6 +15,7 @@ import { openLines } from '../../../events/open-lines.js'
 import { orAborted } from '../../../events/or-aborted.js'
 import { LinePublisher } from '../../../events/publish-lines.js'
 import { RejectsFile } from '../../../events/rejects-file.js'
+import type { EventSending } from '../../../kyconnect.js'
 import type { Emit } from '../../../progress.js'
 import { shellWord } from '../../../shell-word.js'
 import type { Context } from '../../context.js'
@@ -23,6 +24,7 @@ import { jsonLine } from '../../output/json-document.js'
 import { parseCount } from '../../route-choice.js'
 import { RunProgress } from './progress.js'
 import type { PublishOptions, SetUp } from './publish.js'
+import { reportTrouble } from './report-trouble.js'
 import { type Beginning, describeTotals, totalsDocument } from './totals.js'
 
 /** Milliseconds for which Ctrl-C waits for the answers to what was sent. */
@@ -47,6 +49,7 @@ export async function publishFile(
   let rejects: RejectsFile | undefined
   let publisher: LinePublisher | undefined
   let counter: Counter | undefined
+  let sender: EventSending | undefined
   let beginning: Beginning = { line: 1, mayRepeat: false }
   try {
     input = await openInput(file, context)
@@ -75,28 +78,25 @@ export async function publishFile(
       seed: checkpoint?.found.seed ?? runtime.randomHex(16),
       now: runtime.now,
     })
-    // A step of a renewal meanwhile would draw over the counter.
     const emitAbove: Emit = (event) => {
-      if (event.type === 'started') return
       if (counter === undefined) emit(event)
       else
         counter.interrupt(() => {
           emit(event)
         })
     }
+    sender = openSender(emitAbove)
     publisher = new LinePublisher(
       { reader, encoder, checkpoint, rejects, maxRejects, keyOf: key?.of },
       sending,
       {
-        ...openSender(emitAbove),
+        ...sender.deps,
         signal: controller.signal,
         onPipeliningGivenUp: () => {
           emitAbove({ type: 'warning', warning: 'no-pipelining' })
         },
       },
-      (error) => {
-        emitAbove({ type: 'warning', warning: 'events-retried', cause: error.message })
-      },
+      reportTrouble(emitAbove),
     )
     const progress = new RunProgress(publisher, input.size, runtime.monotonic)
     counter = startCounter(
@@ -108,6 +108,7 @@ export async function publishFile(
     failures.push(error)
   }
   counter?.stop()
+  counter = undefined
   controller.abort(runtime.signal.reason)
   const note = (error: unknown): void => {
     failures.push(error)
@@ -121,9 +122,11 @@ export async function publishFile(
     const { unfinished } = publisher
     if (unfinished !== undefined && failures.length === 0)
       emit({ type: 'warning', warning: 'line-unfinished', line: unfinished.number, offset: unfinished.offset })
-    if (failures.length > 0) explain(failures[0], publisher, options)
+    const hasFinished = failures.length === 0
+    if (!hasFinished) explain(failures[0], publisher, options)
     else failures.push(...rejectedLines(publisher, options))
     await reportTotals(publisher, beginning, isJson, context).catch(note)
+    if (hasFinished) await sender?.settle()
   }
   if (failures.length > 0) throw failures[0] as Error
 }

@@ -10,6 +10,7 @@ import {
 } from '../../../events/sending-limits.js'
 import { shortReason } from '../../../events/short-reason.js'
 import type { Identity } from '../../../identity/identity.js'
+import type { EventSending } from '../../../kyconnect.js'
 import type { Emit } from '../../../progress.js'
 import { shellWord } from '../../../shell-word.js'
 import type { Context } from '../../context.js'
@@ -21,6 +22,7 @@ import { createProgressRenderer } from '../../output/progress-renderer.js'
 import { readAll } from '../../read-all.js'
 import { namedProfile, type NetworkOptions, parseCount, routeChoice } from '../../route-choice.js'
 import { publishFile } from './publish-file.js'
+import { reportTrouble } from './report-trouble.js'
 
 /** The flags of the command, as they are given. */
 export interface PublishOptions extends NetworkOptions, OutputOptions {
@@ -52,7 +54,8 @@ export async function runPublish(options: PublishOptions, context: Context): Pro
   const identity = await kyconnect.identity(namedProfile(options.profile, context))
   if (choice.insecure) progress.emit({ type: 'warning', warning: 'insecure' })
   if (identity.metadata.insecure) progress.emit({ type: 'warning', warning: 'paired-insecurely' })
-  warnOfExpiry(identity, runtime.now(), progress.emit)
+  // Any other certificate is renewed by the run itself.
+  if (identity.metadata.revokedAt !== null) warnOfExpiry(identity, runtime.now(), progress.emit)
   const openSender: SetUp['openSender'] = (emit) =>
     kyconnect.eventSender(identity, { choice, emit, trace: progress.trace })
   const setUp = { identity, openSender, sending, emit: progress.emit }
@@ -63,7 +66,7 @@ export async function runPublish(options: PublishOptions, context: Context): Pro
 /** What both forms of the command need. */
 export interface SetUp {
   readonly identity: Identity
-  readonly openSender: (emit: Emit) => ReturnType<Context['kyconnect']['eventSender']>
+  readonly openSender: (emit: Emit) => EventSending
   readonly sending: SenderOptions
   readonly emit: Emit
 }
@@ -100,7 +103,8 @@ async function runOne(
           : 'see kyconnect events publish --help',
       ],
     })
-  const outcome = await publishOne(event, sending, { ...openSender(emit), signal: runtime.signal })
+  const sender = openSender(emit)
+  const outcome = await publishOne(event, sending, { ...sender.deps, signal: runtime.signal }, reportTrouble(emit))
   if (outcome.kind === 'rejected') {
     throw new RejectedEventsError(`the event was rejected: ${shortReason(outcome.reason)}`, {
       details: { id: event.id, field: outcome.field, status: outcome.status },
@@ -111,6 +115,7 @@ async function runOne(
   else await stdout.write(`${outcome.kind} ${event.id}\n`)
   if (outcome.kind === 'ignored' && options.json !== true)
     await context.stderr.write('note: nothing in the cluster subscribes to this event type\n')
+  await sender.settle()
 }
 
 async function readData(data: string, context: Context): Promise<string> {
