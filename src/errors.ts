@@ -57,6 +57,11 @@ export abstract class KyconnectError extends Error {
   }
 }
 
+/** What was thrown, or the reason of a signal, as an error: a library may throw anything. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown))
+}
+
 /** The code of a system or library error (`ENOENT`, `ERR_TLS_CERT_ALTNAME_INVALID`); empty when it has none. */
 export function errorCodeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { constants, writeSync } from 'node:fs'
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { FilesError } from '../errors.js'
+import { asError, FilesError } from '../errors.js'
 import { type HeldLock, lockCheckpoint, type LockDeps } from './checkpoint-lock.js'
 import { type Counts, decodeSlot, encodeSlot, type Mark, noCounts, type Slot, slotBytes } from './checkpoint-slot.js'
 import { nameFileError } from './file-error.js'
@@ -54,7 +54,7 @@ export class Checkpoint {
   #cancelSync: (() => void) | undefined
   #syncing: Promise<void> = Promise.resolve()
   #syncedFirst: { sync(): Promise<void> } | undefined
-  #failure: unknown
+  #failure: Error | undefined
   #isClosed = false
 
   private constructor(path: string, file: FileHandle, lock: HeldLock, slot: Slot, deps: CheckpointDeps) {
@@ -217,11 +217,11 @@ export class Checkpoint {
 
   /** The first failure counts. */
   #fail(error: unknown): void {
-    this.#failure ??= checkpointError(error, this.#path, 'write')
+    this.#failure ??= asError(checkpointError(error, this.#path, 'write'))
   }
 
   #throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure as Error
+    if (this.#failure !== undefined) throw this.#failure
   }
 
   #otherInput(difference: string, isStream: boolean): FilesError {

@@ -1,4 +1,4 @@
-import { RejectedEventsError } from '../errors.js'
+import { asError, RejectedEventsError } from '../errors.js'
 import type { Checkpoint } from './checkpoint.js'
 import { type Counts, noCounts } from './checkpoint-slot.js'
 import type { EventEncoder } from './event-encoder.js'
@@ -215,7 +215,7 @@ export class LinePublisher {
 
   /** Ends the run after the answers that are under way have arrived. */
   #end(error: unknown): void {
-    this.#failure ??= error instanceof Error ? error : new Error(String(error))
+    this.#failure ??= asError(error)
     this.#hasEnded = true
     this.#sender.finish().catch(() => undefined)
   }

@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls'
 import type { buildConnector } from 'undici'
+import { asError } from '../errors.js'
 import type { Exchange } from './exchange.js'
 import type { Route } from './route.js'
 import { connectTls } from './tls.js'
@@ -44,7 +45,7 @@ export class Connection {
         callback(null, socket)
       },
       (error: unknown) => {
-        callback(error instanceof Error ? error : new Error(String(error)), null)
+        callback(asError(error), null)
       },
     )
   }

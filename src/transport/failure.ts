@@ -1,4 +1,5 @@
 import {
+  asError,
   ClientCertificateRefusedError,
   type ErrorContext,
   errorCodeOf,
@@ -191,5 +192,5 @@ function innermost(error: unknown): Error {
   if (error instanceof UntrustedServer) return error
   if (error instanceof Error && error.cause instanceof Error && errorCodeOf(error.cause) !== '')
     return innermost(error.cause)
-  return error instanceof Error ? error : new Error(String(error))
+  return asError(error)
 }

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import type { Dispatcher } from 'undici'
+import { asError } from '../errors.js'
 import type { TransportDeps } from './client.js'
 import { Exchange } from './exchange.js'
 import { FetchExchange } from './fetch-exchange.js'
@@ -105,7 +106,7 @@ export class FetchClient {
       this.#pools.assign(sent, exchange)
       pool.dispatch(sent, handler)
     } catch (error) {
-      handler.onError(error instanceof Error ? error : new Error(String(error)))
+      handler.onError(asError(error))
     }
   }
 

@@ -1,6 +1,6 @@
 import * as net from 'node:net'
 import * as tls from 'node:tls'
-import { errorCodeOf, NetworkError } from '../errors.js'
+import { asError, errorCodeOf, NetworkError } from '../errors.js'
 import { stripControl } from '../redaction.js'
 import { proxyAuthorization, proxyPort, showProxy } from './proxy.js'
 import { type Target, withoutBrackets } from './route.js'
@@ -58,7 +58,7 @@ async function connectProxy(
     return socket
   } catch (error) {
     signal.throwIfAborted()
-    throw unreachable(proxy, error instanceof Error ? error : new Error(String(error)))
+    throw unreachable(proxy, asError(error))
   }
 }
 

@@ -1,4 +1,5 @@
 import {
+  asError,
   FilesError,
   KyconnectError,
   LockHeldError,
@@ -43,7 +44,11 @@ export async function publishFile(
   const key = options.key === undefined ? undefined : new EventKey(options.key)
   const maxRejects = options.maxRejects === undefined ? Infinity : parseCount(options.maxRejects, '--max-rejects', 0)
   const controller = new AbortController()
-  const failures: unknown[] = []
+  let failure: Error | undefined
+  /** The first one counts. */
+  const note = (error: unknown): void => {
+    failure ??= asError(error)
+  }
   let input: EventInput | undefined
   let checkpoint: Checkpoint | undefined
   let rejects: RejectsFile | undefined
@@ -105,14 +110,11 @@ export async function publishFile(
     )
     await publishUntilStopped(publisher, context)
   } catch (error) {
-    failures.push(error)
+    note(error)
   }
   counter?.stop()
   counter = undefined
   controller.abort(runtime.signal.reason)
-  const note = (error: unknown): void => {
-    failures.push(error)
-  }
   // All are closed, whatever happens to the others. The checkpoint makes the file of rejects reach the disk first.
   await checkpoint?.close(publisher?.isComplete ?? checkpoint.found.isComplete).catch(note)
   await rejects?.close().catch(note)
@@ -120,15 +122,15 @@ export async function publishFile(
   if (publisher !== undefined) {
     if (key?.isUnused === true) emit({ type: 'warning', warning: 'key-not-found', pointer: options.key ?? '' })
     const { unfinished } = publisher
-    if (unfinished !== undefined && failures.length === 0)
+    const hasFinished = failure === undefined
+    if (unfinished !== undefined && hasFinished)
       emit({ type: 'warning', warning: 'line-unfinished', line: unfinished.number, offset: unfinished.offset })
-    const hasFinished = failures.length === 0
-    if (!hasFinished) explain(failures[0], publisher, options)
-    else failures.push(...rejectedLines(publisher, options))
+    if (failure === undefined) failure = rejectedLines(publisher, options)
+    else explain(failure, publisher, options)
     await reportTotals(publisher, beginning, isJson, context).catch(note)
     if (hasFinished) await sender?.settle()
   }
-  if (failures.length > 0) throw failures[0] as Error
+  if (failure !== undefined) throw failure
 }
 
 /** Publishes until the input ends, or Ctrl-C: that waits for the answers to what was sent. */
@@ -169,11 +171,11 @@ async function reportTotals(
 }
 
 /** The error for a run that has rejected lines, and has published the others. */
-function rejectedLines({ totals }: LinePublisher, { rejects = '' }: PublishOptions): RejectedEventsError[] {
+function rejectedLines({ totals }: LinePublisher, { rejects = '' }: PublishOptions): RejectedEventsError | undefined {
   const { rejected } = totals.thisRun
-  if (rejected === 0) return []
+  if (rejected === 0) return undefined
   const message = `${rejected} ${rejected === 1 ? 'event was' : 'events were'} rejected`
-  return [new RejectedEventsError(message, { details: { rejected }, hints: rejectsHints(rejects) })]
+  return new RejectedEventsError(message, { details: { rejected }, hints: rejectsHints(rejects) })
 }
 
 /** @param path of the file of rejects */
@@ -186,7 +188,7 @@ function rejectsHints(path: string): string[] {
 }
 
 /** Adds to the error that ended a run how it can be continued. */
-function explain(error: unknown, publisher: LinePublisher, { checkpoint, rejects }: PublishOptions): void {
+function explain(error: Error, publisher: LinePublisher, { checkpoint, rejects }: PublishOptions): void {
   if (!(error instanceof KyconnectError) || error instanceof LockHeldError) return
   // The checkpoint would refuse what is left of the input.
   if (error instanceof FilesError && error.reason === 'truncated') return
