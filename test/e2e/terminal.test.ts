@@ -97,6 +97,21 @@ test('Ctrl-C while the spinner turns ends the work as elsewhere: with the totals
   expect(done.screen).toContain('interrupted')
 })
 
+test('events are read from the terminal as they are typed, and Ctrl-C ends a run that waits for more', async () => {
+  const home = join(folder.path, `home-${homes++}`)
+  const env = { ...sandbox.ready.env, KYCONNECT_HOME: home }
+  const paired = await kyconnect(['pair', '--url', '-'], { env, input: await sandbox.tokenUrl() })
+  expect(paired.code, paired.stderr).toBe(0)
+  const event = '{"event-type":"a.b","event-type-version":"v1","event-time":"2026-11-23T20:00:00Z","data":1}\r'
+  for (const file of ['/dev/tty', '-']) {
+    const done = await onTerminal(['events', 'publish', '-f', file], home, [
+      [/0 published \(/, event],
+      [/1 published \(/, '\x03'],
+    ])
+    expect([done.code, done.screen]).toEqual([130, expect.stringContaining('published 1, ignored')])
+  }
+})
+
 test('questions go to stderr: stdout may be a file', async () => {
   const home = join(folder.path, `home-${homes++}`)
   const url = await sandbox.tokenUrl()
