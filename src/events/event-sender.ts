@@ -271,8 +271,8 @@ export class EventSender<Item extends Sendable> {
   #connect({ route, url }: EventRoute): void {
     this.#useRoute(route)
     let hasAnswered = false
-    const { trace, signal } = this.#deps
-    const openedMs = this.#deps.monotonic()
+    const { monotonic, trace, signal } = this.#deps
+    const openedMs = monotonic()
     const lane: Lane<Sending<Item>> = new Lane<Sending<Item>>(
       route,
       url,
@@ -293,7 +293,7 @@ export class EventSender<Item extends Sendable> {
           this.#onLaneEnd(error, lane, { hasAnswered, openedMs })
         },
       },
-      { pipelining: this.#pipelining, trace, signal },
+      { pipelining: this.#pipelining, monotonic, trace, signal },
     )
     const context: AnswerContext<Item> = { url, lane }
     this.#lanes.add(lane)

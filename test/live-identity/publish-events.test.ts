@@ -59,7 +59,7 @@ beforeEach(async () => {
     script(...given)
   }
   // As NGINX does: otherwise the system holds answers back until the client has acknowledged the one before.
-  server = await startLaneServer(certificate, serve, { noDelay: true })
+  server = await startLaneServer(certificate, serve)
   identity = await openStored(server.port)
 })
 afterEach(async () => {

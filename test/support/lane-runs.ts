@@ -72,7 +72,13 @@ export function runLane(
         finish(error)
       },
     },
-    { pipelining: new Pipelining(() => undefined), trace: undefined, signal: new AbortController().signal, ...deps },
+    {
+      pipelining: new Pipelining(() => undefined),
+      monotonic: () => performance.now(),
+      trace: undefined,
+      signal: new AbortController().signal,
+      ...deps,
+    },
   )
   return { results, ended, lane, maxPending: () => maxPending }
 }
@@ -152,7 +158,7 @@ export async function publishAll(route: Route, bodies: readonly string[], lanes:
             if (answers.size < bodies.length) begin()
           },
         },
-        { pipelining, trace: undefined, signal },
+        { pipelining, monotonic: () => performance.now(), trace: undefined, signal },
       )
       open.push(lane)
     }

@@ -55,7 +55,7 @@ export async function startLaneServer(
   /** The TCP connections that carry the TLS ones, by the port of the other side. */
   const carriers = new Map<number | undefined, Socket>()
   let connections = 0
-  const server = tls.createServer({ cert, key, ...options }, (socket) => {
+  const server = tls.createServer({ cert, key, noDelay: true, ...options }, (socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => undefined)

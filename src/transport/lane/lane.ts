@@ -52,6 +52,8 @@ export interface LaneOwner<Token> {
 export interface LaneDeps {
   /** Shared by the lanes to one server. */
   readonly pipelining: Pipelining
+  /** Milliseconds on a monotonic clock. */
+  readonly monotonic: () => number
   /** Takes the lines of --verbose; undefined without that flag. */
   readonly trace: ((line: string) => void) | undefined
   /** When aborted, ends the lane with its reason. */
@@ -62,6 +64,9 @@ interface Queued<Token> {
   readonly token: Token
   readonly body: Uint8Array
 }
+
+/** Milliseconds after a write from which on another one costs little in comparison. */
+const slowWriteMs = 10
 
 /** The server ended the connection while it still owed answers; Node reports no error for that. */
 class ConnectionEnded extends Error {
@@ -103,6 +108,8 @@ export class Lane<Token> {
   /** Taken by `send`, and written at the end of this turn of the event loop. */
   #queue: Queued<Token>[] = []
   #writing: NodeJS.Immediate | undefined
+  /** When the last requests were written. */
+  #writtenMs = -Infinity
   readonly #unanswered: Queued<Token>[] = []
   #answered = 0
 
@@ -202,6 +209,7 @@ export class Lane<Token> {
     const queue = this.#queue
     this.#queue = []
     this.#roundSize = queue.length
+    this.#writtenMs = this.#deps.monotonic()
     if (queue.length > 1 || this.#unanswered.length > 0) this.#hasPipelined = true
     if (this.#unanswered.length === 0) this.#exchange.restartTimeout()
     for (const request of queue) this.#unanswered.push(request)
@@ -234,8 +242,17 @@ export class Lane<Token> {
         return
       }
     } else this.#exchange.restartTimeout()
-    // Half a window at a time: one write for eight requests costs much less than eight, and the server has the other half to work on.
-    if (this.capacity > 0 && this.capacity >= this.pending) this.#owner.onCapacity()
+    if (this.#shouldRefill()) this.#owner.onCapacity()
+  }
+
+  /**
+   * Half a window at a time: one write for eight requests costs much less than eight, and the server has the other half to work on. Where
+   * answers come slowly, writes cost little, and a full window on each connection lets all of them end together.
+   */
+  #shouldRefill(): boolean {
+    const { capacity } = this
+    if (capacity === 0) return false
+    return capacity >= this.pending || this.#deps.monotonic() - this.#writtenMs >= slowWriteMs
   }
 
   readonly #takeAnswer = ({ status, contentType, retryAfterMs, connection }: AnswerHead, body: Buffer): boolean => {

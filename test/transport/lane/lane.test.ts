@@ -93,6 +93,30 @@ describe('a lane', () => {
     },
   )
 
+  test.each([
+    ['eight together, where answers come fast', 0, 8],
+    ['one for each answer, where answers come slowly', 20, 1],
+  ])('sends %s, once the window is full', async (_, msPerLook, fewest) => {
+    const batches: number[] = []
+    const waiting: string[] = []
+    const route = await serve((posts, { socket }) => {
+      batches.push(posts.length)
+      if (waiting.length === 0) {
+        const answering = setInterval(() => {
+          socket.write(waiting.shift() ?? '')
+          if (waiting.length === 0) clearInterval(answering)
+        }, 2)
+      }
+      waiting.push(...posts.map((post) => echo(post)))
+    })
+    let nowMs = 0
+    const run = runLane(route, events(120), { monotonic: () => (nowMs += msPerLook) })
+    expect(await run.ended).toBeUndefined()
+    expect(wronglyAnswered(run.results)).toEqual([])
+    expect(batches.slice(0, 5)).toEqual([1, 2, 4, 8, 16])
+    expect(Math.min(...batches.slice(5, -1))).toBe(fewest)
+  })
+
   test('sends through the tunnel of a proxy', async () => {
     const proxy = await startTinyproxy()
     const route = await serve(echoAll, { proxy: { url: new URL(proxy.url), except: [] } })
