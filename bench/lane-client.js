@@ -27,7 +27,12 @@ function withLanes(isSequential) {
   }
   const pipelining = new Pipelining(() => console.error('the server drops pipelined requests'))
   if (isSequential) pipelining.giveUp()
-  const deps = { pipelining, monotonic: () => performance.now(), trace: undefined, signal: new AbortController().signal }
+  const deps = {
+    pipelining,
+    monotonic: () => performance.now(),
+    trace: undefined,
+    signal: new AbortController().signal,
+  }
   const url = new URL('https://gateway.kyma.local/shop/v1/events')
   let unsent = count
   let answered = 0
